@@ -1,0 +1,4 @@
+//! The command line: one file per verb.
+
+pub mod globals;
+pub mod output;

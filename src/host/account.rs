@@ -1,0 +1,72 @@
+//! Accounts of this host, as getpwnam(3) knows them.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// An account that children run as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Login name.
+    pub name: String,
+    /// User id.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
+    /// Home directory.
+    pub home: PathBuf,
+}
+
+impl Account {
+    /// The account called `name`; an error that says how to make one where there is none.
+    pub fn named(name: &str) -> Result<Account> {
+        let user = nix::unistd::User::from_name(name)
+            .map_err(|errno| Error::failed(format!("the account {name} cannot be looked up")).because(errno))?;
+        let user = user.ok_or_else(|| {
+            Error::failed(format!("this host has no account {name}"))
+                .hint(format!("create it (useradd --system {name}), or name another owner in the manifest"))
+        })?;
+        Ok(Account { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw(), home: user.dir })
+    }
+
+    /// root, without a look-up.
+    pub fn root() -> Account {
+        Account { name: "root".into(), uid: 0, gid: 0, home: PathBuf::from("/root") }
+    }
+
+    /// Whether this is root.
+    pub fn is_root(&self) -> bool {
+        self.uid == 0
+    }
+
+    /// `XDG_RUNTIME_DIR` of the account, where its user manager listens.
+    pub fn runtime_dir(&self) -> PathBuf {
+        PathBuf::from(format!("/run/user/{}", self.uid))
+    }
+
+    /// The environment that a child of this account starts with: nothing is inherited.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let home = self.home.display();
+        let path = format!("{home}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        [
+            ("HOME", home.to_string()),
+            ("USER", self.name.clone()),
+            ("LOGNAME", self.name.clone()),
+            ("SHELL", "/bin/sh".into()),
+            ("LANG", "C.UTF-8".into()),
+            (
+                "PATH",
+                if self.is_root() {
+                    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()
+                } else {
+                    path
+                },
+            ),
+            ("XDG_RUNTIME_DIR", self.runtime_dir().display().to_string()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+}

@@ -1,0 +1,9 @@
+//! The only raw effects: files, processes, accounts, systemd, the clock and the network.
+//!
+//! Everything above this module decides; this module does.
+
+pub mod account;
+pub mod fs;
+pub mod paths;
+pub mod process;
+pub mod systemd;

@@ -1,0 +1,309 @@
+//! Child processes: a cleared environment, a bound on time, a cap on what is kept of their output,
+//! and an end by process group. The only place that starts one, besides transient units.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use super::account::Account;
+use crate::error::{Context, Error, Result};
+
+/// How many lines of standard error an [`Output`] keeps.
+const TAIL_LINES: usize = 40;
+/// How many bytes of one line are kept.
+const LINE_BYTES: usize = 2_000;
+
+/// A command to run: argv only, never a shell.
+#[derive(Debug)]
+pub struct Command {
+    argv: Vec<OsString>,
+    account: Option<Account>,
+    cwd: PathBuf,
+    env: Vec<(String, String)>,
+    stdin: Input,
+    stdout: Option<File>,
+    timeout: Duration,
+    cap: usize,
+}
+
+/// What a child reads.
+#[derive(Debug)]
+pub enum Input {
+    /// Nothing (`/dev/null`).
+    Empty,
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// An open file or pipe.
+    File(File),
+}
+
+/// How a child ended.
+#[derive(Debug)]
+pub struct Output {
+    /// Its status; `None` when it was ended at the bound.
+    pub status: Option<ExitStatus>,
+    /// Standard output, up to the cap.
+    pub stdout: Vec<u8>,
+    /// The last lines of standard error.
+    pub stderr: Vec<String>,
+}
+
+impl Output {
+    /// Whether it exited 0.
+    pub fn success(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+
+    /// Standard output as text, without the final line end.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).trim_end().to_owned()
+    }
+
+    /// How it ended, in words: `exited with 2`, `was killed by signal 9`, `did not end in time`.
+    pub fn ending(&self) -> String {
+        match self.status {
+            None => "did not end in time".into(),
+            Some(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => format!("exited with {code}"),
+                (_, Some(signal)) => format!("was killed by signal {signal}"),
+                _ => "ended".into(),
+            },
+        }
+    }
+}
+
+impl Command {
+    /// A command that may take 60 seconds, as the caller, in `/`, with nothing but a `PATH`.
+    pub fn new<S: Into<OsString>>(argv: impl IntoIterator<Item = S>) -> Self {
+        Command {
+            argv: argv.into_iter().map(Into::into).collect(),
+            account: None,
+            cwd: PathBuf::from("/"),
+            env: Account::root().environment(),
+            stdin: Input::Empty,
+            stdout: None,
+            timeout: Duration::from_secs(60),
+            cap: 64 << 20,
+        }
+    }
+
+    /// Runs as `account`: its ids and groups, its environment, no new privileges.
+    pub fn account(mut self, account: &Account) -> Self {
+        self.env = account.environment();
+        self.account = Some(account.clone());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<S: Into<OsString>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.argv.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// The working directory.
+    pub fn cwd(mut self, cwd: impl Into<PathBuf>) -> Self {
+        self.cwd = cwd.into();
+        self
+    }
+
+    /// Adds a variable to the environment.
+    pub fn env(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.env.retain(|(known, _)| known != key);
+        self.env.push((key.to_owned(), value.into()));
+        self
+    }
+
+    /// What the child reads.
+    pub fn stdin(mut self, stdin: Input) -> Self {
+        self.stdin = stdin;
+        self
+    }
+
+    /// Sends standard output to a file instead of keeping it.
+    pub fn stdout(mut self, file: File) -> Self {
+        self.stdout = Some(file);
+        self
+    }
+
+    /// The bound on time.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The program's name, for messages.
+    pub fn program(&self) -> String {
+        self.argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// Runs it to its end or to the bound. A program that cannot be started is an error; an unhappy
+    /// end is an [`Output`].
+    pub fn output(self) -> Result<Output> {
+        let program = self.program();
+        let mut running = self.spawn()?;
+        let stdin = running.feed();
+        let stdout = running.child.stdout.take().map(|pipe| read_capped(pipe, running.cap));
+        let stderr = running.child.stderr.take().map(read_tail);
+        let status = running.wait(&program)?;
+        drop(stdin);
+        let stdout = stdout.map(|reader| reader.recv_timeout(DRAIN).unwrap_or_default()).unwrap_or_default();
+        let stderr = stderr.map(|reader| reader.recv_timeout(DRAIN).unwrap_or_default()).unwrap_or_default();
+        Ok(Output { status, stdout, stderr })
+    }
+
+    /// Runs it and turns an unhappy end into an error that carries the tail of standard error.
+    pub fn succeed(self) -> Result<Output> {
+        let what = self.argv.iter().take(3).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let output = self.output()?;
+        match output.success() {
+            true => Ok(output),
+            false => Err(Error::failed(format!("{what} {}", output.ending())).detail(output.stderr)),
+        }
+    }
+
+    /// Starts it with its standard output as a pipe, for a caller that streams.
+    pub fn spawn(self) -> Result<Running> {
+        let program = self.program();
+        let mut words = self.argv.iter();
+        let mut command = std::process::Command::new(words.next().cloned().unwrap_or_default());
+        command.args(words).env_clear().envs(self.env).current_dir(&self.cwd).process_group(0);
+        let (stdin, bytes) = match self.stdin {
+            Input::Empty => (Stdio::null(), None),
+            Input::Bytes(bytes) => (Stdio::piped(), Some(bytes)),
+            Input::File(file) => (file.into(), None),
+        };
+        command.stdin(stdin).stdout(self.stdout.map_or_else(Stdio::piped, Into::into)).stderr(Stdio::piped());
+        if let Some(account) = self.account {
+            become_account(&mut command, account);
+        }
+        let child = command.spawn().map_err(|error| {
+            let hint = match error.kind() {
+                std::io::ErrorKind::NotFound => format!("install {program}, or correct the command in the manifest"),
+                _ => format!("look at the permissions of {program} and of {}", self.cwd.display()),
+            };
+            Error::failed(format!("{program} cannot be started")).because(error).hint(hint)
+        })?;
+        Ok(Running { child, bytes, deadline: Instant::now() + self.timeout, cap: self.cap })
+    }
+}
+
+/// How long the readers of a child that has ended may still take: a grandchild may hold the pipe.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A child that was started.
+#[derive(Debug)]
+pub struct Running {
+    /// The child; its pipes are the caller's.
+    pub child: Child,
+    bytes: Option<Vec<u8>>,
+    deadline: Instant,
+    cap: usize,
+}
+
+impl Running {
+    fn feed(&mut self) -> Option<JoinHandle<()>> {
+        let (bytes, mut pipe) = (self.bytes.take()?, self.child.stdin.take()?);
+        // A child that stops reading closes the pipe; its status tells why.
+        Some(std::thread::spawn(move || pipe.write_all(&bytes).unwrap_or_default()))
+    }
+
+    /// Waits to the end or to the bound, then ends the whole process group. `None`: the bound.
+    pub fn wait(&mut self, program: &str) -> Result<Option<ExitStatus>> {
+        let mut pause = Duration::from_micros(200);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().with_context(|| format!("{program} cannot be waited for"))? {
+                break Some(status);
+            }
+            if Instant::now() >= self.deadline {
+                break None;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
+        };
+        if status.is_none() {
+            // The group may be gone already; what counts is that the wait below returns.
+            killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL).unwrap_or_default();
+            self.child.wait().with_context(|| format!("{program} cannot be ended"))?;
+        }
+        Ok(status)
+    }
+}
+
+fn become_account(command: &mut std::process::Command, account: Account) {
+    let caller_is_root = nix::unistd::geteuid().is_root();
+    let groups = nix::unistd::getgrouplist(
+        &std::ffi::CString::new(account.name.clone()).unwrap_or_default(),
+        nix::unistd::Gid::from_raw(account.gid),
+    )
+    .unwrap_or_else(|_| vec![nix::unistd::Gid::from_raw(account.gid)]);
+    // SAFETY: only async-signal-safe system calls run between fork and exec; the group list was made before.
+    unsafe {
+        command.pre_exec(move || {
+            if caller_is_root {
+                nix::unistd::setgroups(&groups)?;
+                nix::unistd::setgid(nix::unistd::Gid::from_raw(account.gid))?;
+                nix::unistd::setuid(nix::unistd::Uid::from_raw(account.uid))?;
+            }
+            if account.uid != 0 && libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            Ok(())
+        });
+    }
+}
+
+fn read_capped(mut pipe: impl Read + Send + 'static, cap: usize) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut kept, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
+        while let Ok(count @ 1..) = pipe.read(&mut chunk) {
+            let room = cap.saturating_sub(kept.len()).min(count);
+            kept.extend_from_slice(&chunk[..room]);
+        }
+        sender.send(kept).unwrap_or_default();
+    });
+    receiver
+}
+
+fn read_tail(pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<String>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(tail(BufReader::new(pipe))).unwrap_or_default());
+    receiver
+}
+
+/// The last lines of a stream, each cut to a bound, whatever the stream holds.
+pub fn tail(mut reader: impl BufRead) -> Vec<String> {
+    let mut lines = VecDeque::new();
+    let mut line = Vec::new();
+    let mut push = |line: &mut Vec<u8>| {
+        if lines.len() == TAIL_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(String::from_utf8_lossy(line).trim_end().to_owned());
+        line.clear();
+    };
+    while let Ok(buffer @ [_, ..]) = reader.fill_buf() {
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(buffer.len(), |at| at + 1);
+        let room = LINE_BYTES.saturating_sub(line.len()).min(taken);
+        line.extend_from_slice(&buffer[..room]);
+        reader.consume(taken);
+        if end.is_some() {
+            push(&mut line);
+        }
+    }
+    if !line.is_empty() {
+        push(&mut line);
+    }
+    lines.into()
+}

@@ -1,0 +1,368 @@
+//! The validated values that the rest of the crate works with.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use regex::Regex;
+use semver::VersionReq;
+
+/// One application on this host, declared by one manifest.
+#[derive(Debug, Clone)]
+pub struct Install {
+    /// The manifest's file name without `.toml`.
+    pub name: String,
+    /// The manifest that declared it.
+    pub file: PathBuf,
+    /// The checkout, absolute.
+    pub root: PathBuf,
+    /// The account that git and unprivileged steps run as.
+    pub owner: String,
+    /// Where releases come from.
+    pub source: Source,
+    /// What is installed from it, in the order declared.
+    pub components: Vec<Component>,
+    /// Groups of component names that must share MAJOR.MINOR.
+    pub lockstep: Vec<Vec<String>>,
+    /// What may happen by itself, and how it must prove itself.
+    pub policy: Policy,
+}
+
+/// Where releases come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A git checkout.
+    Git(GitSource),
+}
+
+/// `[source.git]`.
+#[derive(Debug, Clone)]
+pub struct GitSource {
+    /// The pinned URL; the checkout's own remote must agree.
+    pub url: String,
+    /// What is followed.
+    pub follow: Follow,
+    /// Versions that a run may move to by itself.
+    pub allow: Option<VersionReq>,
+    /// Tracked paths whose local changes a run may set aside.
+    pub discard: Vec<RelPath>,
+}
+
+/// What a git source follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Follow {
+    /// A branch, fast-forward only.
+    Branch(String),
+    /// The newest tag of a shape.
+    Tags(TagShape),
+}
+
+/// A tag name with one `{version}` in it: `manager-v{version}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagShape {
+    /// What stands before the version.
+    pub prefix: String,
+    /// What stands after it.
+    pub suffix: String,
+}
+
+/// A relative path of plain components: no root, no `..`, no `.`, not empty.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct RelPath(String);
+
+/// A part of an install.
+#[derive(Debug, Clone)]
+pub struct Component {
+    /// Its name in messages and `--only`.
+    pub name: String,
+    /// Its directory, relative to the root of the install.
+    pub path: RelPath,
+    /// It counts as installed when this path, relative to the root of the install, exists.
+    pub installed_if: Option<RelPath>,
+    /// Where its version is written.
+    pub version: Option<VersionSource>,
+    /// Its changelog, relative to the component. `None`: `CHANGELOG.md`, then `docs/CHANGELOG.md`.
+    pub changelog: Option<RelPath>,
+    /// Its configuration files.
+    pub env: Vec<EnvFile>,
+    /// What steps make and git ignores, relative to the component; kept so that going back needs no network.
+    pub artifacts: Vec<RelPath>,
+    /// Commands that must succeed before anything live changes, or before any restart.
+    pub checks: Vec<Check>,
+    /// Commands of the operator that bring the component to the new tree.
+    pub steps: Vec<Step>,
+    /// The systemd units that upstream ships.
+    pub units: Vec<Unit>,
+    /// What proves that it runs.
+    pub health: Vec<Health>,
+}
+
+/// Where a version is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionSource {
+    /// The file, relative to the component.
+    pub file: RelPath,
+    /// The value in it. `None`: the whole file, trimmed.
+    pub key: Option<String>,
+}
+
+/// A configuration file and upstream's example of it, both relative to the component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvFile {
+    /// The operator's file.
+    pub file: RelPath,
+    /// Upstream's example.
+    pub example: RelPath,
+}
+
+/// Who runs a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunAs {
+    /// The install's owner.
+    Owner,
+    /// root, which only the host's manifest may say.
+    Root,
+}
+
+/// Where a check runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckAt {
+    /// On the staged new tree, before anything live changes.
+    Staged,
+    /// On the live tree after the steps, before any restart.
+    Switched,
+}
+
+/// `[[component.check]]`.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// Program and arguments.
+    pub run: Vec<String>,
+    /// Where it runs.
+    pub at: CheckAt,
+    /// Who runs it.
+    pub run_as: RunAs,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// `[[component.step]]`.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its name in the plan and the log.
+    pub name: String,
+    /// Program and arguments.
+    pub run: Vec<String>,
+    /// Who runs it.
+    pub run_as: RunAs,
+    /// The paths, relative to the component, whose change makes it run; empty: any change of the component.
+    pub when_changed: Vec<RelPath>,
+    /// How it is undone.
+    pub undo: StepUndo,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// How a step is undone.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepUndo {
+    /// It leaves nothing that matters to the old release.
+    Pure,
+    /// Running it again in the old tree undoes it.
+    Rerun,
+    /// This command undoes it.
+    Run(Vec<String>),
+    /// Nothing undoes it.
+    Irreversible,
+}
+
+/// The manager of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// PID 1.
+    System,
+    /// The owner's user manager.
+    User,
+}
+
+/// What an upgrade does to a unit that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartPolicy {
+    /// Restart when the component, its `.env` or the unit changed.
+    IfChanged,
+    /// Restart in every run.
+    Always,
+    /// Leave it running.
+    Never,
+    /// As `IfChanged`, by reload instead of restart.
+    Reload,
+}
+
+/// `[[component.unit]]`.
+#[derive(Debug, Clone)]
+pub struct Unit {
+    /// The unit file in the tree, relative to the component; its file name is the unit's name.
+    pub file: RelPath,
+    /// Instances of a template unit that belong to this install (`worker@.service`: `["a", "b"]`).
+    pub instances: Vec<String>,
+    /// Its manager.
+    pub scope: Scope,
+    /// What an upgrade does to it.
+    pub restart: RestartPolicy,
+}
+
+/// A string with `${KEY}` (from the component's `.env`) and `{version}` in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(pub String);
+
+/// `[[component.health]]`.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// What is asked.
+    pub probe: Probe,
+    /// How long it may take until the probe answers as expected.
+    pub within: Duration,
+}
+
+/// What a health check asks.
+#[derive(Debug, Clone)]
+pub enum Probe {
+    /// A GET request.
+    Http {
+        /// The URL.
+        url: Template,
+        /// Request headers, values never printed.
+        headers: Vec<(String, Template)>,
+        /// The wanted status; 200 where the manifest says nothing.
+        status: u16,
+        /// JSON fields (dots descend) and the text or number each must have.
+        json: Vec<(String, Template)>,
+        /// A pattern that the body must match.
+        body: Option<Regex>,
+    },
+    /// A TCP connection that opens.
+    Tcp {
+        /// `host:port`.
+        address: Template,
+    },
+    /// A command, as the owner in the component's directory, that exits 0.
+    Command {
+        /// Program and arguments.
+        run: Vec<String>,
+    },
+    /// The journal of the component's units since the restart.
+    Journal {
+        /// A line that must appear.
+        wanted: Option<Regex>,
+        /// A line that must not.
+        unwanted: Option<Regex>,
+    },
+}
+
+/// How far something may move by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reach {
+    /// Not at all.
+    None,
+    /// `x.y.Z`.
+    Patch,
+    /// `x.Y.z`.
+    Minor,
+    /// `X.y.z`.
+    Major,
+}
+
+/// `[policy]`.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// What a run with `--unattended` may do.
+    pub unattended: Reach,
+    /// When such a run may start, in systemd.time(7)'s calendar form.
+    pub window: Option<String>,
+    /// How long the gate must hold before a release counts as known-good.
+    pub soak: Duration,
+    /// How many known-good releases are kept.
+    pub keep_known_good: usize,
+}
+
+impl RelPath {
+    /// Parses a path that stays below whatever it is joined to.
+    pub fn parse(text: &str) -> std::result::Result<Self, String> {
+        let path = Path::new(text);
+        let plain = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        match text {
+            "" => Err("is empty".into()),
+            _ if path.is_absolute() => Err("must be relative".into()),
+            _ if !plain || text.contains("//") || text.ends_with('/') => {
+                Err("must not leave the directory it is relative to, and is written without `.`, `..` or a final `/`"
+                    .into())
+            }
+            _ if text.contains(|c: char| c.is_control()) => Err("must not hold control characters".into()),
+            _ => Ok(RelPath(text.to_owned())),
+        }
+    }
+
+    /// The text of the path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// This path below another.
+    pub fn below(&self, parent: &RelPath) -> RelPath {
+        RelPath(format!("{}/{}", parent.0, self.0))
+    }
+
+    /// The last component.
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+}
+
+impl AsRef<Path> for RelPath {
+    fn as_ref(&self) -> &Path {
+        Path::new(&self.0)
+    }
+}
+
+impl std::fmt::Display for RelPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Unit {
+    /// The names that a manager knows: the unit itself, or the declared instances of a template.
+    pub fn names(&self) -> Vec<String> {
+        let file = self.file.file_name();
+        match file.split_once("@.") {
+            Some((stem, suffix)) => {
+                self.instances.iter().map(|instance| format!("{stem}@{instance}.{suffix}")).collect()
+            }
+            None => vec![file.to_owned()],
+        }
+    }
+}
+
+impl TagShape {
+    /// The version in a tag of this shape, or `None` where the tag is of another.
+    pub fn version(&self, tag: &str) -> Option<semver::Version> {
+        let text = tag.strip_prefix(&self.prefix)?.strip_suffix(&self.suffix)?;
+        semver::Version::parse(text).ok()
+    }
+
+    /// The tag of a version.
+    pub fn tag(&self, version: &semver::Version) -> String {
+        format!("{}{version}{}", self.prefix, self.suffix)
+    }
+}
+
+impl std::fmt::Display for TagShape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{{version}}{}", self.prefix, self.suffix)
+    }
+}
