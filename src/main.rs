@@ -1,1 +1,5 @@
-fn main() {}
+//! The `relift` program.
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::from(relift::cli::main())
+}

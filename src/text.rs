@@ -11,3 +11,7 @@ pub fn harmless(text: &str) -> String {
         })
         .collect()
 }
+
+pub fn redact(text: &str, secrets: &[String]) -> String {
+    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "<redacted>"))
+}

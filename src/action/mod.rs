@@ -1,1 +1,122 @@
-//! (room)
+//! Actions: the changes that a plan holds and a run makes. One file per kind; each says what it does, does it, and
+//! undoes it any number of times.
+
+mod artifact;
+mod check;
+mod env_file;
+mod files;
+mod quiesce;
+mod rerun;
+mod service;
+mod site;
+mod step;
+mod tree;
+mod units;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+
+pub use artifact::{Artifact, save as save_artifact};
+pub use check::Check;
+pub use env_file::EnvFile;
+pub use files::FileSwap;
+pub use quiesce::{Quiesce, UnitWas};
+pub use rerun::Rerun;
+pub use service::Service;
+pub use site::{Invocation, Site};
+pub use step::Step;
+pub use tree::{SetAside, Tree};
+pub use units::Units;
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Notes what runs; its undo brings that back.
+    Quiesce(Quiesce),
+    /// Changes nothing; its undo runs a step again in the old tree.
+    Rerun(Rerun),
+    /// Switches the checkout.
+    Tree(Tree),
+    /// Replaces a configuration file.
+    EnvFile(EnvFile),
+    /// Guards what steps make.
+    Artifact(Artifact),
+    /// Runs a step.
+    Step(Step),
+    /// Runs a check on the switched tree.
+    Check(Check),
+    /// Installs units, reloads the manager, enables what is new.
+    Units(Units),
+    /// Restarts, reloads or starts a unit.
+    Service(Service),
+}
+
+/// What only the moment before an action knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seen {
+    /// The plan says it all.
+    Nothing,
+    /// What ran.
+    Units(Vec<UnitWas>),
+}
+
+/// What an action sees of its subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// As before the action.
+    Before,
+    /// As after it.
+    After,
+    /// Some of each.
+    Mixed,
+    /// Neither: somebody else changed this.
+    Neither(Vec<String>),
+}
+
+/// What every kind of action can do.
+pub trait Act {
+    /// What it does, for progress and reports: `switch the tree to 1.7.1`.
+    fn title(&self) -> String;
+
+    /// What must be known to undo it and only this moment knows.
+    fn seen(&self, _site: &mut Site) -> Result<Seen> {
+        Ok(Seen::Nothing)
+    }
+
+    /// Makes the change; its effects are durable when this returns.
+    fn apply(&self, site: &mut Site) -> Result<()>;
+
+    /// Undoes the change, whether it was made whole, half or not at all. Remarks tell what could not be put back
+    /// exactly, and where a copy of it is.
+    fn undo(&self, site: &mut Site, seen: &Seen) -> Result<Vec<String>>;
+
+    /// What is there now.
+    fn sight(&self, _site: &mut Site) -> Result<Sight> {
+        Ok(Sight::Mixed)
+    }
+
+    /// Whether nothing undoes it.
+    fn is_irreversible(&self) -> bool {
+        false
+    }
+}
+
+impl Action {
+    /// The action behind its kind.
+    pub fn act(&self) -> &dyn Act {
+        match self {
+            Action::Quiesce(action) => action,
+            Action::Rerun(action) => action,
+            Action::Tree(action) => action,
+            Action::EnvFile(action) => action,
+            Action::Artifact(action) => action,
+            Action::Step(action) => action,
+            Action::Check(action) => action,
+            Action::Units(action) => action,
+            Action::Service(action) => action,
+        }
+    }
+}

@@ -1,4 +1,126 @@
-//! The command line: one file per verb.
+//! The command line: one file per verb. `output` is the only renderer, `error` the only error printer.
 
+mod check;
+mod config;
+mod describe;
+mod env;
+mod error;
 pub mod globals;
+mod history;
+mod hold;
+mod init;
+mod internal;
 pub mod output;
+mod plan;
+mod recover;
+mod rollback;
+mod session;
+mod status;
+mod style;
+mod try_;
+mod units;
+mod upgrade;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Exit, Result};
+use globals::Globals;
+
+/// Upgrades services installed from a git checkout: planned, journaled, proven, reversible
+#[derive(Debug, Parser)]
+#[command(name = "relift", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show a whole upgrade, and one that fails and comes back, on a throw-away copy of this host
+    Try(try_::Args),
+    /// Write a manifest for an install that is there, from what it finds
+    Init(init::Args),
+    /// Is anything new? One network round trip, changes nothing; exits 100 when there is
+    Check(check::Args),
+    /// Show what an upgrade would do
+    Plan(plan::Args),
+    /// Upgrade an install
+    Upgrade(upgrade::Args),
+    /// Go back to a known-good release
+    Rollback(rollback::Args),
+    /// Finish or undo an interrupted run
+    Recover(recover::Args),
+    /// Show what is installed, known-good and held
+    Status(status::Args),
+    /// List the runs of the past
+    History(history::Args),
+    /// Show a run
+    Show(history::ShowArgs),
+    /// Show the output of a run's steps
+    Logs(history::LogsArgs),
+    /// Compare or merge `.env` files alone
+    Env(env::Args),
+    /// Compare unit files alone
+    Units(units::Args),
+    /// No upgrades until `unhold`
+    Hold(hold::Args),
+    /// Lift the hold
+    Unhold(hold::UnholdArgs),
+    /// Check a manifest, show it, or print its schema
+    Config(config::Args),
+    #[command(hide = true)]
+    Internal(internal::Args),
+}
+
+/// Runs the command line; the value is the process's exit status.
+pub fn main() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    style::choose(&cli.globals);
+    match cli.run() {
+        Ok(exit) => exit as u8,
+        Err(error) => {
+            error::print(&error, cli.globals.json);
+            error.kind.exit() as u8
+        }
+    }
+}
+
+impl Cli {
+    fn run(&self) -> Result<Exit> {
+        let globals = &self.globals;
+        match &self.verb {
+            Verb::Try(args) => try_::run(args, globals),
+            Verb::Init(args) => init::run(args, globals),
+            Verb::Check(args) => check::run(args, globals),
+            Verb::Plan(args) => plan::run(args, globals),
+            Verb::Upgrade(args) => upgrade::run(args, globals),
+            Verb::Rollback(args) => rollback::run(args, globals),
+            Verb::Recover(args) => recover::run(args, globals),
+            Verb::Status(args) => status::run(args, globals),
+            Verb::History(args) => history::run(args, globals),
+            Verb::Show(args) => history::show(args, globals),
+            Verb::Logs(args) => history::logs(args, globals),
+            Verb::Env(args) => env::run(args, globals),
+            Verb::Units(args) => units::run(args, globals),
+            Verb::Hold(args) => hold::run(args, globals),
+            Verb::Unhold(args) => hold::unhold(args, globals),
+            Verb::Config(args) => config::run(args, globals),
+            Verb::Internal(args) => internal::run(args),
+        }
+    }
+}
+
+/// `--help` and `--version` are data; anything else is a usage error.
+fn usage(error: &clap::Error) -> u8 {
+    // A closed standard output is no reason to fail.
+    error.print().unwrap_or_default();
+    match error.use_stderr() {
+        true => Exit::Refused as u8,
+        false => Exit::Done as u8,
+    }
+}

@@ -1,11 +1,224 @@
-//! The only renderer.
+//! The only renderer: data to standard output, progress and log to standard error, each in the form that its reader wants.
 
-use std::io::Write;
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::globals::Globals;
+use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
+use crate::host::journal::{self, Priority};
+use crate::report::{Event, Phase, Reporter};
 
 /// Prints data on standard output. A reader that went away (`| head`) is no error.
 pub fn data(text: &str) {
     let mut stdout = anstream::stdout().lock();
     if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
         std::process::exit(0);
+    }
+}
+
+/// Prints a message on standard error; one that nobody can read is no error.
+pub fn message(text: &str) {
+    anstream::stderr().lock().write_all(text.as_bytes()).unwrap_or_default();
+}
+
+/// Prints one JSON document on standard output.
+pub fn document(value: &impl serde::Serialize) {
+    // Plain values always serialize.
+    data(&format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default()));
+}
+
+/// Whether somebody sits at a terminal who can be asked.
+pub fn is_attended() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// The reporter that the options and the streams ask for.
+pub fn reporter(globals: &Globals) -> Box<dyn Reporter> {
+    let is_dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+    match () {
+        () if globals.json => Box::new(Json),
+        () if is_journal() => Box::new(Journal::default()),
+        () if globals.quiet => Box::new(crate::report::Silent),
+        () if std::io::stderr().is_terminal() && !globals.no_progress && !is_dumb => Box::new(Bars::new()),
+        () => Box::new(Lines { verbose: globals.verbose > 0 }),
+    }
+}
+
+/// Whether standard error is the journal, by the device and inode that systemd.exec(5) puts into `JOURNAL_STREAM`.
+fn is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Ok(meta) = std::fs::metadata("/proc/self/fd/2") else { return false };
+    stream == format!("{}:{}", meta.dev(), meta.ino())
+}
+
+fn phase_word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Prepare => "prepare",
+        Phase::Switch => "switch",
+        Phase::Gate => "gate",
+        Phase::Soak => "soak",
+        Phase::Commit => "commit",
+        Phase::Undo => "undo",
+    }
+}
+
+/// One event per line, for programs.
+struct Json;
+
+impl Reporter for Json {
+    fn tell(&self, event: Event) {
+        data(&format!("{}\n", serde_json::to_string(&event).unwrap_or_default()));
+    }
+}
+
+/// A line per change of state, for pipes and logs.
+struct Lines {
+    verbose: bool,
+}
+
+impl Reporter for Lines {
+    fn tell(&self, event: Event) {
+        let line = match event {
+            Event::Run { install, run } => format!("{install}: run {run}"),
+            Event::Phase { phase } => format!("{}:", phase_word(phase)),
+            Event::Done { what } => format!("  done: {what}"),
+            Event::Failed { what } => format!("  failed: {what}"),
+            Event::Warning { text } => format!("  warning: {text}"),
+            Event::Start { what } if self.verbose => format!("  start: {what}"),
+            Event::Line { step, line } if self.verbose => format!("  {step}: {line}"),
+            Event::Start { .. } | Event::Line { .. } | Event::Progress { .. } | Event::Waiting { .. } => return,
+        };
+        message(&format!("{line}\n"));
+    }
+}
+
+/// Bars and ticks, for a person at a terminal.
+struct Bars {
+    screen: MultiProgress,
+    running: Mutex<HashMap<String, (ProgressBar, Instant)>>,
+}
+
+impl Bars {
+    fn new() -> Bars {
+        let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(12));
+        Bars { screen, running: Mutex::default() }
+    }
+
+    fn line(&self, line: String) {
+        // Where the line cannot be drawn there is nobody to read it.
+        self.screen.suspend(|| message(&format!("{line}\n")));
+    }
+
+    fn start(&self, what: &str) {
+        let bar = self.screen.add(ProgressBar::new_spinner());
+        bar.set_style(style("  {spinner} {wide_msg} {elapsed:>5}"));
+        bar.set_message(what.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        self.with(|running| running.insert(what.to_owned(), (bar, Instant::now())));
+    }
+
+    fn end(&self, what: &str, mark: String) {
+        let started = self.with(|running| running.remove(what));
+        let took = started.map(|(bar, started)| {
+            bar.finish_and_clear();
+            self.screen.remove(&bar);
+            elapsed(started.elapsed())
+        });
+        self.line(format!("  {mark} {what}{}", took.map(|took| format!(" {}", paint(DIM, took))).unwrap_or_default()));
+    }
+
+    fn progress(&self, what: &str, done: u64, total: Option<u64>, unit: &str) {
+        self.with(|running| {
+            let Some((bar, _)) = running.get(what) else { return };
+            bar.set_message(match total {
+                Some(total) => format!("{what}: {done} of {total} {unit}"),
+                None => format!("{what}: {done} {unit}"),
+            });
+        });
+    }
+
+    fn waiting(&self, what: &str, left: u64) {
+        self.with(|running| {
+            // Shown on the innermost thing that is under way.
+            if let Some((bar, _)) = running.values().last() {
+                bar.set_message(format!("{what}, {left} s left"));
+            }
+        });
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, (ProgressBar, Instant)>) -> T) -> T {
+        work(&mut self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+impl Reporter for Bars {
+    fn tell(&self, event: Event) {
+        match event {
+            Event::Run { install, run } => self.line(format!("{} {}", paint(BOLD, install), paint(DIM, format!("run {run}")))),
+            Event::Phase { phase } => self.line(paint(BOLD, phase_word(phase))),
+            Event::Start { what } => self.start(&what),
+            Event::Done { what } => self.end(&what, paint(GOOD, "✓")),
+            Event::Failed { what } => self.end(&what, paint(BAD, "✗")),
+            Event::Progress { what, done, total, unit } => self.progress(&what, done, total, unit),
+            Event::Waiting { what, left } => self.waiting(&what, left),
+            Event::Warning { text } => self.line(format!("  {} {text}", paint(WARN, "!"))),
+            Event::Line { .. } => {}
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn elapsed(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{} ms", time.as_millis()),
+        1..60 => format!("{:.1} s", time.as_secs_f64()),
+        seconds => format!("{}:{:02} min", seconds / 60, seconds % 60),
+    }
+}
+
+/// Structured entries, when systemd reads us.
+#[derive(Default)]
+struct Journal {
+    about: Mutex<About>,
+}
+
+#[derive(Default, Clone)]
+struct About {
+    install: String,
+    run: String,
+    phase: &'static str,
+}
+
+impl Reporter for Journal {
+    fn tell(&self, event: Event) {
+        let mut about = self.about.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (priority, text) = match event {
+            Event::Run { install, run } => {
+                about.install.clone_from(&install);
+                about.run.clone_from(&run);
+                (Priority::Info, format!("{install}: run {run}"))
+            }
+            Event::Phase { phase } => {
+                about.phase = phase_word(phase);
+                (Priority::Info, format!("{}: {}", about.install, about.phase))
+            }
+            Event::Done { what } => (Priority::Info, format!("done: {what}")),
+            Event::Failed { what } => (Priority::Err, format!("failed: {what}")),
+            Event::Warning { text } => (Priority::Warning, text),
+            Event::Start { .. } | Event::Line { .. } | Event::Progress { .. } | Event::Waiting { .. } => return,
+        };
+        let fields = [("RELIFT_INSTALL", about.install.as_str()), ("RELIFT_RUN", &about.run), ("RELIFT_PHASE", about.phase)];
+        // A journal that cannot be reached is replaced by what systemd connected to standard error.
+        if journal::send(priority, &text, &fields).is_err() {
+            message(&format!("{text}\n"));
+        }
     }
 }

@@ -42,6 +42,8 @@ pub struct Gate {
 }
 
 /// A cursor of the journal's end, for a later [`Gate`]. `None` where the journal is empty or absent.
+/// tail
+pub fn journal_tail(_: Scope, _: u32, _: &str, _: Option<&str>) -> Vec<String> { todo!() }
 pub fn journal_cursor() -> Option<String> {
     todo!()
 }

@@ -1,1 +1,326 @@
-//! (room)
+//! Files: atomic, durable, and never through a link that somebody else controls.
+//!
+//! [`Rooted`] is a directory that root works in although a service account may write there: every path is resolved with
+//! openat2(2), `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::xattr;
+use crate::error::{Context, Error, Result};
+
+/// The largest file that is read whole: configuration and units, never data.
+const LARGEST: u64 = 16 << 20;
+
+/// What a file was, without its bytes: enough to tell whether it still is that, and to make it so again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// SHA-256 of the bytes, lower-case hex.
+    pub sha256: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Extended attributes, POSIX ACLs among them: name and value in hex.
+    pub xattrs: Vec<(String, String)>,
+}
+
+/// A file with its bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// The rest.
+    pub image: Image,
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The bytes may be a `.env`.
+        f.debug_struct("Content").field("image", &self.image).finish_non_exhaustive()
+    }
+}
+
+impl Content {
+    /// A new file.
+    pub fn new(bytes: Vec<u8>, mode: u32, uid: u32, gid: u32) -> Content {
+        let image = Image { sha256: sha256(&bytes), mode, uid, gid, xattrs: Vec::new() };
+        Content { bytes, image }
+    }
+
+    /// The same file with other bytes: mode, owner, ACL and attributes stay.
+    pub fn with_bytes(&self, bytes: Vec<u8>) -> Content {
+        let image = Image { sha256: sha256(&bytes), ..self.image.clone() };
+        Content { bytes, image }
+    }
+}
+
+/// SHA-256 in lower-case hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes of lower-case hex; `None` where it is not that.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2);
+    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+/// A directory below which files are read and replaced without following links.
+#[derive(Debug)]
+pub struct Rooted {
+    directory: OwnedFd,
+    path: PathBuf,
+}
+
+impl Rooted {
+    /// Opens a directory that must be there.
+    pub fn open(path: &Path) -> Result<Rooted> {
+        let directory = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY | libc::O_CLOEXEC)
+            .open(path)
+            .with_context(|| format!("{} cannot be opened", path.display()))?;
+        Ok(Rooted { directory: directory.into(), path: path.to_owned() })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether something of any kind is at `path`, links themselves included.
+    pub fn exists(&self, path: &Path) -> Result<bool> {
+        match self.resolve(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, Mode::empty()) {
+            Ok(_) => Ok(true),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(false),
+            // A link in the last place is something that is there.
+            Err(Errno::ELOOP) => Ok(true),
+            Err(errno) => Err(self.error("be looked at", path, errno)),
+        }
+    }
+
+    /// Whether a directory, not a link to one, is at `path`.
+    pub fn is_directory(&self, path: &Path) -> bool {
+        self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY, Mode::empty()).is_ok()
+    }
+
+    /// The file at `path`; `None` where there is nothing. Links, devices and directories are errors that say so.
+    pub fn read(&self, path: &Path) -> Result<Option<Content>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let file = match self.resolve(path, flags, Mode::empty()) {
+            Ok(fd) => File::from(fd),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            Err(errno) => return Err(self.error("be read", path, errno)),
+        };
+        let meta = file.metadata().with_context(|| format!("{} cannot be read", self.path.join(path).display()))?;
+        let unsafe_kind = match (meta.is_file(), meta.nlink()) {
+            (false, _) => Some("it is no regular file"),
+            (true, 2..) => Some("it has more than one hard link, so that replacing it would part them"),
+            _ if meta.len() > LARGEST => Some("it is larger than 16 MiB"),
+            _ => None,
+        };
+        if let Some(reason) = unsafe_kind {
+            return Err(Error::failed(format!("{} is not read", self.path.join(path).display())).because(reason));
+        }
+        let mut bytes = Vec::new();
+        let read = (&file).take(LARGEST + 1).read_to_end(&mut bytes);
+        read.with_context(|| format!("{} cannot be read", self.path.join(path).display()))?;
+        let image = Image {
+            sha256: sha256(&bytes),
+            mode: meta.permissions().mode() & 0o7777,
+            uid: meta.uid(),
+            gid: meta.gid(),
+            xattrs: xattr::list(&file),
+        };
+        Ok(Some(Content { bytes, image }))
+    }
+
+    /// Puts `content` at `path`, atomically and durably: bytes, mode, owner and attributes, or nothing.
+    pub fn replace(&self, path: &Path, content: &Content) -> Result<()> {
+        let (parent, name) = self.parent(path)?;
+        let temporary = format!(".{}.relift-new", name.display());
+        self.write_new(&parent, &temporary, content)
+            .and_then(|()| Ok(renameat(&parent, temporary.as_str(), &parent, &name)?))
+            .and_then(|()| Ok(nix::unistd::fsync(&parent)?))
+            .inspect_err(|_| unlinkat(&parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir).unwrap_or_default())
+            .with_context(|| format!("{} cannot be written", self.path.join(path).display()))
+    }
+
+    /// Removes the file at `path`, durably; nothing there is no error.
+    pub fn remove(&self, path: &Path) -> Result<()> {
+        if !self.exists(path)? {
+            return Ok(());
+        }
+        let (parent, name) = self.parent(path)?;
+        match unlinkat(&parent, &name, UnlinkatFlags::NoRemoveDir).and_then(|()| nix::unistd::fsync(&parent)) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(self.error("be removed", path, errno)),
+        }
+    }
+
+    /// Removes an empty directory; one that is not empty, or not there, stays as it is.
+    pub fn remove_empty_directory(&self, path: &Path) -> Result<()> {
+        let Ok((parent, name)) = self.parent(path) else { return Ok(()) };
+        match unlinkat(&parent, &name, UnlinkatFlags::RemoveDir) {
+            Ok(()) | Err(Errno::ENOENT | Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR) => Ok(()),
+            Err(errno) => Err(self.error("be removed", path, errno)),
+        }
+    }
+
+    /// Makes the directories of `path` that are missing, 0755, owned by `uid` and `gid`.
+    pub fn make_directories(&self, path: &Path, uid: u32, gid: u32) -> Result<()> {
+        let mut so_far = PathBuf::new();
+        for part in path.components() {
+            so_far.push(part);
+            if self.exists(&so_far)? {
+                continue;
+            }
+            let (parent, name) = self.parent(&so_far)?;
+            nix::sys::stat::mkdirat(&parent, &name, Mode::from_bits_truncate(0o755))
+                .and_then(|()| {
+                    let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+                    nix::unistd::fchownat(&parent, &name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW)
+                })
+                .and_then(|()| nix::unistd::fsync(&parent))
+                .map_err(|errno| self.error("be made", &so_far, errno))?;
+        }
+        Ok(())
+    }
+
+    fn write_new(&self, parent: &OwnedFd, name: &str, content: &Content) -> std::io::Result<()> {
+        // What a run that died left under our own name.
+        unlinkat(parent, name, UnlinkatFlags::NoRemoveDir).or_else(|errno| match errno {
+            Errno::ENOENT => Ok(()),
+            other => Err(other),
+        })?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd = nix::fcntl::openat(parent, name, flags, Mode::from_bits_truncate(0o600))?;
+        let mut file = File::from(fd);
+        file.write_all(&content.bytes)?;
+        fchown(&file, Some(Uid::from_raw(content.image.uid)), Some(Gid::from_raw(content.image.gid)))?;
+        xattr::apply(&file, &content.image.xattrs)?;
+        file.set_permissions(fs::Permissions::from_mode(content.image.mode))?;
+        file.sync_all()
+    }
+
+    fn parent(&self, path: &Path) -> Result<(OwnedFd, PathBuf)> {
+        let name = path.file_name().ok_or_else(|| Error::failed(format!("{} names no file", path.display())))?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        let directory = match path.parent() {
+            Some(parent) if parent != Path::new("") => self.resolve(parent, flags, Mode::empty()),
+            _ => self.resolve(Path::new("."), flags, Mode::empty()),
+        };
+        let directory = directory.map_err(|errno| self.error("be reached", path, errno))?;
+        Ok((directory, PathBuf::from(name)))
+    }
+
+    fn resolve(&self, path: &Path, flags: OFlag, mode: Mode) -> nix::Result<OwnedFd> {
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .mode(mode)
+            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+        openat2(self.directory.as_fd(), path, how)
+    }
+
+    fn error(&self, what: &str, path: &Path, errno: Errno) -> Error {
+        let path = self.path.join(path);
+        let error = Error::failed(format!("{} cannot {what}", path.display()));
+        match errno {
+            Errno::ELOOP => error
+                .because("it is, or leads through, a symbolic link, which root does not follow in a directory of another account")
+                .hint(format!("replace the link by a file: cp --remove-destination \"$(readlink -f {0})\" {0}", path.display())),
+            Errno::EACCES | Errno::EPERM => error.kind(crate::error::Kind::NotPermitted).because(errno.desc()),
+            errno => error.because(errno.desc()),
+        }
+    }
+}
+
+/// Makes a directory of our own with all its parents; a new one gets `mode`.
+pub fn make_private(path: &Path, mode: u32) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        make_private(parent, 0o755)?;
+    }
+    match fs::create_dir(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(ours("made", path, error)),
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(|error| ours("made", path, error))?;
+    path.parent().map_or(Ok(()), sync_directory)
+}
+
+/// Writes a file of our own, atomically and durably: temporary file, fsync, rename, fsync of the directory.
+pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let written = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .permissions(fs::Permissions::from_mode(mode))
+        .tempfile_in(parent)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.as_file().sync_all()?;
+            file.persist(path).map_err(|error| error.error)
+        });
+    written.map_err(|error| ours("written", path, error))?;
+    sync_directory(parent)
+}
+
+/// Removes a file of our own; nothing there is no error.
+pub fn remove_durably(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => path.parent().map_or(Ok(()), sync_directory),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(ours("removed", path, error)),
+    }
+}
+
+/// Makes the entries of a directory durable.
+pub fn sync_directory(path: &Path) -> Result<()> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(|error| ours("made durable", path, error))
+}
+
+/// Makes everything on the filesystem of `path` durable, syncfs(2): git itself syncs nothing that it writes to a work tree.
+pub fn sync_filesystem(path: &Path) -> Result<()> {
+    let directory = File::open(path).map_err(|error| ours("made durable", path, error))?;
+    // SAFETY: the descriptor is open for the whole call.
+    match unsafe { libc::syncfs(directory.as_raw_fd()) } {
+        0 => Ok(()),
+        _ => Err(ours("made durable", path, std::io::Error::last_os_error())),
+    }
+}
+
+/// Bytes that an unprivileged account may still write on the filesystem of `path`, statvfs(3).
+pub fn free_bytes(path: &Path) -> Result<u64> {
+    let stat = nix::sys::statvfs::statvfs(path)
+        .with_context(|| format!("the free space of {} cannot be read", path.display()))?;
+    Ok(stat.blocks_available() as u64 * stat.fragment_size() as u64)
+}
+
+fn ours(what: &str, path: &Path, error: std::io::Error) -> Error {
+    let kind = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => crate::error::Kind::NotPermitted,
+        _ => crate::error::Kind::Failed,
+    };
+    Error::new(kind, format!("{} cannot be {what}", path.display())).because(error)
+}

@@ -4,6 +4,8 @@
 
 pub mod account;
 pub mod fs;
+pub mod journal;
 pub mod paths;
 pub mod process;
 pub mod systemd;
+mod xattr;

@@ -1,1 +1,221 @@
-//! (room)
+//! What is remembered between runs: what is activated, what was known-good, what failed, what is held.
+//!
+//! Small files below `/var/lib/relift/NAME/ledger/`, each whole or absent.
+
+mod history;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Context, Error, Result};
+use crate::host::fs::{Image, make_private, remove_durably, write_durably};
+
+pub use history::{Past, history, last_downtime, open_run};
+
+/// The format that this version writes.
+const FORMAT: u32 = 1;
+
+/// The ledger of an install.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    directory: PathBuf,
+}
+
+/// What runs: recorded per component, never derived from where HEAD is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activated {
+    /// By component.
+    pub components: BTreeMap<String, Activation>,
+}
+
+/// What a component runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activation {
+    /// The commit, full hex.
+    pub revision: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// SHA-256 of its configuration files, by path relative to the checkout, when it was started with them.
+    pub env: BTreeMap<String, String>,
+}
+
+/// A release that passed its gate and soak here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownGood {
+    /// `known-good/20261121T081530Z`: the tag in the checkout.
+    pub tag: String,
+    /// The commit, full hex.
+    pub revision: String,
+    /// Versions by component.
+    pub versions: BTreeMap<String, String>,
+    /// The run that proved it; `None`: it was found running and healthy.
+    pub run: Option<String>,
+    /// Its configuration files as they were when it was left, by path relative to the checkout; bytes by hash beside it.
+    #[serde(default)]
+    pub env: BTreeMap<String, Image>,
+    /// Archives of what its steps had made, by path relative to the checkout.
+    #[serde(default)]
+    pub artifacts: BTreeMap<String, PathBuf>,
+}
+
+/// A release that failed here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedRelease {
+    /// The commit, full hex.
+    pub revision: String,
+    /// Hash of the configuration that it failed with.
+    pub configuration: String,
+    /// The run.
+    pub run: String,
+    /// Why.
+    pub why: String,
+    /// Seconds since the epoch.
+    pub time: i64,
+}
+
+/// No upgrades until released.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Why, in the operator's words.
+    pub reason: Option<String>,
+    /// Seconds since the epoch.
+    pub since: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored<T> {
+    format: u32,
+    #[serde(rename = "content")]
+    content: T,
+}
+
+impl Ledger {
+    /// The ledger below an install's state directory.
+    pub fn below(state: &Path) -> Ledger {
+        Ledger { directory: state.join("ledger") }
+    }
+
+    /// What is activated.
+    pub fn activated(&self) -> Result<Activated> {
+        Ok(self.load("activated.json")?.unwrap_or_default())
+    }
+
+    /// Records what is activated.
+    pub fn set_activated(&self, activated: &Activated) -> Result<()> {
+        self.store("activated.json", activated)
+    }
+
+    /// Known-good releases, oldest first.
+    pub fn known_good(&self) -> Result<Vec<KnownGood>> {
+        Ok(self.load("known-good.json")?.unwrap_or_default())
+    }
+
+    /// Records the known-good releases: one file, so that the list is whole or as it was.
+    pub fn set_known_good(&self, known_good: &[KnownGood]) -> Result<()> {
+        self.store("known-good.json", &known_good)
+    }
+
+    /// Releases that failed here.
+    pub fn failed(&self) -> Result<Vec<FailedRelease>> {
+        Ok(self.load("failed.json")?.unwrap_or_default())
+    }
+
+    /// Remembers a failed release; an older memory of the same release is replaced.
+    pub fn remember_failed(&self, release: FailedRelease) -> Result<()> {
+        let mut failed = self.failed()?;
+        failed.retain(|known| known.revision != release.revision);
+        failed.push(release);
+        let first = failed.len().saturating_sub(50);
+        self.store("failed.json", &failed[first..].to_vec())
+    }
+
+    /// Forgets that a release failed, since it works now.
+    pub fn forget_failed(&self, revision: &str) -> Result<()> {
+        let mut failed = self.failed()?;
+        let before = failed.len();
+        failed.retain(|known| known.revision != revision);
+        if failed.len() == before { Ok(()) } else { self.store("failed.json", &failed) }
+    }
+
+    /// The hold, where there is one.
+    pub fn hold(&self) -> Result<Option<Hold>> {
+        self.load("hold.json")
+    }
+
+    /// Sets or lifts the hold.
+    pub fn set_hold(&self, hold: Option<&Hold>) -> Result<()> {
+        match hold {
+            Some(hold) => self.store("hold.json", hold),
+            None => remove_durably(&self.directory.join("hold.json")),
+        }
+    }
+
+    /// Where bytes of a known-good release are kept, by hash.
+    pub fn content(&self) -> PathBuf {
+        self.directory.join("content")
+    }
+
+    /// Where archives of a known-good release are kept.
+    pub fn artifacts(&self) -> PathBuf {
+        self.directory.join("artifacts")
+    }
+
+    fn load<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        let path = self.directory.join(name);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::failed(format!("{} cannot be read", path.display())).because(error)),
+        };
+        let stored: Stored<T> = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} cannot be understood", path.display()))
+            .map_err(|error| error.hint("it was written by another version of relift, or by hand; move it away to start anew"))?;
+        match stored.format {
+            FORMAT => Ok(Some(stored.content)),
+            format => Err(Error::failed(format!("{} is of format {format}, and this relift reads format {FORMAT}", path.display()))),
+        }
+    }
+
+    fn store<T: Serialize>(&self, name: &str, content: &T) -> Result<()> {
+        make_private(&self.directory, 0o700)?;
+        let stored = Stored { format: FORMAT, content };
+        let bytes = serde_json::to_vec_pretty(&stored).with_context(|| format!("{name} cannot be written"))?;
+        write_durably(&self.directory.join(name), &bytes, 0o600)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_release_is_remembered_once_and_forgotten_when_it_works() {
+        let place = tempfile::tempdir().unwrap();
+        let ledger = Ledger::below(place.path());
+        let failed = |why: &str| FailedRelease {
+            revision: "abc".into(),
+            configuration: "c".into(),
+            run: "r".into(),
+            why: why.into(),
+            time: 1,
+        };
+        ledger.remember_failed(failed("first")).unwrap();
+        ledger.remember_failed(failed("second")).unwrap();
+        assert_eq!(ledger.failed().unwrap(), vec![failed("second")]);
+        ledger.forget_failed("abc").unwrap();
+        assert_eq!(ledger.failed().unwrap(), vec![]);
+    }
+
+    #[test]
+    fn a_ledger_of_another_format_is_refused_and_not_overwritten() {
+        let place = tempfile::tempdir().unwrap();
+        let ledger = Ledger::below(place.path());
+        ledger.set_hold(Some(&Hold { reason: None, since: 1 })).unwrap();
+        let path = place.path().join("ledger/hold.json");
+        std::fs::write(&path, r#"{"format": 7, "content": {"reason": null, "since": 1}}"#).unwrap();
+        assert!(ledger.hold().unwrap_err().to_string().contains("format 7"));
+    }
+}

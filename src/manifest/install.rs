@@ -45,6 +45,8 @@ pub struct GitSource {
     pub allow: Option<VersionReq>,
     /// Tracked paths whose local changes a run may set aside.
     pub discard: Vec<RelPath>,
+    /// Whether the work tree is kept to the installed components (git-sparse-checkout(1)); the default.
+    pub sparse: bool,
 }
 
 /// What a git source follows.

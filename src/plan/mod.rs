@@ -1,5 +1,323 @@
-//! The plan: pure functions from what is here and what is offered to what would change.
+//! The plan: a pure value that says what would change, in order, and how each change is undone.
+//!
+//! `relift plan`, `--dry-run` and a run render or execute the same value. It holds no secret: bytes of `.env` and units
+//! travel beside it, by hash.
 
+mod build;
+mod contents;
 pub mod env;
+mod lockstep;
 pub mod notes;
+mod services;
+mod steps;
 pub mod unit;
+mod units;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::Action;
+use crate::manifest::{Scope, StepUndo};
+
+
+pub use build::{Request, Restore, build};
+pub use contents::Contents;
+
+/// The format that this version writes into journals and `--json`.
+pub const FORMAT: u32 = 1;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Intent {
+    /// To the candidate.
+    Upgrade,
+    /// Back to a known-good release.
+    Rollback,
+}
+
+/// A release as a person reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The commit, full hex.
+    pub revision: String,
+    /// A tag or a version where there is one.
+    pub label: Option<String>,
+}
+
+/// What would change, in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The version of the format.
+    pub format: u32,
+    /// The install.
+    pub install: String,
+    /// The checkout.
+    pub root: PathBuf,
+    /// The account that owns it.
+    pub owner: String,
+    /// What was asked for.
+    pub intent: Intent,
+    /// What is checked out now.
+    pub from: Release,
+    /// What will be.
+    pub to: Release,
+    /// The newest commits between the two, newest first.
+    pub commits: Vec<Commit>,
+    /// How many there are in all.
+    pub commits_total: usize,
+    /// The components installed here.
+    pub components: Vec<ComponentPlan>,
+    /// Commands that must succeed on the staged tree.
+    pub staged_checks: Vec<StagedCheck>,
+    /// The changes, in order.
+    pub actions: Vec<Action>,
+    /// What must be proven afterwards, by component.
+    pub gates: Vec<GatePlan>,
+    /// How long it must then hold, seconds.
+    pub soak: u64,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+    /// What stops the run before it starts.
+    pub blockers: Vec<Blocker>,
+}
+
+/// One commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Abbreviated id.
+    pub id: String,
+    /// First line of its message, made harmless.
+    pub summary: String,
+}
+
+/// What changes in a component.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComponentPlan {
+    /// Its name.
+    pub name: String,
+    /// Its directory, relative to the root.
+    pub path: String,
+    /// The version that is activated.
+    pub from_version: Option<String>,
+    /// The version in the target.
+    pub to_version: Option<String>,
+    /// The commit that is activated.
+    pub activated: String,
+    /// How many of its files differ.
+    pub files_changed: usize,
+    /// Release notes, oldest first.
+    pub notes: Vec<notes::ReleaseNote>,
+    /// Its configuration files.
+    pub env: Vec<EnvPlan>,
+    /// Its units.
+    pub units: Vec<UnitPlan>,
+    /// What its steps would do, and why.
+    pub steps: Vec<StepPlan>,
+}
+
+/// What changes in a configuration file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvPlan {
+    /// The file, relative to the root.
+    pub file: String,
+    /// Keys that differ.
+    pub changes: Vec<env::KeyChange>,
+    /// Whether the file is rewritten.
+    pub rewritten: bool,
+    /// SHA-256 of the file as the run leaves it.
+    pub after: String,
+}
+
+/// What changes in a unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnitPlan {
+    /// The unit.
+    pub name: String,
+    /// Its manager.
+    pub scope: Scope,
+    /// What happens to the file.
+    pub file: FileChange,
+    /// Settings that differ.
+    pub settings: Vec<unit::SettingChange>,
+    /// The operator's edits go into a drop-in.
+    pub lifted: bool,
+    /// What happens to the running unit.
+    pub service: ServiceChange,
+    /// Why.
+    pub why: String,
+    /// It is not meant to be up all the time: a oneshot, or a service behind a timer or a socket.
+    pub is_dormant: bool,
+}
+
+/// What happens to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileChange {
+    /// It is new.
+    Installed,
+    /// It is replaced.
+    Replaced,
+    /// It stays.
+    Kept,
+}
+
+/// What happens to a running unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceChange {
+    /// It is restarted.
+    Restart,
+    /// It is reloaded.
+    Reload,
+    /// It is enabled and started for the first time.
+    Start,
+    /// It goes on as it is.
+    Untouched,
+    /// The operator stopped, disabled or masked it: it stays so.
+    LeftAlone,
+}
+
+/// What a step would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepPlan {
+    /// Its name.
+    pub name: String,
+    /// The command.
+    pub run: Vec<String>,
+    /// Whether root runs it.
+    pub as_root: bool,
+    /// Why it runs, or why it does not.
+    pub why: String,
+    /// Whether it runs.
+    pub runs: bool,
+    /// How it is undone.
+    pub undo: StepUndo,
+}
+
+/// A command that must succeed on the staged tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedCheck {
+    /// The component.
+    pub component: String,
+    /// Its directory, relative to the root.
+    pub path: String,
+    /// The command.
+    pub run: Vec<String>,
+    /// Whether root runs it.
+    pub as_root: bool,
+    /// Its bound, seconds.
+    pub timeout: u64,
+}
+
+/// What must be proven of a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatePlan {
+    /// The component.
+    pub component: String,
+    /// Its units that must be up.
+    pub units: Vec<(Scope, String)>,
+    /// How many probes the manifest declares for it.
+    pub probes: usize,
+    /// The version that it must report.
+    pub version: Option<String>,
+    /// Whether the run changes anything about it.
+    pub changes: bool,
+}
+
+/// Something that stops a run before it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocker {
+    /// What it is.
+    pub what: String,
+    /// The exact command that mends it, where there is one.
+    pub hint: Option<String>,
+    /// Refused by policy (exit 2) rather than impossible (exit 1).
+    pub refused: bool,
+}
+
+impl Blocker {
+    /// Something that cannot be done as things are.
+    pub fn impossible(what: impl Into<String>, hint: impl Into<String>) -> Blocker {
+        Blocker { what: what.into(), hint: Some(hint.into()), refused: false }
+    }
+
+    /// Something that is possible, but not allowed.
+    pub fn refused(what: impl Into<String>, hint: impl Into<String>) -> Blocker {
+        Blocker { what: what.into(), hint: Some(hint.into()), refused: true }
+    }
+}
+
+impl Release {
+    /// The label, or the abbreviated commit.
+    pub fn short(&self) -> String {
+        self.label.clone().unwrap_or_else(|| abbreviate(&self.revision).to_owned())
+    }
+}
+
+/// The first ten digits of a commit id.
+pub fn abbreviate(revision: &str) -> &str {
+    revision.get(..10).unwrap_or(revision)
+}
+
+impl Plan {
+    /// A plan that does nothing.
+    pub fn empty(install: &str) -> Plan {
+        let nowhere = Release { revision: String::new(), label: None };
+        Plan {
+            format: FORMAT,
+            install: install.to_owned(),
+            root: PathBuf::from("/"),
+            owner: "root".into(),
+            intent: Intent::Upgrade,
+            from: nowhere.clone(),
+            to: nowhere,
+            commits: Vec::new(),
+            commits_total: 0,
+            components: Vec::new(),
+            staged_checks: Vec::new(),
+            actions: Vec::new(),
+            gates: Vec::new(),
+            soak: 0,
+            warnings: Vec::new(),
+            blockers: Vec::new(),
+        }
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+
+    /// The target in words: versions of the components where they have any, the tag or the commit otherwise.
+    pub fn target_words(&self) -> String {
+        if let Some(label) = &self.to.label {
+            return label.clone();
+        }
+        let versions: Vec<&String> = self.components.iter().filter_map(|component| component.to_version.as_ref()).collect();
+        match versions.first() {
+            Some(first) if versions.iter().all(|version| version == first) => (*first).clone(),
+            _ => abbreviate(&self.to.revision).to_owned(),
+        }
+    }
+
+    /// Steps that nothing undoes.
+    pub fn irreversible(&self) -> Vec<&str> {
+        self.components
+            .iter()
+            .flat_map(|component| &component.steps)
+            .filter(|step| step.runs && step.undo == StepUndo::Irreversible)
+            .map(|step| step.name.as_str())
+            .collect()
+    }
+
+    /// Units that are restarted or started.
+    pub fn restarts(&self) -> Vec<&UnitPlan> {
+        self.components
+            .iter()
+            .flat_map(|component| &component.units)
+            .filter(|unit| matches!(unit.service, ServiceChange::Restart | ServiceChange::Start))
+            .collect()
+    }
+}

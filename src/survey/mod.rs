@@ -1,1 +1,242 @@
-//! (room)
+//! The survey: a read-only picture of what is here.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::host::account::Account;
+use crate::host::fs::{Content, Rooted, sha256};
+use crate::host::systemd::{Manager, UnitState};
+use crate::ledger::{Activated, Activation, FailedRelease, Hold, KnownGood, Ledger};
+use crate::manifest::{Component, GitSource, Install, Scope, Source, Unit};
+use crate::source::git::{Checkout, switch};
+
+/// What is here.
+#[derive(Debug, Clone, Default)]
+pub struct Survey {
+    /// The owner: uid and gid.
+    pub owner_ids: (u32, u32),
+    /// The checkout.
+    pub checkout: Checkout,
+    /// The declared components, in their order.
+    pub components: Vec<Surveyed>,
+    /// Directories that hold files git does not track and that would leave the cone, with one such file each.
+    pub leftovers: BTreeMap<String, String>,
+    /// Local changes that the manifest allows to be discarded.
+    pub discarded: Vec<(PathBuf, Content)>,
+    /// Releases that passed here, oldest first.
+    pub known_good: Vec<KnownGood>,
+    /// Releases that failed here.
+    pub failed: Vec<FailedRelease>,
+    /// The hold, where there is one.
+    pub hold: Option<Hold>,
+    /// Hash of the manifest and of every configuration file.
+    pub configuration: String,
+}
+
+/// A component as it is here.
+#[derive(Debug, Clone, Default)]
+pub struct Surveyed {
+    /// Whether it is installed here.
+    pub is_installed: bool,
+    /// Whether its directory is within the sparse-checkout cone.
+    pub is_checked_out: bool,
+    /// What was activated by the last run that finished; `None` before the first.
+    pub activation: Option<Activation>,
+    /// Its configuration files, in the manifest's order; `None`: not there.
+    pub env: Vec<Option<Content>>,
+    /// Whether each of its artifacts is there.
+    pub artifacts: Vec<bool>,
+    /// Its units, in the manifest's order.
+    pub units: Vec<SurveyedUnit>,
+}
+
+/// A unit as it is here.
+#[derive(Debug, Clone, Default)]
+pub struct SurveyedUnit {
+    /// A directory that is there; `file` is relative to it.
+    pub directory: PathBuf,
+    /// Where its file is or will be.
+    pub file: PathBuf,
+    /// What is installed there.
+    pub installed: Option<Content>,
+    /// It is a link into the checkout, so that it changes with the tree.
+    pub is_linked: bool,
+    /// The operator's own drop-in `50-local.conf`.
+    pub local: Option<Content>,
+    /// Its state, or that of each instance of a template.
+    pub states: Vec<(String, UnitState)>,
+}
+
+impl Survey {
+    /// Looks at everything.
+    pub fn take(install: &Install, owner: &Account, state: &Path) -> Result<Survey> {
+        let Source::Git(source) = &install.source;
+        let checkout = Checkout::observe(owner, &install.root)?;
+        let ledger = Ledger::below(state);
+        let activated = ledger.activated()?;
+        let mut managers = Managers { owner, system: None, user: None };
+        let root = Rooted::open(&install.root)?;
+        let mut components = Vec::new();
+        for component in &install.components {
+            components.push(component_as_it_is(component, &root, &checkout, &activated, &mut managers)?);
+        }
+        Ok(Survey {
+            owner_ids: (owner.uid, owner.gid),
+            leftovers: leftovers(install, source, owner, &checkout, &components)?,
+            discarded: discarded(source, &root, &checkout)?,
+            known_good: ledger.known_good()?,
+            failed: ledger.failed()?,
+            hold: ledger.hold()?,
+            configuration: configuration(install, &components),
+            checkout,
+            components,
+        })
+    }
+
+    /// The components that are installed here, with their declarations.
+    pub fn installed<'a>(&'a self, install: &'a Install) -> impl Iterator<Item = (usize, &'a Component, &'a Surveyed)> {
+        let pairs = install.components.iter().zip(&self.components).enumerate();
+        pairs.filter(|(_, (_, surveyed))| surveyed.is_installed).map(|(at, (component, surveyed))| (at, component, surveyed))
+    }
+
+    /// The cone that the installed components ask for, directories that must not lose files included.
+    pub fn wanted_cone(&self, install: &Install) -> Vec<String> {
+        let installed = self.installed(install).map(|(_, component, _)| component.path.as_str().to_owned());
+        let mut cone: Vec<String> = installed.chain(self.leftovers.keys().cloned()).collect();
+        cone.sort();
+        cone.dedup();
+        cone
+    }
+}
+
+impl Surveyed {
+    /// Whether its configuration files are those that its units were started with; unknown counts as yes.
+    pub fn runs_with_its_env(&self, component: &Component) -> bool {
+        let Some(activation) = &self.activation else { return true };
+        component.env.iter().zip(&self.env).all(|(declared, content)| {
+            let path = declared.file.below(&component.path);
+            let then = activation.env.get(path.as_str());
+            then.is_none() || then == content.as_ref().map(|content| &content.image.sha256)
+        })
+    }
+}
+
+/// The connections to systemd, made when first needed: a host without a user manager may have no user units.
+struct Managers<'a> {
+    owner: &'a Account,
+    system: Option<Manager>,
+    user: Option<Manager>,
+}
+
+impl Managers<'_> {
+    fn unit(&mut self, scope: Scope, name: &str) -> Result<UnitState> {
+        let owner = self.owner;
+        let slot = match scope {
+            Scope::System => &mut self.system,
+            Scope::User => &mut self.user,
+        };
+        if slot.is_none() {
+            *slot = Some(match scope {
+                Scope::System => Manager::system()?,
+                Scope::User => Manager::user(owner)?,
+            });
+        }
+        slot.as_mut().ok_or_else(|| Error::failed("no connection to systemd"))?.unit(name)
+    }
+}
+
+fn component_as_it_is(
+    component: &Component,
+    root: &Rooted,
+    checkout: &Checkout,
+    activated: &Activated,
+    managers: &mut Managers,
+) -> Result<Surveyed> {
+    let is_installed = match &component.installed_if {
+        Some(path) => root.exists(path.as_ref())?,
+        None => root.exists(component.path.as_ref())?,
+    };
+    let path = component.path.as_str();
+    let is_checked_out = checkout.cone.as_ref().is_none_or(|cone| cone.iter().any(|directory| directory == path));
+    let mut surveyed = Surveyed { is_installed, is_checked_out, ..Surveyed::default() };
+    if !is_installed && !(is_checked_out && checkout.cone.is_some()) {
+        return Ok(surveyed);
+    }
+    surveyed.activation = activated.components.get(&component.name).cloned();
+    for env in &component.env {
+        surveyed.env.push(root.read(env.file.below(&component.path).as_ref())?);
+    }
+    for artifact in &component.artifacts {
+        surveyed.artifacts.push(root.exists(artifact.below(&component.path).as_ref())?);
+    }
+    for unit in &component.units {
+        surveyed.units.push(unit_as_it_is(unit, managers)?);
+    }
+    Ok(surveyed)
+}
+
+fn unit_as_it_is(unit: &Unit, managers: &mut Managers) -> Result<SurveyedUnit> {
+    let name = unit.file.file_name();
+    let (directory, below) = match unit.scope {
+        Scope::System => (PathBuf::from("/etc/systemd/system"), PathBuf::new()),
+        Scope::User => (managers.owner.home.clone(), PathBuf::from(".config/systemd/user")),
+    };
+    let file = below.join(name);
+    let place = Rooted::open(&directory)?;
+    let is_link = std::fs::symlink_metadata(directory.join(&file)).is_ok_and(|meta| meta.is_symlink());
+    let installed = if is_link { None } else { place.read(&file)? };
+    let local = place.read(&below.join(format!("{name}.d/50-local.conf")))?;
+    let mut states = Vec::new();
+    for name in unit.names() {
+        let state = managers.unit(unit.scope, &name)?;
+        states.push((name, state));
+    }
+    let is_masked = states.iter().any(|(_, state)| state.is_masked());
+    Ok(SurveyedUnit { directory, file, installed, is_linked: is_link && !is_masked, local, states })
+}
+
+/// Directories that would leave the cone although they hold something that git does not track: git would delete what
+/// it ignores there without a word.
+fn leftovers(install: &Install, source: &GitSource, owner: &Account, checkout: &Checkout, components: &[Surveyed]) -> Result<BTreeMap<String, String>> {
+    let pairs = install.components.iter().zip(components);
+    let wanted: Vec<&str> = pairs.filter(|(_, surveyed)| surveyed.is_installed).map(|(component, _)| component.path.as_str()).collect();
+    let is_as_wanted = checkout.cone.as_ref().is_some_and(|cone| cone.iter().all(|directory| wanted.contains(&directory.as_str())));
+    let mut found = BTreeMap::new();
+    if !source.sparse || is_as_wanted {
+        return Ok(found);
+    }
+    let tracked = switch::directories(owner, &install.root)?;
+    for path in switch::leftovers(owner, &install.root, ".")? {
+        let depth = 1 + usize::from(wanted.iter().any(|directory| directory.starts_with(&format!("{}/", first(&path, 1)))));
+        let directory = first(&path, depth);
+        let is_within = wanted.iter().any(|wanted| Path::new(&path).starts_with(wanted));
+        if !is_within && path.contains('/') && tracked.contains(&directory) {
+            found.entry(directory).or_insert(path);
+        }
+    }
+    Ok(found)
+}
+
+fn first(path: &str, depth: usize) -> String {
+    path.split('/').take(depth).collect::<Vec<_>>().join("/")
+}
+
+fn discarded(source: &GitSource, root: &Rooted, checkout: &Checkout) -> Result<Vec<(PathBuf, Content)>> {
+    let mut found = Vec::new();
+    for path in source.discard.iter().filter(|path| checkout.dirty.iter().any(|dirty| dirty.path == path.as_str())) {
+        let content = root.read(path.as_ref())?.ok_or_else(|| {
+            Error::failed(format!("{path} was deleted in the checkout, which `discard` does not cover"))
+                .hint(format!("git -C {} checkout HEAD -- {path}", root.path().display()))
+        })?;
+        found.push((PathBuf::from(path.as_str()), content));
+    }
+    Ok(found)
+}
+
+fn configuration(install: &Install, components: &[Surveyed]) -> String {
+    let manifest = std::fs::read(&install.file).unwrap_or_default();
+    let files = components.iter().flat_map(|component| &component.env).flatten();
+    let hashes: Vec<String> = std::iter::once(sha256(&manifest)).chain(files.map(|file| file.image.sha256.clone())).collect();
+    sha256(hashes.join("\n").as_bytes())
+}

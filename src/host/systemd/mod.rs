@@ -173,3 +173,4 @@ impl Manager {
         todo!()
     }
 }
+pub fn is_booted() -> bool { todo!() }

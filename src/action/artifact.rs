@@ -1,0 +1,102 @@
+//! Guarding what steps make (`.venv`): saved before the switch, put back by undo, without the network.
+//!
+//! tar(1) reads and writes it as the owner; root only holds the archive.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Act, Seen, Site};
+use crate::error::{Context, Result};
+use crate::host::account::Account;
+use crate::host::fs::{Rooted, sync_filesystem};
+use crate::host::process::{Command, Input};
+
+/// How long packing or unpacking may take.
+const BOUND: Duration = Duration::from_secs(1800);
+
+/// A directory or file that git ignores and steps make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// The component.
+    pub component: String,
+    /// Relative to the checkout.
+    pub path: PathBuf,
+    /// The archive of what is there now, by the name it has among the run's archives; `None`: there was nothing.
+    pub saved: Option<String>,
+    /// An archive that a rollback puts in its place.
+    pub install: Option<PathBuf>,
+}
+
+impl Act for Artifact {
+    fn title(&self) -> String {
+        match self.install {
+            Some(_) => format!("put back {}", self.path.display()),
+            None => format!("guard {}", self.path.display()),
+        }
+    }
+
+    fn apply(&self, site: &mut Site) -> Result<()> {
+        match &self.install {
+            Some(archive) => unpack(site, &self.path, Some(archive)),
+            None => Ok(()),
+        }
+    }
+
+    fn undo(&self, site: &mut Site, _: &Seen) -> Result<Vec<String>> {
+        let archive = self.saved.as_ref().map(|name| site.directory.join("artifacts").join(name));
+        unpack(site, &self.path, archive.as_deref())?;
+        Ok(Vec::new())
+    }
+}
+
+/// Packs `path` below `root`, as the owner, into `archive`, durably. `false`: there is nothing to pack.
+pub fn save(owner: &Account, root: &Path, path: &Path, archive: &Path) -> Result<bool> {
+    if !Rooted::open(root)?.exists(path)? {
+        return Ok(false);
+    }
+    let file = File::create_new(archive).with_context(|| format!("{} cannot be made", archive.display()))?;
+    let copy = file.try_clone().with_context(|| format!("{} cannot be made", archive.display()))?;
+    Command::new(["tar", "--create", "--xattrs", "--acls", "--sparse", "--file=-", "--"])
+        .args([path])
+        .account(owner)
+        .cwd(root)
+        .stdout(file)
+        .timeout(BOUND)
+        .succeed()
+        .map_err(|error| error.while_(format!("{} cannot be saved", root.join(path).display())))?;
+    copy.sync_all().with_context(|| format!("{} cannot be made durable", archive.display()))?;
+    Ok(true)
+}
+
+/// Puts the packed directory in the place of what is there: unpacked beside it, then renamed.
+fn unpack(site: &Site, path: &Path, archive: Option<&Path>) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let parent = site.root.join(path.parent().unwrap_or(Path::new("")));
+    let (fresh, stale) = (format!(".{name}.relift-new"), format!(".{name}.relift-old"));
+    let shell = |words: &[&str]| Command::new(words.iter().copied()).account(&site.owner).cwd(&parent).timeout(BOUND).succeed();
+    shell(&["rm", "-rf", "--", &fresh, &stale])?;
+    if let Some(archive) = archive {
+        shell(&["mkdir", "--", &fresh])?;
+        let file = File::open(archive).with_context(|| format!("the archive {} cannot be read", archive.display()))?;
+        let depth = path.components().count();
+        Command::new(["tar", "--extract", "--xattrs", "--acls", "--same-permissions", "--file=-"])
+            .args([format!("--strip-components={}", depth - 1), format!("--directory={fresh}")])
+            .account(&site.owner)
+            .cwd(&parent)
+            .stdin(Input::File(file))
+            .timeout(BOUND)
+            .succeed()?;
+    }
+    let checkout = site.checkout()?;
+    if checkout.exists(path)? {
+        shell(&["mv", "-T", "--", &name, &stale])?;
+    }
+    if archive.is_some() {
+        shell(&["mv", "-T", "--", &format!("{fresh}/{name}"), &name])?;
+    }
+    shell(&["rm", "-rf", "--", &fresh, &stale])?;
+    sync_filesystem(&site.root)
+}

@@ -1,0 +1,85 @@
+//! What runs before the switch, and bringing exactly that back.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Act, Seen, Site};
+use crate::error::{Error, Result};
+use crate::host::systemd::Verb;
+use crate::manifest::Scope;
+
+/// How long a job may take: longer than systemd's own `DefaultTimeoutStartSec=` and `DefaultTimeoutStopSec=` together.
+pub const JOB_TIMEOUT: Duration = Duration::from_secs(200);
+
+/// Comes first, so that its undo comes last: when tree, `.env` and units are back, what ran runs again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quiesce {
+    /// The units of the install.
+    pub units: Vec<(Scope, String)>,
+}
+
+/// A unit as it was before the switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitWas {
+    /// Its manager.
+    pub scope: Scope,
+    /// Its name.
+    pub name: String,
+    /// Whether it was up.
+    pub active: bool,
+    /// Its invocation.
+    pub invocation: String,
+}
+
+impl Act for Quiesce {
+    fn title(&self) -> String {
+        "note what runs".into()
+    }
+
+    fn seen(&self, site: &mut Site) -> Result<Seen> {
+        let look = |(scope, name): &(Scope, String)| {
+            let state = site.manager(*scope)?.unit(name)?;
+            let active = state.is_active() || state.active == "activating";
+            Ok(UnitWas { scope: *scope, name: name.clone(), active, invocation: state.invocation })
+        };
+        Ok(Seen::Units(self.units.iter().map(look).collect::<Result<_>>()?))
+    }
+
+    fn apply(&self, _: &mut Site) -> Result<()> {
+        Ok(())
+    }
+
+    fn undo(&self, site: &mut Site, seen: &Seen) -> Result<Vec<String>> {
+        let Seen::Units(units) = seen else { return Ok(Vec::new()) };
+        let mut remarks = Vec::new();
+        for was in units {
+            if let Err(error) = bring_back(site, was) {
+                remarks.push(error.to_string());
+            }
+        }
+        Ok(remarks)
+    }
+}
+
+fn bring_back(site: &mut Site, was: &UnitWas) -> Result<()> {
+    let manager = site.manager(was.scope)?;
+    let now = manager.unit(&was.name)?;
+    let verb = match (was.active, now.is_active()) {
+        // The process of before goes on: nothing to bring back.
+        (true, true) if now.invocation == was.invocation => return Ok(()),
+        // It was started anew while the tree was another.
+        (true, true) => Verb::Restart,
+        (true, false) => Verb::Start,
+        (false, true) => Verb::Stop,
+        (false, false) if now.active == "activating" => Verb::Stop,
+        (false, false) => return Ok(()),
+    };
+    // What the new release used up of the start limit is not held against the old one.
+    manager.reset_failed(&was.name)?;
+    let result = manager.job(verb, &was.name, JOB_TIMEOUT)?;
+    match result.is_done() {
+        true => Ok(()),
+        false => Err(Error::failed(format!("{} could not be brought back: the job ended as `{}`", was.name, result.0))),
+    }
+}

@@ -1,0 +1,64 @@
+//! Restarting what changed.
+
+use serde::{Deserialize, Serialize};
+
+use super::quiesce::JOB_TIMEOUT;
+use super::{Act, Seen, Site};
+use crate::error::{Error, Result};
+use crate::host::systemd::Verb;
+use crate::manifest::Scope;
+
+/// A job on a unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// The component.
+    pub component: String,
+    /// The unit's manager.
+    pub scope: Scope,
+    /// The unit.
+    pub unit: String,
+    /// `restart`, `reload` or `start`.
+    pub verb: Verb,
+}
+
+impl Act for Service {
+    fn title(&self) -> String {
+        let verb = match self.verb {
+            Verb::Start => "start",
+            Verb::Stop => "stop",
+            Verb::Restart => "restart",
+            Verb::Reload => "reload",
+        };
+        format!("{verb} {}", self.unit)
+    }
+
+    fn apply(&self, site: &mut Site) -> Result<()> {
+        let uid = site.owner.uid;
+        let manager = site.manager(self.scope)?;
+        let result = manager.job(self.verb, &self.unit, JOB_TIMEOUT)?;
+        if result.is_done() {
+            return Ok(());
+        }
+        let state = manager.unit(&self.unit)?;
+        let reason = match state.result.as_str() {
+            "start-limit-hit" => "it was started too often in a short time (StartLimitBurst=)".into(),
+            "" | "success" => format!("the job ended as `{}`", result.0),
+            other => format!("the job ended as `{}`, the service as `{other}`", result.0),
+        };
+        let journal = crate::health::journal_tail(self.scope, uid, &self.unit, None);
+        Err(Error::failed(format!("{} cannot be done", self.title())).because(reason).detail(site.redacted(&journal)))
+    }
+
+    fn undo(&self, site: &mut Site, _: &Seen) -> Result<Vec<String>> {
+        if self.verb == Verb::Reload {
+            // The old process goes on; it reads the old files when everything is back.
+            return Ok(Vec::new());
+        }
+        // Stopped while its tree changes under it; `Quiesce` starts it when everything is back.
+        let manager = site.manager(self.scope)?;
+        if manager.unit(&self.unit)?.load != "not-found" {
+            manager.job(Verb::Stop, &self.unit, JOB_TIMEOUT)?;
+        }
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,187 @@
+//! Where actions work: the install's places and managers, and the run that they belong to.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::{Context, Error, Result};
+use crate::host::account::Account;
+use crate::host::fs::{Content, Image, Rooted};
+use crate::host::systemd::{Manager, Transient};
+use crate::manifest::Scope;
+use crate::report::Reporter;
+
+/// Where actions work.
+pub struct Site<'a> {
+    /// The checkout.
+    pub root: PathBuf,
+    /// Its owner.
+    pub owner: Account,
+    /// The install's name.
+    pub install: String,
+    /// The run's ULID.
+    pub run: String,
+    /// The run's directory: undo data and logs.
+    pub directory: PathBuf,
+    /// Who is told.
+    pub reporter: &'a dyn Reporter,
+    system: Option<Manager>,
+    user: Option<Manager>,
+    commands: u32,
+    secrets: Vec<String>,
+}
+
+/// A command of the operator's: a step, a check, an undo.
+#[derive(Debug, Clone)]
+pub struct Invocation<'a> {
+    /// What it is called in the log and in errors.
+    pub name: &'a str,
+    /// Program and arguments.
+    pub run: &'a [String],
+    /// Whether root runs it.
+    pub as_root: bool,
+    /// Where.
+    pub directory: PathBuf,
+    /// Its bound.
+    pub timeout: Duration,
+    /// The component, for its environment.
+    pub component: &'a str,
+}
+
+impl<'a> Site<'a> {
+    /// The site of a run.
+    pub fn new(plan: &crate::plan::Plan, run: &str, directory: &Path, reporter: &'a dyn Reporter) -> Result<Site<'a>> {
+        Ok(Site {
+            root: plan.root.clone(),
+            owner: Account::named(&plan.owner)?,
+            install: plan.install.clone(),
+            run: run.to_owned(),
+            directory: directory.to_owned(),
+            reporter,
+            system: None,
+            user: None,
+            commands: 0,
+            secrets: Vec::new(),
+        })
+    }
+
+    /// The manager of a scope, connected when it is first needed.
+    pub fn manager(&mut self, scope: Scope) -> Result<&mut Manager> {
+        let slot = match scope {
+            Scope::System => &mut self.system,
+            Scope::User => &mut self.user,
+        };
+        if slot.is_none() {
+            *slot = Some(match scope {
+                Scope::System => Manager::system()?,
+                Scope::User => Manager::user(&self.owner)?,
+            });
+        }
+        slot.as_mut().ok_or_else(|| Error::failed("no connection to systemd"))
+    }
+
+    /// The checkout's directory, for files in it.
+    pub fn checkout(&self) -> Result<Rooted> {
+        Rooted::open(&self.root)
+    }
+
+    /// The bytes that were kept for an image.
+    pub fn content(&self, image: &Image) -> Result<Content> {
+        let path = self.directory.join("content").join(&image.sha256);
+        let bytes = std::fs::read(&path).with_context(|| format!("the kept copy {} cannot be read", path.display()))?;
+        match crate::host::fs::sha256(&bytes) == image.sha256 {
+            true => Ok(Content { bytes, image: image.clone() }),
+            false => Err(Error::failed(format!("the kept copy {} was changed", path.display()))),
+        }
+    }
+
+    /// Keeps a copy of bytes that somebody else wrote meanwhile, and tells where.
+    pub fn keep_foreign(&self, name: &str, content: &Content) -> Result<PathBuf> {
+        let directory = self.directory.join("kept");
+        crate::host::fs::make_private(&directory, 0o700)?;
+        let path = directory.join(format!("{}-{}", name.replace('/', "-"), &content.image.sha256[..8]));
+        crate::host::fs::write_durably(&path, &content.bytes, 0o600)?;
+        Ok(path)
+    }
+
+    /// Runs a command of the operator's in a transient unit of its own, its output in the run's log; the error of an
+    /// unhappy end carries the tail of it.
+    pub fn invoke(&mut self, command: &Invocation) -> Result<()> {
+        let account = if command.as_root { Account::root() } else { self.owner.clone() };
+        let mut env = account.environment();
+        env.push(("RELIFT_INSTALL".into(), self.install.clone()));
+        env.push(("RELIFT_COMPONENT".into(), command.component.to_owned()));
+        env.push(("RELIFT_RUN".into(), self.run.clone()));
+        self.commands += 1;
+        let log = self.log(command)?;
+        let transient = Transient {
+            name: self.unit_name(self.commands),
+            description: format!("relift {}: {}", self.install, command.name),
+            argv: command.run.to_vec(),
+            account,
+            cwd: command.directory.clone(),
+            env,
+            timeout: command.timeout,
+            log: log.clone(),
+        };
+        let what = format!("{} ({})", command.name, command.run.join(" "));
+        let end = self.manager(Scope::System)?.run(&transient).map_err(|error| error.while_(format!("{what} could not run")))?;
+        if end.result == "success" && end.status == 0 {
+            return Ok(());
+        }
+        let ending = match (end.result.as_str(), end.code) {
+            ("timeout", _) => format!("did not end within {}", humanly(command.timeout)),
+            (_, 1) => format!("exited with {}", end.status),
+            (_, 2 | 3) => format!("was killed by signal {}", end.status),
+            (result, _) => format!("failed ({result})"),
+        };
+        let tail = std::fs::File::open(&log).map(|file| crate::host::process::tail(std::io::BufReader::new(file)));
+        let tail = tail.unwrap_or_default();
+        let last = tail.len().saturating_sub(15);
+        Err(Error::failed(format!("{what} {ending}"))
+            .detail(self.redacted(&tail[last..]))
+            .hint(format!("the whole output: relift logs {}", self.run)))
+    }
+
+    /// Hides these values in everything that is kept or shown of a command's output.
+    pub fn hide(&mut self, secrets: Vec<String>) {
+        self.secrets.extend(secrets);
+    }
+
+    /// Lines of others, without secrets and control characters.
+    pub fn redacted(&self, lines: &[String]) -> Vec<String> {
+        lines.iter().map(|line| crate::text::harmless(&crate::text::redact(line, &self.secrets))).collect()
+    }
+
+    /// Ends whatever transient units an earlier life of this run left, and waits until they are gone: nothing may still
+    /// write to the tree when recovery touches it.
+    pub fn end_leftovers(&mut self) -> Result<()> {
+        let logs = std::fs::read_dir(self.directory.join("log")).map_or(0, |entries| entries.count() as u32);
+        for number in 1..=logs {
+            let name = self.unit_name(number);
+            self.manager(Scope::System)?.end(&name, Duration::from_secs(30))?;
+        }
+        self.commands = self.commands.max(logs);
+        Ok(())
+    }
+
+    fn unit_name(&self, number: u32) -> String {
+        format!("relift-{}-{number}.service", self.run.to_lowercase())
+    }
+
+    fn log(&self, command: &Invocation) -> Result<PathBuf> {
+        let directory = self.directory.join("log");
+        crate::host::fs::make_private(&directory, 0o700)?;
+        let name = command.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        Ok(directory.join(format!("{:02}-{}-{name}.log", self.commands, command.component)))
+    }
+}
+
+/// A duration as systemd.time(7) writes it.
+pub fn humanly(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{}ms", time.as_millis()),
+        seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds % 60 == 0 => format!("{}min", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}

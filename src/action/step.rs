@@ -1,0 +1,72 @@
+//! Running a step that the operator declared.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Act, Invocation, Seen, Site};
+use crate::error::{Error, Result};
+use crate::host::fs::sync_filesystem;
+use crate::manifest::StepUndo;
+
+/// A step in the switched tree, or in the old one when it is a step's own undo that a rollback runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The component.
+    pub component: String,
+    /// Its directory, relative to the checkout.
+    pub path: String,
+    /// The step's name.
+    pub name: String,
+    /// The command.
+    pub run: Vec<String>,
+    /// Whether root runs it.
+    pub as_root: bool,
+    /// Its bound, seconds.
+    pub timeout: u64,
+    /// How it is undone.
+    pub undo: StepUndo,
+}
+
+impl Step {
+    pub(super) fn invocation<'a>(&'a self, site: &Site, run: &'a [String]) -> Invocation<'a> {
+        Invocation {
+            name: &self.name,
+            run,
+            as_root: self.as_root,
+            directory: site.root.join(&self.path),
+            timeout: Duration::from_secs(self.timeout),
+            component: &self.component,
+        }
+    }
+}
+
+impl Act for Step {
+    fn title(&self) -> String {
+        format!("{}: {}", self.component, self.name)
+    }
+
+    fn apply(&self, site: &mut Site) -> Result<()> {
+        let invocation = self.invocation(site, &self.run);
+        site.invoke(&invocation)?;
+        sync_filesystem(&site.root)
+    }
+
+    fn undo(&self, site: &mut Site, _: &Seen) -> Result<Vec<String>> {
+        match &self.undo {
+            // A rerun happens when the old tree is back: see `Rerun`.
+            StepUndo::Pure | StepUndo::Rerun => Ok(Vec::new()),
+            StepUndo::Run(run) => {
+                let invocation = self.invocation(site, run);
+                site.invoke(&invocation)?;
+                sync_filesystem(&site.root)?;
+                Ok(Vec::new())
+            }
+            StepUndo::Irreversible => Err(Error::failed(format!("nothing undoes the step {}", self.name))),
+        }
+    }
+
+    fn is_irreversible(&self) -> bool {
+        self.undo == StepUndo::Irreversible
+    }
+}

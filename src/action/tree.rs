@@ -1,0 +1,87 @@
+//! Switching the checkout.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Act, Seen, Sight, Site};
+use crate::error::Result;
+use crate::host::fs::Image;
+use crate::plan::abbreviate;
+use crate::source::git::switch;
+use crate::source::git::{Checkout, Goal};
+
+/// The checkout goes from one commit and cone to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tree {
+    /// Where it is.
+    pub from: Goal,
+    /// Where it goes.
+    pub to: Goal,
+    /// What the target is called.
+    pub label: String,
+    /// The branch that moves; `None`: HEAD is detached.
+    pub branch: Option<String>,
+    /// The target descends from what is there.
+    pub is_forward: bool,
+    /// Declared local changes that are set aside.
+    pub set_aside: Vec<SetAside>,
+}
+
+/// A tracked file whose local change the manifest allows to be discarded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// Relative to the checkout.
+    pub path: PathBuf,
+    /// The changed file.
+    pub image: Image,
+}
+
+impl Act for Tree {
+    fn title(&self) -> String {
+        match self.from.revision == self.to.revision {
+            true => "set the sparse-checkout cone".into(),
+            false => format!("switch the tree to {}", self.label),
+        }
+    }
+
+    fn apply(&self, site: &mut Site) -> Result<()> {
+        for aside in &self.set_aside {
+            switch::discard(&site.owner, &site.root, &aside.path)?;
+        }
+        switch::go(&site.owner, &site.root, &self.to, &self.from, self.branch.as_deref(), self.is_forward)
+    }
+
+    fn undo(&self, site: &mut Site, _: &Seen) -> Result<Vec<String>> {
+        let checkout = site.checkout()?;
+        
+        let mut remarks = Vec::new();
+        let is_set_aside = |path: &str| self.set_aside.iter().any(|aside| aside.path == Path::new(path));
+        switch::restore(&site.owner, &site.root, &self.from, &self.to, &mut |path| {
+            if is_set_aside(path) {
+                return Ok(());
+            }
+            if let Some(content) = checkout.read(Path::new(path))? {
+                let copy = site.keep_foreign(path, &content)?;
+                remarks.push(format!("{path} was changed by somebody else during the run: that version is in {}", copy.display()));
+
+            }
+            Ok(())
+        })?;
+        for aside in &self.set_aside {
+            checkout.replace(&aside.path, &site.content(&aside.image)?)?;
+        }
+        Ok(remarks)
+    }
+
+    fn sight(&self, site: &mut Site) -> Result<Sight> {
+        let now = Checkout::observe(&site.owner, &site.root)?;
+        let is_clean = now.locks.is_empty() && now.dirty.iter().all(|dirty| self.set_aside.iter().any(|aside| aside.path == Path::new(&dirty.path)));
+        Ok(match () {
+            () if is_clean && now.head == self.from.revision && now.cone == self.from.cone => Sight::Before,
+            () if is_clean && now.head == self.to.revision && now.cone == self.to.cone => Sight::After,
+            () if now.head == self.from.revision || now.head == self.to.revision => Sight::Mixed,
+            () => Sight::Neither(vec![format!("the checkout is at {}", abbreviate(&now.head))]),
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! Installing the unit files of a scope: write, reload once, enable what is new.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Act, FileSwap, Seen, Sight, Site};
+use crate::error::Result;
+use crate::host::fs::Rooted;
+use crate::manifest::Scope;
+
+/// The units of one scope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Units {
+    /// Their manager.
+    pub scope: Scope,
+    /// A directory that is there; the files' paths are relative to it.
+    pub directory: PathBuf,
+    /// Unit files and drop-ins.
+    pub files: Vec<FileSwap>,
+    /// Units that are enabled for the first time.
+    pub enable: Vec<String>,
+    /// Enabled units whose `[Install]` section changed.
+    pub reenable: Vec<String>,
+}
+
+impl Act for Units {
+    fn title(&self) -> String {
+        let names: Vec<String> = self
+            .files
+            .iter()
+            .filter_map(|swap| swap.path.file_name())
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
+        match names.as_slice() {
+            [] => "reload systemd".into(),
+            names => format!("install {}", names.join(", ")),
+        }
+    }
+
+    fn apply(&self, site: &mut Site) -> Result<()> {
+        let directory = Rooted::open(&self.directory)?;
+        let (uid, gid) = self.owner(site);
+        for name in &self.reenable {
+            site.manager(self.scope)?.disable(name)?;
+        }
+        for swap in &self.files {
+            directory.make_directories(swap.path.parent().unwrap_or(Path::new("")), uid, gid)?;
+            swap.apply(site, &directory)?;
+        }
+        site.manager(self.scope)?.reload()?;
+        for name in self.enable.iter().chain(&self.reenable) {
+            site.manager(self.scope)?.enable(name)?;
+        }
+        crate::host::fs::sync_filesystem(&self.directory)
+    }
+
+    fn undo(&self, site: &mut Site, _: &Seen) -> Result<Vec<String>> {
+        let directory = Rooted::open(&self.directory)?;
+        let mut remarks = Vec::new();
+        for name in self.enable.iter().chain(&self.reenable) {
+            site.manager(self.scope)?.disable(name)?;
+        }
+        for swap in self.files.iter().rev() {
+            remarks.extend(swap.undo(site, &directory)?);
+            if let Some(parent) = swap.path.parent().filter(|parent| parent.extension().is_some_and(|end| end == "d")) {
+                directory.remove_empty_directory(parent)?;
+            }
+        }
+        site.manager(self.scope)?.reload()?;
+        for name in &self.reenable {
+            site.manager(self.scope)?.enable(name)?;
+        }
+        crate::host::fs::sync_filesystem(&self.directory)?;
+        Ok(remarks)
+    }
+
+    fn sight(&self, site: &mut Site) -> Result<Sight> {
+        let directory = Rooted::open(&self.directory)?;
+        let _site = site;
+        let sights = self.files.iter().map(|swap| swap.sight(&directory)).collect::<Result<Vec<_>>>()?;
+        Ok(match sights {
+            sights if sights.iter().all(|sight| *sight == Sight::Before) => Sight::Before,
+            sights if sights.iter().all(|sight| *sight == Sight::After) => Sight::After,
+            sights => sights.into_iter().find(|sight| matches!(sight, Sight::Neither(_))).unwrap_or(Sight::Mixed),
+        })
+    }
+}
+
+impl Units {
+    fn owner(&self, site: &Site) -> (u32, u32) {
+        match self.scope {
+            Scope::System => (0, 0),
+            Scope::User => (site.owner.uid, site.owner.gid),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! `relift check`.
+
+use super::describe::arrow;
+use super::globals::Globals;
+use super::output;
+use super::plan::request;
+use super::session::{Session, must_be_root};
+use super::style::{BOLD, DIM, GOOD, paint};
+use crate::error::{Error, Exit, Result};
+use crate::manifest;
+use crate::plan::{Plan, abbreviate};
+use crate::report::Silent;
+use crate::source::git::{choose, switch};
+
+/// Arguments of `relift check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Installs; all of them when none is named
+    names: Vec<String>,
+}
+
+/// What a check found for one install.
+enum Found {
+    /// What is activated is what the source offers.
+    Current(String),
+    /// Something is new.
+    New(Box<Plan>),
+}
+
+/// Asks every install's source. One that cannot be asked does not keep the others from being asked.
+pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
+    must_be_root()?;
+    let paths = globals.paths();
+    let config = globals.config.as_deref();
+    let installs = match args.names.as_slice() {
+        [] => manifest::all(&paths, config)?,
+        names => names.iter().map(|name| manifest::named(&paths, config, Some(name))).collect::<Result<_>>()?,
+    };
+    let (mut exit, mut trouble, mut documents) = (Exit::Done, None::<Error>, Vec::new());
+    for install in installs {
+        let name = install.name.clone();
+        match Session::of(globals, install).and_then(|session| one(&session, globals)) {
+            Ok(found) => {
+                if matches!(found, Found::New(_)) {
+                    exit = Exit::Available;
+                }
+                match globals.json {
+                    true => documents.push(document(&name, &found)),
+                    false => show(&name, &found, globals),
+                }
+            }
+            Err(error) if trouble.is_none() => trouble = Some(error.while_(format!("{name} could not be checked"))),
+            Err(error) => super::error::print(&error, globals.json),
+        }
+    }
+    if globals.json {
+        output::document(&serde_json::json!({"format": 1, "installs": documents}));
+    }
+    trouble.map_or(Ok(exit), Err)
+}
+
+fn one(session: &Session, globals: &Globals) -> Result<Found> {
+    let mirror = session.mirror()?;
+    let follow = &session.source().follow;
+    let known = mirror.known(follow);
+    let theirs = if globals.offline { known.clone() } else { mirror.ask(follow)? };
+    let target = choose(session.source(), &theirs)?;
+    let activated = session.ledger().activated()?.components;
+    let is_activated = !activated.is_empty() && activated.values().all(|activation| activation.revision == target.revision);
+    if is_activated || (activated.is_empty() && switch::head(&session.owner, &session.install.root)? == target.revision) {
+        return Ok(Found::Current(target.label.unwrap_or_else(|| abbreviate(&target.revision).to_owned())));
+    }
+    if theirs != known || mirror.resolve(&target.revision).is_none() {
+        let _lock = session.runtime_lock(globals)?;
+        mirror.fetch(follow, &Silent)?;
+    }
+    let planned = session.plan(&mirror, &target, &request(globals, None))?;
+    Ok(Found::New(Box::new(planned.plan)))
+}
+
+fn show(name: &str, found: &Found, globals: &Globals) {
+    let text = match found {
+        Found::Current(_) if globals.quiet => return,
+        Found::Current(at) => format!("{name}: nothing new, {at} is what the source offers\n"),
+        Found::New(plan) => {
+            let commits = if plan.commits_total == 1 { "1 commit".to_owned() } else { format!("{} commits", plan.commits_total) };
+            let mut text = format!("{}: {} {commits} ahead, {}\n", paint(BOLD, name), paint(GOOD, "new"), plan.to.short());
+            for component in &plan.components {
+                let versions = arrow(component.from_version.as_deref(), component.to_version.as_deref());
+                let files = if component.files_changed == 1 { "1 file".to_owned() } else { format!("{} files", component.files_changed) };
+                text.push_str(&format!("  {} {versions} {}\n", component.name, paint(DIM, format!("({files} changed)"))));
+            }
+            for blocker in &plan.blockers {
+                text.push_str(&format!("  an upgrade would stop: {}\n", blocker.what));
+            }
+            text
+        }
+    };
+    output::data(&text);
+}
+
+fn document(name: &str, found: &Found) -> serde_json::Value {
+    match found {
+        Found::Current(at) => serde_json::json!({"install": name, "new": false, "at": at}),
+        Found::New(plan) => {
+            let component = |component: &crate::plan::ComponentPlan| {
+                serde_json::json!({"name": component.name, "from": component.from_version, "to": component.to_version, "files": component.files_changed})
+            };
+            serde_json::json!({
+                "install": name,
+                "new": true,
+                "revision": plan.to.revision,
+                "label": plan.to.label,
+                "commits": plan.commits_total,
+                "components": plan.components.iter().map(component).collect::<Vec<_>>(),
+                "blockers": plan.blockers,
+            })
+        }
+    }
+}

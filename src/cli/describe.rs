@@ -1,0 +1,226 @@
+//! A plan, as a person reads it and as a program does.
+
+use std::fmt::{self, Write};
+
+use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
+use crate::action::Action;
+use crate::manifest::{Scope, StepUndo};
+use crate::plan::env::{Class, KeyChange};
+use crate::plan::{ComponentPlan, FileChange, Intent, Plan, ServiceChange, StepPlan, UnitPlan};
+
+/// The plan for a person. `downtime` is what the last run measured, where there was one.
+pub fn text(plan: &Plan, downtime: Option<u64>) -> String {
+    let mut page = Page(String::new());
+    page.head(plan);
+    for component in &plan.components {
+        page.component(component);
+    }
+    page.commits(plan);
+    page.actions(plan);
+    page.outlook(plan, downtime);
+    for warning in &plan.warnings {
+        page.line(format_args!("{} {warning}", paint(WARN, "warning:")));
+    }
+    for blocker in &plan.blockers {
+        page.line(format_args!("{} {}", paint(BAD, "stops the run:"), blocker.what));
+        if let Some(hint) = &blocker.hint {
+            page.line(format_args!("  {} {hint}", paint(BOLD, "next:")));
+        }
+    }
+    page.0
+}
+
+/// The plan for a program: everything but the hashes of configuration files.
+pub fn document(plan: &Plan) -> serde_json::Value {
+    let titles: Vec<String> = plan.actions.iter().map(|action| action.act().title()).collect();
+    let mut value = serde_json::to_value(plan).unwrap_or_default();
+    if let Some(object) = value.as_object_mut() {
+        object.insert("actions".into(), serde_json::json!(titles));
+        object.insert("reversible".into(), plan.irreversible().is_empty().into());
+    }
+    for component in value["components"].as_array_mut().into_iter().flatten() {
+        for env in component["env"].as_array_mut().into_iter().flatten() {
+            env.as_object_mut().map(|env| env.remove("after"));
+        }
+    }
+    value
+}
+
+/// What a scope is called.
+pub fn scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::System => "system",
+        Scope::User => "user",
+    }
+}
+
+/// `1.0.0 -> 1.1.0`.
+pub fn arrow(from: Option<&str>, to: Option<&str>) -> String {
+    match (from, to) {
+        (Some(from), Some(to)) if from == to => from.to_owned(),
+        (from, to) => format!("{} -> {}", from.unwrap_or("?"), to.unwrap_or("?")),
+    }
+}
+
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, line: fmt::Arguments) {
+        // Writing to a String cannot fail.
+        writeln!(self.0, "{line}").unwrap_or_default();
+    }
+
+    /// A line of a component's block: label, then text.
+    fn entry(&mut self, label: &str, text: fmt::Arguments) {
+        self.line(format_args!("    {} {text}", paint(DIM, format!("{label:<9}"))));
+    }
+
+    fn head(&mut self, plan: &Plan) {
+        let verb = match plan.intent {
+            Intent::Upgrade => "upgrade",
+            Intent::Rollback => "rollback",
+        };
+        let way = match plan.from.revision == plan.to.revision {
+            true => format!("at {}", plan.from.short()),
+            false => format!("{} -> {}", plan.from.short(), plan.to.short()),
+        };
+        self.line(format_args!("{} {way} {}", paint(BOLD, format!("{verb} {}", plan.install)), paint(DIM, format!("in {}", plan.root.display()))));
+        self.line(format_args!(""));
+    }
+
+    fn component(&mut self, component: &ComponentPlan) {
+        let versions = arrow(component.from_version.as_deref(), component.to_version.as_deref());
+        let files = match component.files_changed {
+            0 => "no file changes".to_owned(),
+            1 => "1 file changes".to_owned(),
+            count => format!("{count} files change"),
+        };
+        self.line(format_args!("  {} {versions}  {}", paint(BOLD, &component.name), paint(DIM, files)));
+        for note in &component.notes {
+            self.entry("notes", format_args!("{}", paint(BOLD, &note.heading)));
+            for line in note.body.iter().filter(|line| !line.trim().is_empty()) {
+                self.entry("", format_args!("  {line}"));
+            }
+        }
+        for env in &component.env {
+            for change in &env.changes {
+                self.entry(".env", format_args!("{}", key(change)));
+            }
+            if env.rewritten {
+                self.entry("", format_args!("{} is rewritten, every line of yours kept", env.file));
+            }
+        }
+        for step in &component.steps {
+            self.step(step);
+        }
+        for unit in &component.units {
+            self.unit(unit);
+        }
+        self.line(format_args!(""));
+    }
+
+    fn step(&mut self, step: &StepPlan) {
+        let who = if step.as_root { paint(WARN, " as root, from the checkout") } else { String::new() };
+        let (mark, undo) = match (step.runs, &step.undo) {
+            (false, _) => (paint(DIM, "-"), String::new()),
+            (true, StepUndo::Pure) => (paint(GOOD, "+"), "; leaves nothing to undo".to_owned()),
+            (true, StepUndo::Rerun) => (paint(GOOD, "+"), "; undone by running it again".to_owned()),
+            (true, StepUndo::Run(command)) => (paint(GOOD, "+"), format!("; undone by {}", command.join(" "))),
+            (true, StepUndo::Irreversible) => (paint(BAD, "!"), paint(BAD, "; nothing undoes it")),
+        };
+        self.entry("step", format_args!("{mark} {} ({}){who}: {}{undo}", step.name, step.run.join(" "), step.why));
+    }
+
+    fn unit(&mut self, unit: &UnitPlan) {
+        let file = match unit.file {
+            FileChange::Installed => "installed, ",
+            FileChange::Replaced => "replaced, ",
+            FileChange::Kept => "",
+        };
+        let service = match unit.service {
+            ServiceChange::Restart => paint(WARN, "restart"),
+            ServiceChange::Reload => paint(WARN, "reload"),
+            ServiceChange::Start => paint(GOOD, "enable and start"),
+            ServiceChange::Untouched => "no restart".to_owned(),
+            ServiceChange::LeftAlone => "left as it is".to_owned(),
+        };
+        self.entry("unit", format_args!("{} {}: {file}{service}: {}", unit.name, paint(DIM, format!("({})", scope(unit.scope))), unit.why));
+        for change in &unit.settings {
+            self.entry("", format_args!("  [{}] {}= changed", change.section, change.key));
+        }
+        if unit.lifted {
+            self.entry("", format_args!("  your edits of the installed unit are kept in {}.d/50-local.conf", unit.name));
+        }
+    }
+
+    fn commits(&mut self, plan: &Plan) {
+        if plan.commits_total == 0 {
+            return;
+        }
+        let word = if plan.intent == Intent::Rollback { "commits go away" } else { "commits" };
+        self.line(format_args!("  {} {}", paint(BOLD, plan.commits_total), word));
+        for commit in &plan.commits {
+            self.line(format_args!("    {} {}", paint(DIM, &commit.id), commit.summary));
+        }
+        if plan.commits_total > plan.commits.len() {
+            self.line(format_args!("    {}", paint(DIM, format!("and {} older ones", plan.commits_total - plan.commits.len()))));
+        }
+        self.line(format_args!(""));
+    }
+
+    fn actions(&mut self, plan: &Plan) {
+        self.line(format_args!("  {}", paint(BOLD, "in this order")));
+        let mut number = 0;
+        for check in &plan.staged_checks {
+            number += 1;
+            self.line(format_args!("    {number:>2}. {}: check {} {}", check.component, check.run.join(" "), paint(DIM, "(on a staged copy; a failure changes nothing)")));
+        }
+        for action in &plan.actions {
+            if matches!(action, Action::Quiesce(_) | Action::Rerun(_)) {
+                continue;
+            }
+            number += 1;
+            self.line(format_args!("    {number:>2}. {}", action.act().title()));
+        }
+        for gate in plan.gates.iter().filter(|gate| gate.changes) {
+            number += 1;
+            let units: Vec<&str> = gate.units.iter().map(|(_, unit)| unit.as_str()).collect();
+            let probes = match gate.probes {
+                0 => String::new(),
+                1 => ", 1 probe".to_owned(),
+                count => format!(", {count} probes"),
+            };
+            let soak = if plan.soak == 0 { String::new() } else { format!(", for {} s", plan.soak) };
+            self.line(format_args!("    {number:>2}. prove {}: {}{probes}{soak}", gate.component, if units.is_empty() { "nothing runs".into() } else { units.join(", ") }));
+        }
+        self.line(format_args!(""));
+    }
+
+    fn outlook(&mut self, plan: &Plan, downtime: Option<u64>) {
+        let time = match (plan.restarts().is_empty(), downtime) {
+            (true, _) => "none: nothing is restarted".to_owned(),
+            (false, Some(seconds)) => format!("about {} s, as in the last run", seconds.max(1)),
+            (false, None) => "from the restart until the probes answer; measured in the first run".to_owned(),
+        };
+        self.line(format_args!("  {} {time}", paint(DIM, "without service")));
+        let undo = match plan.irreversible().as_slice() {
+            [] => "everything, by itself when a step or the proof fails".to_owned(),
+            steps => paint(BAD, format!("not from {} on", steps.join(", "))),
+        };
+        self.line(format_args!("  {} {undo}", paint(DIM, "can be undone  ")));
+        self.line(format_args!("  {} {}", paint(DIM, "source         "), paint(WARN, "unverified: no signature is required by the manifest")));
+    }
+}
+
+fn key(change: &KeyChange) -> String {
+    let key = &change.key;
+    match &change.class {
+        Class::Added { placeholder: false } => format!("{} {key}: new, with upstream's default", paint(GOOD, "+")),
+        Class::Added { placeholder: true } => format!("{} {key}: new, and needs a value of yours", paint(BAD, "?")),
+        Class::RemovedUpstream => format!("{} {key}: no longer in the example; your line is kept", paint(DIM, "-")),
+        Class::DefaultChanged { mine_was_default: true } => format!("{} {key}: upstream's default changed; you had the old one, which is kept", paint(WARN, "~")),
+        Class::DefaultChanged { mine_was_default: false } => format!("{} {key}: upstream's default changed; your own value is kept", paint(DIM, "~")),
+        Class::MaybeRenamed { to } => format!("{} {key}: perhaps renamed to {to}; your line is kept", paint(WARN, "~")),
+        Class::OnlyMine => format!("{} {key}: only yours", paint(DIM, "=")),
+    }
+}

@@ -1,0 +1,61 @@
+//! The only error printer: what happened, what state things are in, what to do next.
+
+use std::fmt::Write;
+
+use super::output;
+use super::style::{BAD, BOLD, DIM, paint};
+use crate::error::{Error, Kind};
+
+/// Prints an error on standard error, or with `--json` as the last line on standard output.
+pub fn print(error: &Error, json: bool) {
+    match json {
+        true => output::data(&format!("{}\n", document(error))),
+        false => output::message(&text(error)),
+    }
+}
+
+/// The error as a person reads it.
+pub fn text(error: &Error) -> String {
+    let mut text = format!("{} {}\n", paint(BAD, "error:"), error.what);
+    for cause in &error.causes {
+        push(&mut text, format_args!("  because {cause}"));
+    }
+    if !error.detail.is_empty() {
+        push(&mut text, format_args!(""));
+        for line in &error.detail {
+            push(&mut text, format_args!("  {} {line}", paint(DIM, "|")));
+        }
+        push(&mut text, format_args!(""));
+    }
+    push(&mut text, format_args!("{} {}", paint(BOLD, "state:"), state(error.kind)));
+    for hint in &error.hints {
+        push(&mut text, format_args!("{} {hint}", paint(BOLD, "next: ")));
+    }
+    text
+}
+
+fn push(text: &mut String, line: std::fmt::Arguments) {
+    // Writing to a String cannot fail.
+    writeln!(text, "{line}").unwrap_or_default();
+}
+
+/// What state the host is in after an error of a kind.
+pub fn state(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Failed | Kind::Usage | Kind::Refused | Kind::NotPermitted | Kind::Busy => "nothing was changed",
+        Kind::PutBack => "everything was put back as it was, and checked",
+        Kind::NeedsOperator => "not everything could be put back: an operator has to look",
+    }
+}
+
+fn document(error: &Error) -> serde_json::Value {
+    serde_json::json!({
+        "event": "error",
+        "what": error.what,
+        "causes": error.causes,
+        "detail": error.detail,
+        "hints": error.hints,
+        "state": state(error.kind),
+        "exit": error.kind.exit() as u8,
+    })
+}

@@ -1,0 +1,221 @@
+//! What the verbs share: an install with its places, its mirror, its candidate and its plan.
+
+use std::path::PathBuf;
+
+use super::globals::Globals;
+use crate::error::{Error, Kind, Result};
+use crate::host::account::Account;
+use crate::ledger::{Ledger, last_downtime, open_run};
+use crate::manifest::{self, GitSource, Install, Source};
+use crate::plan::{Blocker, Contents, Plan, Request, build};
+use crate::report::{Reporter, during};
+use crate::run::{self, Lock};
+use crate::source::git::{Mirror, Target, candidates, choose, offer, preflight, without_password};
+use crate::survey::Survey;
+
+/// An install that a verb works on.
+pub struct Session {
+    /// Its declaration.
+    pub install: Install,
+    /// Its owner.
+    pub owner: Account,
+    /// `/var/lib/relift/NAME`.
+    pub state: PathBuf,
+    /// `/var/cache/relift/NAME`.
+    pub cache: PathBuf,
+    runtime: PathBuf,
+}
+
+/// A plan with what it was made from.
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// The bytes that it speaks of.
+    pub contents: Contents,
+    /// What is here.
+    pub survey: Survey,
+}
+
+impl Session {
+    /// Opens the named install, or the only one.
+    pub fn open(globals: &Globals, name: Option<&str>) -> Result<Session> {
+        must_be_root()?;
+        let install = manifest::named(&globals.paths(), globals.config.as_deref(), name)?;
+        Session::of(globals, install)
+    }
+
+    /// Opens an install that was loaded.
+    pub fn of(globals: &Globals, install: Install) -> Result<Session> {
+        for name in &globals.only {
+            if !install.components.iter().any(|component| component.name == *name) {
+                let known: Vec<&str> = install.components.iter().map(|component| component.name.as_str()).collect();
+                return Err(Error::usage(format!("{} has no component {name}", install.name)).hint(format!("it has: {}", known.join(", "))));
+            }
+        }
+        let paths = globals.paths();
+        let owner = Account::named(&install.owner)?;
+        Ok(Session {
+            state: paths.state(&install.name),
+            cache: paths.cache(&install.name),
+            runtime: paths.runtime(),
+            owner,
+            install,
+        })
+    }
+
+    /// The git source.
+    pub fn source(&self) -> &GitSource {
+        let Source::Git(source) = &self.install.source;
+        source
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::below(&self.state)
+    }
+
+    /// The mirror, made when it is not there.
+    pub fn mirror(&self) -> Result<Mirror> {
+        Mirror::open(&self.state, self.source(), &self.owner)
+    }
+
+    /// Takes the lock and makes sure that no run is open; an unattended caller recovers it first.
+    pub fn lock(&self, globals: &Globals, recover_first: bool, reporter: &dyn Reporter) -> Result<Lock> {
+        let lock = self.runtime_lock(globals)?;
+        let Some(open) = open_run(&self.state)? else { return Ok(lock) };
+        if recover_first {
+            run::recover(&self.state, reporter)?;
+            return Ok(lock);
+        }
+        Err(Error::new(Kind::NeedsOperator, format!("the run {} of {} was interrupted and is still open", open.run(), self.install.name))
+            .hint(format!("finish or undo it: relift recover {}", self.install.name)))
+    }
+
+    /// Takes the lock, whatever state the install is in.
+    pub fn runtime_lock(&self, globals: &Globals) -> Result<Lock> {
+        run::lock(&self.runtime, &self.install.name, globals.lock_timeout)
+    }
+
+    /// Seconds without service in the newest run that restarted something, as its journal shows.
+    pub fn last_downtime(&self) -> Option<u64> {
+        last_downtime(&self.state)
+    }
+
+    /// The target: what is named, or what the source offers; the mirror has it afterwards.
+    pub fn target(&self, mirror: &Mirror, to: Option<&str>, offline: bool, reporter: &dyn Reporter) -> Result<Target> {
+        let source = self.source();
+        if !offline {
+            self.update(mirror, reporter)?;
+        }
+        let Some(to) = to else { return choose(source, &mirror.known(&source.follow)) };
+        for name in candidates(source, to) {
+            if let Some(oid) = mirror.resolve(&name) {
+                let label = name.strip_prefix("refs/tags/").map(str::to_owned);
+                return Ok(Target { revision: oid.to_string(), label });
+            }
+        }
+        let versions = self.by_version(mirror, to)?;
+        versions.ok_or_else(|| {
+            Error::failed(format!("{} has no tag, version or commit {to}", without_password(&source.url)))
+                .hint(format!("what there is: git ls-remote --tags {}", without_password(&source.url)))
+        })
+    }
+
+    /// Fetches when the remote has something that the mirror lacks: one round trip when it has not.
+    pub fn update(&self, mirror: &Mirror, reporter: &dyn Reporter) -> Result<()> {
+        let follow = &self.source().follow;
+        let known = mirror.known(follow);
+        let theirs = during(reporter, "ask the source", || mirror.ask(follow))?;
+        match !known.is_empty() && theirs == known {
+            true => Ok(()),
+            false => during(reporter, "fetch", || mirror.fetch(follow, reporter)),
+        }
+    }
+
+    /// A branch that is followed may name a version without a tag: any `*vVERSION` tag will do.
+    fn by_version(&self, mirror: &Mirror, to: &str) -> Result<Option<Target>> {
+        let wanted = format!("v{}", to.trim_start_matches('v'));
+        let Ok(tags) = mirror.repository().tag_names(None) else { return Ok(None) };
+        let mut found: Vec<String> = tags.iter().flatten().flatten().filter(|tag| tag.ends_with(&wanted)).map(str::to_owned).collect();
+        found.retain(|tag| tag.strip_suffix(&wanted).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with(['-', '_', '/'])));
+        let commits: Vec<String> = found.iter().filter_map(|tag| mirror.resolve(&format!("refs/tags/{tag}"))).map(|oid| oid.to_string()).collect();
+        match commits.first() {
+            Some(first) if commits.iter().all(|commit| commit == first) => {
+                Ok(Some(Target { revision: first.clone(), label: found.first().cloned() }))
+            }
+            Some(_) => Err(Error::usage(format!("{to} is ambiguous: {}", found.join(", "))).hint("name the tag")),
+            None => Ok(None),
+        }
+    }
+
+    /// Surveys the host and makes the plan.
+    pub fn plan(&self, mirror: &Mirror, target: &Target, request: &Request) -> Result<Planned> {
+        let survey = Survey::take(&self.install, &self.owner, &self.state)?;
+        self.plan_on(survey, mirror, target, request)
+    }
+
+    /// Makes the plan from a survey that was taken.
+    pub fn plan_on(&self, survey: Survey, mirror: &Mirror, target: &Target, request: &Request) -> Result<Planned> {
+        let (install, source) = (&self.install, self.source());
+        // These need no target, and a broken checkout may not even be comparable with one.
+        let state = preflight(&install.root, source, &survey.checkout, None);
+        if !state.is_empty() {
+            return Err(refusal(&install.name, &state));
+        }
+        let installed: Vec<_> = survey
+            .installed(install)
+            .map(|(_, component, surveyed)| (component, surveyed.activation.as_ref().map(|activation| activation.revision.clone())))
+            .collect();
+        if installed.is_empty() {
+            return Err(Error::failed(format!("no component of {} is installed here", install.name))
+                .hint(format!("`installed-if` names what must be there, relative to {}", install.root.display())));
+        }
+        let cone = survey.checkout.cone.as_deref();
+        let mut offer = offer(mirror, &survey.checkout.head, target, &installed, cone)?;
+        offer.blockers.extend(preflight(&install.root, source, &survey.checkout, Some(&offer)));
+        let obstacles = run::in_the_way(install, &self.owner, &offer.added)?;
+        offer.blockers.extend(obstacles.iter().map(|path| in_the_way(install, path)));
+        for (directory, file) in &survey.leftovers {
+            offer.warnings.push(format!("{directory}/ stays checked out: it holds {file}, which git does not track"));
+        }
+        let (mut plan, contents) = build(install, &survey, &offer, request)?;
+        plan.blockers.extend(run::missing_keys(install, &plan, &contents)?);
+        Ok(Planned { plan, contents, survey })
+    }
+}
+
+fn in_the_way(install: &Install, path: &str) -> Blocker {
+    let shown = crate::text::harmless(path);
+    let full = install.root.join(path);
+    Blocker::impossible(
+        format!("{shown} is in the way: the release tracks that path, and what is there is not tracked"),
+        format!("look at it, then move it aside: mv {0} {0}.kept", crate::text::harmless(&full.display().to_string())),
+    )
+}
+
+/// The error that tells every blocker.
+pub fn refusal(install: &str, blockers: &[Blocker]) -> Error {
+    let kind = if blockers.iter().all(|blocker| blocker.refused) { Kind::Refused } else { Kind::Failed };
+    let what = match blockers {
+        [only] => format!("{install}: {}", only.what),
+        many => format!("{install} cannot be upgraded as things are: {} reasons", many.len()),
+    };
+    let mut error = Error::new(kind, what);
+    for blocker in blockers {
+        if blockers.len() > 1 {
+            error = error.because(&blocker.what);
+        }
+        if let Some(hint) = &blocker.hint {
+            error = error.hint(hint);
+        }
+    }
+    error
+}
+
+/// Everything but help, the schema and `try`'s refusal needs root: state and manifests are root's.
+pub fn must_be_root() -> Result<()> {
+    match nix::unistd::geteuid().is_root() {
+        true => Ok(()),
+        false => Err(Error::new(Kind::NotPermitted, "this needs root").hint("run it with sudo")),
+    }
+}

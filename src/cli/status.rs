@@ -1,0 +1,141 @@
+//! `relift status`.
+
+use serde_json::{Value, json};
+
+use super::describe::scope;
+use super::globals::Globals;
+use super::output;
+use super::session::{Session, must_be_root};
+use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
+use crate::error::{Exit, Result};
+use crate::ledger::open_run;
+use crate::manifest;
+use crate::plan::abbreviate;
+use crate::survey::{Survey, Surveyed};
+
+/// Arguments of `relift status`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Installs; all of them when none is named
+    names: Vec<String>,
+}
+
+/// Shows what is here, without the network.
+pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
+    must_be_root()?;
+    let (paths, config) = (globals.paths(), globals.config.as_deref());
+    let installs = match args.names.as_slice() {
+        [] => manifest::all(&paths, config)?,
+        names => names.iter().map(|name| manifest::named(&paths, config, Some(name))).collect::<Result<_>>()?,
+    };
+    if installs.is_empty() && !globals.json {
+        output::message("no manifest in /etc/relift: write one with relift init PATH\n");
+    }
+    let mut documents = Vec::new();
+    for install in installs {
+        let session = Session::of(globals, install)?;
+        let survey = Survey::take(&session.install, &session.owner, &session.state)?;
+        let open = open_run(&session.state)?.map(|journal| journal.run().to_owned());
+        match globals.json {
+            true => documents.push(document(&session, &survey, open)),
+            false => output::data(&text(&session, &survey, open)),
+        }
+    }
+    if globals.json {
+        output::document(&json!({"format": 1, "installs": documents}));
+    }
+    Ok(Exit::Done)
+}
+
+fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
+    let install = &session.install;
+    let branch = survey.checkout.branch.as_deref().unwrap_or("detached");
+    let mut lines = vec![format!("{} {} ({branch} at {})", paint(BOLD, &install.name), install.root.display(), abbreviate(&survey.checkout.head))];
+    if let Some(run) = open {
+        lines.push(format!("  {} run {run} was interrupted: relift recover {}", paint(BAD, "open"), install.name));
+    }
+    if let Some(hold) = &survey.hold {
+        let reason = hold.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        lines.push(format!("  {} since {}{reason}", paint(WARN, "held"), when(hold.since)));
+    }
+    for (component, surveyed) in install.components.iter().zip(&survey.components) {
+        if !surveyed.is_installed {
+            lines.push(format!("  {} {}", component.name, paint(DIM, "not installed here")));
+            continue;
+        }
+        let version = surveyed.activation.as_ref().and_then(|activation| activation.version.clone());
+        lines.push(format!("  {} {}", paint(BOLD, &component.name), version.unwrap_or_else(|| "not yet upgraded by relift".into())));
+        lines.extend(remarks(component, surveyed, &survey.checkout.head).into_iter().map(|remark| format!("    {} {remark}", paint(WARN, "!"))));
+        for (unit, here) in component.units.iter().zip(&surveyed.units) {
+            for (name, state) in &here.states {
+                let colour = if state.is_active() { GOOD } else { BAD };
+                let detail = paint(DIM, format!("({}, {})", scope(unit.scope), if state.file.is_empty() { "no unit file" } else { &state.file }));
+                lines.push(format!("    {} {} {}", name, paint(colour, format!("{} ({})", state.active, state.sub)), detail));
+            }
+        }
+    }
+    for entry in survey.known_good.iter().rev() {
+        let versions: Vec<String> = entry.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        let here = if entry.revision == survey.checkout.head { ", checked out" } else { "" };
+        lines.push(format!("  {} {} {}", entry.tag, versions.join(", "), paint(DIM, format!("({}{here})", abbreviate(&entry.revision)))));
+    }
+    for failed in &survey.failed {
+        lines.push(format!("  {} {} on {}: {}", paint(BAD, "failed here"), abbreviate(&failed.revision), when(failed.time), failed.why));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What an operator should look at.
+fn remarks(component: &crate::manifest::Component, surveyed: &Surveyed, head: &str) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if let Some(activation) = surveyed.activation.as_ref().filter(|activation| activation.revision != head) {
+        remarks.push(format!("runs {}, the checkout is at {}: the next upgrade finishes the job", abbreviate(&activation.revision), abbreviate(head)));
+    }
+    if !surveyed.runs_with_its_env(component) {
+        remarks.push("running with an older .env: the next upgrade restarts it".into());
+    }
+    for (declared, content) in component.env.iter().zip(&surveyed.env) {
+        if content.is_none() {
+            remarks.push(format!("{} is missing", declared.file.below(&component.path)));
+        }
+    }
+    remarks
+}
+
+fn document(session: &Session, survey: &Survey, open: Option<String>) -> Value {
+    let component = |(component, surveyed): (&crate::manifest::Component, &Surveyed)| {
+        let units: Vec<Value> = surveyed
+            .units
+            .iter()
+            .flat_map(|unit| &unit.states)
+            .map(|(name, state)| json!({"unit": name, "active": state.active, "sub": state.sub, "enabled": state.file}))
+            .collect();
+        json!({
+            "name": component.name,
+            "installed": surveyed.is_installed,
+            "revision": surveyed.activation.as_ref().map(|activation| &activation.revision),
+            "version": surveyed.activation.as_ref().and_then(|activation| activation.version.as_ref()),
+            "remarks": if surveyed.is_installed { remarks(component, surveyed, &survey.checkout.head) } else { Vec::new() },
+            "units": units,
+        })
+    };
+    let known_good: Vec<Value> = survey.known_good.iter().map(|entry| json!({"tag": entry.tag, "revision": entry.revision, "versions": entry.versions})).collect();
+    let failed: Vec<Value> = survey.failed.iter().map(|failed| json!({"revision": failed.revision, "run": failed.run, "why": failed.why, "time": failed.time})).collect();
+    json!({
+        "install": session.install.name,
+        "root": session.install.root,
+        "head": survey.checkout.head,
+        "branch": survey.checkout.branch,
+        "open-run": open,
+        "hold": survey.hold,
+        "components": session.install.components.iter().zip(&survey.components).map(component).collect::<Vec<_>>(),
+        "known-good": known_good,
+        "failed": failed,
+    })
+}
+
+/// A time in the host's own time zone.
+pub fn when(seconds: i64) -> String {
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}

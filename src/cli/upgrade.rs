@@ -1,0 +1,187 @@
+//! `relift upgrade`.
+
+use super::globals::Globals;
+use super::plan::{request, show};
+use super::session::{Planned, Session, refusal};
+use super::style::{GOOD, paint};
+use super::{describe, output};
+use crate::error::{Error, Exit, Result};
+use crate::manifest::Follow;
+use crate::plan::env::Class;
+use crate::plan::{Plan, Request};
+use crate::report::{Event, Reporter};
+use crate::run::record::Begin;
+use crate::run::{self, Engine};
+use crate::source::git::{Mirror, Target};
+
+/// Arguments of `relift upgrade`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The install; may be left out when there is only one
+    name: Option<String>,
+    /// A tag, version or commit instead of the candidate
+    #[arg(long, value_name = "REV")]
+    to: Option<String>,
+    /// As a timer runs it: ask nothing, obey the policy, skip what failed here before
+    #[arg(long)]
+    unattended: bool,
+    /// Run steps that nothing undoes
+    #[arg(long)]
+    allow_irreversible: bool,
+}
+
+/// Upgrades an install.
+pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
+    let session = Session::open(globals, args.name.as_deref())?;
+    let reporter = output::reporter(globals);
+    let _lock = session.lock(globals, args.unattended, &*reporter)?;
+    not_held(&session)?;
+    let mirror = session.mirror()?;
+    let target = session.target(&mirror, args.to.as_deref(), globals.offline, &*reporter)?;
+    let asked = Request {
+        unattended: args.unattended,
+        allow_irreversible: args.allow_irreversible,
+        ..request(globals, args.to.as_deref())
+    };
+    let planned = session.plan(&mirror, &target, &asked)?;
+    if args.unattended && let Some(skipped) = failed_before(&planned, &target) {
+        reporter.tell(Event::Warning { text: skipped });
+        return Ok(Exit::Done);
+    }
+    let planned = answer(&session, &mirror, &target, asked, planned, globals)?;
+    let is_finished = decided(&session, &planned, globals, args.unattended)?;
+    if is_finished {
+        return Ok(Exit::Done);
+    }
+    let track = match &session.source().follow {
+        Follow::Branch(branch) if !globals.offline && args.to.is_none() => tracked(&planned, branch),
+        _ => None,
+    };
+    execute(&session, &mirror, planned, &*reporter, (args.unattended, track), globals)
+}
+
+/// Executes a plan and reports its end.
+pub fn execute(
+    session: &Session,
+    mirror: &Mirror,
+    planned: Planned,
+    reporter: &dyn Reporter,
+    (unattended, track): (bool, Option<(String, String)>),
+    globals: &Globals,
+) -> Result<Exit> {
+    let engine = Engine {
+        install: &session.install,
+        owner: session.owner.clone(),
+        mirror,
+        state: &session.state,
+        cache: session.cache.clone(),
+        reporter,
+    };
+    let begin = Begin {
+        version: env!("CARGO_PKG_VERSION").into(),
+        unattended,
+        configuration: planned.survey.configuration.clone(),
+        keep_known_good: session.install.policy.keep_known_good,
+        track,
+        plan: planned.plan.clone(),
+    };
+    run::execute(&engine, begin, &planned.contents)?;
+    report(session, &planned.plan, globals)?;
+    Ok(Exit::Done)
+}
+
+/// Shows the plan and gets its approval. `true`: there is nothing to execute.
+pub fn decided(session: &Session, planned: &Planned, globals: &Globals, unattended: bool) -> Result<bool> {
+    let plan = &planned.plan;
+    if !plan.blockers.is_empty() {
+        if !globals.json && !globals.quiet {
+            output::data(&describe::text(&Plan { blockers: Vec::new(), ..plan.clone() }, session.last_downtime()));
+        }
+        return Err(refusal(&session.install.name, &plan.blockers));
+    }
+    let is_silent = globals.quiet || (unattended && plan.is_empty()) || (globals.json && !globals.dry_run);
+    if !is_silent {
+        show(session, planned, globals);
+    }
+    if plan.is_empty() || globals.dry_run {
+        return Ok(true);
+    }
+    if globals.yes || unattended {
+        return Ok(false);
+    }
+    if !output::is_attended() {
+        return Err(Error::refused(format!("{} was not asked for approval: there is no terminal", session.install.name))
+            .hint("pass --yes when the plan is what you want, or --unattended from a timer"));
+    }
+    let go_on = dialoguer::Confirm::new().with_prompt("Go on?").default(false).interact();
+    match go_on {
+        Ok(true) => Ok(false),
+        _ => Err(Error::refused("not approved")),
+    }
+}
+
+/// Asks for the values of placeholders, without echo, and makes the plan again with them.
+fn answer(session: &Session, mirror: &Mirror, target: &Target, asked: Request, planned: Planned, globals: &Globals) -> Result<Planned> {
+    if asked.unattended || globals.yes || globals.dry_run || !output::is_attended() {
+        return Ok(planned);
+    }
+    let mut answers = Vec::new();
+    for env in planned.plan.components.iter().flat_map(|component| &component.env) {
+        for change in env.changes.iter().filter(|change| change.class == Class::Added { placeholder: true }) {
+            for line in &change.comment {
+                output::message(&format!("  # {line}\n"));
+            }
+            let prompt = format!("{} (in {}, not shown; empty stops)", change.key, env.file);
+            let value = dialoguer::Password::new().with_prompt(prompt).allow_empty_password(true).interact().unwrap_or_default();
+            if value.is_empty() {
+                return Ok(planned);
+            }
+            answers.push((env.file.clone(), change.key.clone(), value));
+        }
+    }
+    if answers.is_empty() {
+        return Ok(planned);
+    }
+    session.plan(mirror, target, &Request { answers, ..asked })
+}
+
+fn not_held(session: &Session) -> Result<()> {
+    let Some(hold) = session.ledger().hold()? else { return Ok(()) };
+    let reason = hold.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    Err(Error::refused(format!("{} is held{reason}", session.install.name)).hint(format!("relift unhold {}", session.install.name)))
+}
+
+fn failed_before(planned: &Planned, target: &Target) -> Option<String> {
+    let same = |failed: &&crate::ledger::FailedRelease| failed.revision == target.revision && failed.configuration == planned.survey.configuration;
+    let failed = planned.survey.failed.iter().find(same)?;
+    Some(format!(
+        "{} is skipped: it failed here with this configuration (run {}): {}",
+        planned.plan.target_words(),
+        failed.run,
+        failed.why
+    ))
+}
+
+fn tracked(planned: &Planned, branch: &str) -> Option<(String, String)> {
+    let remotes = &planned.survey.checkout.remotes;
+    let remote = remotes.iter().find(|(name, _)| name == "origin").or(remotes.first())?;
+    Some((remote.0.clone(), branch.to_owned()))
+}
+
+/// The last word of a run that is done.
+fn report(session: &Session, plan: &Plan, globals: &Globals) -> Result<()> {
+    let newest = session.ledger().known_good()?.pop();
+    let tag = newest.map(|entry| entry.tag).unwrap_or_default();
+    if globals.json {
+        let end = serde_json::json!({"event": "end", "install": plan.install, "outcome": "done", "known-good": tag, "exit": 0});
+        output::data(&format!("{end}\n"));
+    } else if !globals.quiet {
+        let versions: Vec<String> = plan
+            .components
+            .iter()
+            .map(|component| format!("{} {}", component.name, component.to_version.clone().unwrap_or_else(|| plan.to.short())))
+            .collect();
+        output::data(&format!("{} {}: {}, proven healthy, {tag}\n", paint(GOOD, "done"), plan.install, versions.join(", ")));
+    }
+    Ok(())
+}

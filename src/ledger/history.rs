@@ -1,0 +1,74 @@
+//! Runs of the past, read from their journals.
+
+use std::path::Path;
+
+use crate::action::Action;
+use crate::error::Result;
+use crate::plan::Plan;
+use crate::run::journal::{Journal, runs};
+use crate::run::record::{Body, End};
+
+/// A run of the past, or one that is open.
+pub struct Past {
+    /// Its ULID.
+    pub run: String,
+    /// When it began, seconds since the epoch.
+    pub began: i64,
+    /// When its last record was written.
+    pub last: i64,
+    /// What it would do.
+    pub plan: Plan,
+    /// Nobody was asked.
+    pub unattended: bool,
+    /// How it ended; `None`: it is open.
+    pub end: Option<End>,
+}
+
+/// The newest `limit` runs, newest first. A journal that cannot be trusted is an error.
+pub fn history(state: &Path, limit: usize) -> Result<Vec<Past>> {
+    let mut past = Vec::new();
+    for directory in runs(&state.join("runs"))?.iter().rev() {
+        if past.len() == limit {
+            break;
+        }
+        past.extend(read(&Journal::open(directory)?));
+    }
+    Ok(past)
+}
+
+/// The newest run, where it has not ended.
+pub fn open_run(state: &Path) -> Result<Option<Journal>> {
+    // Only the newest can be open: a run does not start while another is.
+    let Some(newest) = runs(&state.join("runs"))?.pop() else { return Ok(None) };
+    let journal = Journal::open(&newest)?;
+    Ok((journal.start().is_some() && journal.end().is_none()).then_some(journal))
+}
+
+/// Seconds between the first restart and the gate of the newest run that was done and restarted something.
+pub fn last_downtime(state: &Path) -> Option<u64> {
+    let runs = runs(&state.join("runs")).ok()?;
+    runs.iter().rev().take(10).find_map(|directory| downtime(&Journal::open(directory).ok()?))
+}
+
+fn downtime(journal: &Journal) -> Option<u64> {
+    let plan = &journal.start()?.plan;
+    let restart = journal.records().iter().find(|record| match &record.body {
+        Body::Intent { action, .. } => matches!(plan.actions.get(*action), Some(Action::Service(_))),
+        _ => false,
+    })?;
+    let gate = journal.records().iter().find(|record| record.body == Body::Gate)?;
+    Some((gate.time - restart.time).max(0) as u64).map(|seconds| seconds.saturating_sub(plan.soak))
+}
+
+fn read(journal: &Journal) -> Option<Past> {
+    let begin = journal.start()?;
+    let (began, last) = journal.span()?;
+    Some(Past {
+        run: journal.run().to_owned(),
+        began,
+        last,
+        plan: begin.plan.clone(),
+        unattended: begin.unattended,
+        end: journal.end().cloned(),
+    })
+}

@@ -1,0 +1,115 @@
+//! From what a plan says must be proven to what `health` proves.
+
+use std::collections::BTreeMap;
+
+use crate::action::{Action, Seen};
+use crate::error::Result;
+use crate::health::{Expected, Gate};
+use crate::host::fs::Rooted;
+use crate::manifest::{Component, Health, Install, Probe, Template};
+use crate::plan::{Blocker, Contents, GatePlan, Plan, env};
+
+/// The gates of a plan with the values of the configuration files that are there now.
+/// `version` picks the version that must be reported; `restarted` the invocations that must be over.
+pub(super) fn gates(
+    install: &Install,
+    plan: &Plan,
+    wanted: impl Fn(&GatePlan) -> bool,
+    version: impl Fn(&str) -> Option<String>,
+    seen: Option<&Seen>,
+) -> Result<Vec<Gate>> {
+    let root = Rooted::open(&install.root)?;
+    let mut gates = Vec::new();
+    for gate in plan.gates.iter().filter(|gate| wanted(gate)) {
+        let Some(component) = install.components.iter().find(|component| component.name == gate.component) else { continue };
+        let mut values = BTreeMap::new();
+        for declared in &component.env {
+            if let Some(content) = root.read(declared.file.below(&component.path).as_ref())? {
+                values.extend(env::values(&content.bytes));
+            }
+        }
+        let is_stopped = gate.units.is_empty() && !component.units.is_empty();
+        let expected = |(scope, unit): &(crate::manifest::Scope, String)| Expected {
+            scope: *scope,
+            unit: unit.clone(),
+            old_invocation: old_invocation(plan, seen, unit),
+        };
+        gates.push(Gate {
+            component: component.name.clone(),
+            directory: install.root.join(&component.path),
+            units: gate.units.iter().map(expected).collect(),
+            // A service that the operator stopped answers no probe.
+            probes: if is_stopped { Vec::new() } else { component.health.clone() },
+            version: version(&component.name),
+            values,
+            cursor: None,
+        });
+    }
+    Ok(gates)
+}
+
+/// The invocation before, for a unit that this plan restarts.
+fn old_invocation(plan: &Plan, seen: Option<&Seen>, unit: &str) -> Option<String> {
+    let restarts = plan.actions.iter().any(|action| match action {
+        Action::Service(service) => service.unit == unit && service.verb != crate::host::systemd::Verb::Reload,
+        _ => false,
+    });
+    let Some(Seen::Units(units)) = seen.filter(|_| restarts) else { return None };
+    units.iter().find(|was| was.name == unit).map(|was| was.invocation.clone())
+}
+
+/// Probes that name a `${KEY}` which the configuration, as the run would leave it, does not have.
+pub fn missing_keys(install: &Install, plan: &Plan, contents: &Contents) -> Result<Vec<Blocker>> {
+    let root = Rooted::open(&install.root)?;
+    let mut blockers = Vec::new();
+    for component in install.components.iter().filter(|component| plan.components.iter().any(|planned| planned.name == component.name)) {
+        let mut values = BTreeMap::new();
+        for declared in &component.env {
+            let path = declared.file.below(&component.path);
+            let swapped = plan.actions.iter().find_map(|action| match action {
+                Action::EnvFile(file) if file.swap.path == std::path::Path::new(path.as_str()) => file.swap.after.as_ref(),
+                _ => None,
+            });
+            let bytes = match swapped.and_then(|image| contents.bytes(image)) {
+                Some(bytes) => bytes.to_vec(),
+                None => root.read(path.as_ref())?.map(|content| content.bytes).unwrap_or_default(),
+            };
+            values.extend(env::values(&bytes));
+        }
+        let keys = component.health.iter().flat_map(templates).flat_map(Template::keys);
+        let missing = keys.into_iter().filter(|key| !values.contains_key(*key)).map(|key| {
+            Blocker::impossible(
+                format!("a health probe of {} uses ${{{key}}}, which no `.env` of it has", component.name),
+                format!("correct the probe in {}, or set {key}", install.file.display()),
+            )
+        });
+        blockers.extend(missing);
+    }
+    blockers.dedup();
+    Ok(blockers)
+}
+
+fn templates(health: &Health) -> Vec<&Template> {
+    match &health.probe {
+        Probe::Http { url, headers, json, .. } => {
+            let values = headers.iter().chain(json).map(|(_, template)| template);
+            std::iter::once(url).chain(values).collect()
+        }
+        Probe::Tcp { address } => vec![address],
+        Probe::Command { .. } | Probe::Journal { .. } => Vec::new(),
+    }
+}
+
+/// Every value of the components' configuration files that must not be shown.
+pub(super) fn secrets(install_root: &std::path::Path, components: &[Component]) -> Result<Vec<String>> {
+    let root = Rooted::open(install_root)?;
+    let mut secrets = Vec::new();
+    for component in components {
+        for declared in &component.env {
+            if let Some(content) = root.read(declared.file.below(&component.path).as_ref())? {
+                secrets.extend(env::secrets(&content.bytes));
+            }
+        }
+    }
+    Ok(secrets)
+}

@@ -1,0 +1,229 @@
+//! The journal of a run: one file per record, in dpkg's way (temporary file, fsync, rename, fsync of the directory).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::action::Seen;
+use super::record::{Begin, Body, End, FORMAT, Record};
+use crate::error::{Context, Error, Kind, Result};
+use crate::host::fs::{make_private, write_durably};
+use crate::plan::Contents;
+
+/// The journal of one run, in `/var/lib/relift/NAME/runs/ULID/`.
+#[derive(Debug)]
+pub struct Journal {
+    directory: PathBuf,
+    run: String,
+    records: Vec<Record>,
+}
+
+impl Journal {
+    /// Begins a run: makes its directory, keeps the bytes that the plan speaks of, and writes `begin`, which names them.
+    pub fn begin(runs: &Path, begin: Begin, contents: &Contents) -> Result<Journal> {
+        let run = ulid::Ulid::generate().to_string();
+        let directory = runs.join(&run);
+        make_private(&directory.join("content"), 0o700)?;
+        for (hash, bytes) in contents.iter() {
+            write_durably(&directory.join("content").join(hash), bytes, 0o600)?;
+        }
+        let mut journal = Journal { directory, run, records: Vec::new() };
+        journal.append(Body::Begin(Box::new(begin)))?;
+        Ok(journal)
+    }
+
+    /// Opens the journal of a run and checks the chain. A run whose `begin` never became durable has no records.
+    pub fn open(directory: &Path) -> Result<Journal> {
+        let run = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut names: Vec<String> = fs::read_dir(directory)
+            .with_context(|| format!("the journal {} cannot be read", directory.display()))?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name.ends_with(".json") && name.starts_with(|first: char| first.is_ascii_digit()))
+            .collect();
+        names.sort();
+        let mut records: Vec<Record> = Vec::new();
+        for name in names {
+            let record = parse(&directory.join(&name))?;
+            check(&record, records.last(), &run).map_err(|reason| broken(&directory.join(&name), &reason))?;
+            records.push(record);
+        }
+        Ok(Journal { directory: directory.to_owned(), run, records })
+    }
+
+    /// Appends a record; when this returns, it is durable.
+    pub fn append(&mut self, body: Body) -> Result<()> {
+        let previous = self.records.last();
+        let sequence = previous.map_or(1, |record| record.sequence + 1);
+        let record = Record::seal(&self.run, sequence, previous.map_or("", |record| &record.sum), body);
+        let path = self.directory.join(format!("{sequence:05}-{}.json", record.body.word()));
+        let bytes = serde_json::to_vec_pretty(&record).context("a journal record cannot be written")?;
+        super::checkpoint(&format!("before-{sequence:05}-{}", record.body.word()));
+        write_durably(&path, &bytes, 0o600)?;
+        super::checkpoint(&format!("after-{sequence:05}-{}", record.body.word()));
+        self.records.push(record);
+        Ok(())
+    }
+
+    /// The run's ULID.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// The run's directory: records, undo data, logs.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// All records.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// What the run started from; `None` for a run that died before it was durable.
+    pub fn start(&self) -> Option<&Begin> {
+        self.records.iter().find_map(|record| match &record.body {
+            Body::Begin(begin) => Some(&**begin),
+            _ => None,
+        })
+    }
+
+    /// The actions that were begun and not undone, in the order in which they were begun, with what was seen.
+    pub fn begun(&self) -> Vec<(usize, Seen)> {
+        let undone = |action: usize| self.records.iter().any(|record| record.body == Body::Undone { action });
+        let intents = self.records.iter().filter_map(|record| match &record.body {
+            Body::Intent { action, seen } => Some((*action, seen.clone())),
+            _ => None,
+        });
+        intents.filter(|(action, _)| !undone(*action)).collect()
+    }
+
+    /// Whether a record of this kind is there.
+    pub fn has(&self, wanted: impl Fn(&Body) -> bool) -> bool {
+        self.records.iter().any(|record| wanted(&record.body))
+    }
+
+    /// Components that were healthy before the run; empty when it did not get that far.
+    pub fn healthy_before(&self) -> &[String] {
+        let prepared = self.records.iter().find_map(|record| match &record.body {
+            Body::Prepared { healthy } => Some(healthy.as_slice()),
+            _ => None,
+        });
+        prepared.unwrap_or_default()
+    }
+
+    /// How the run ended; `None` while it is open.
+    pub fn end(&self) -> Option<&End> {
+        self.records.iter().rev().find_map(|record| match &record.body {
+            Body::End(end) => Some(end),
+            _ => None,
+        })
+    }
+
+    /// When it began and when its last record was written, seconds since the epoch.
+    pub fn span(&self) -> Option<(i64, i64)> {
+        Some((self.records.first()?.time, self.records.last()?.time))
+    }
+}
+
+/// The runs below a directory, oldest first: ULIDs sort by time.
+pub fn runs(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::failed(format!("{} cannot be read", directory.display())).because(error)),
+    };
+    let mut runs: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().is_some_and(|name| ulid::Ulid::from_string(&name.to_string_lossy()).is_ok()))
+        .collect();
+    runs.sort();
+    Ok(runs)
+}
+
+fn parse(path: &Path) -> Result<Record> {
+    let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    #[derive(serde::Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let format: Format = serde_json::from_slice(&bytes).map_err(|error| broken(path, &error.to_string()))?;
+    if format.format != FORMAT {
+        let found = format.format;
+        return Err(broken(path, &format!("it is of format {found}, and this relift reads format {FORMAT}")));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| broken(path, &error.to_string()))
+}
+
+fn check(record: &Record, previous: Option<&Record>, run: &str) -> std::result::Result<(), String> {
+    let expected = previous.map_or(1, |record| record.sequence + 1);
+    let chained = previous.map_or("", |record| &record.sum);
+    match record {
+        _ if record.sum != record.computed_sum() => Err("its checksum does not fit".into()),
+        _ if record.run != run => Err(format!("it belongs to run {}", record.run)),
+        _ if record.sequence != expected => Err(format!("record {expected} is missing before it")),
+        _ if record.previous != chained => Err("it does not follow the record before it".into()),
+        _ => Ok(()),
+    }
+}
+
+fn broken(path: &Path, reason: &str) -> Error {
+    Error::new(Kind::NeedsOperator, format!("the journal record {} cannot be trusted", path.display()))
+        .because(reason)
+        .hint("nothing was changed because of it; compare the checkout, `.env` and units with `relift plan`, then move the run's directory away")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::record::Outcome;
+
+    fn journal(directory: &Path) -> Journal {
+        let begin = Begin {
+            version: "0".into(),
+            plan: crate::plan::Plan::empty("app"),
+            unattended: false,
+            configuration: String::new(),
+            keep_known_good: 5,
+            track: None,
+        };
+        let mut journal = Journal::begin(directory, begin, &Contents::default()).unwrap();
+        journal.append(Body::Intent { action: 0, seen: crate::action::Seen::Nothing }).unwrap();
+        journal.append(Body::Done { action: 0 }).unwrap();
+        journal
+    }
+
+    #[test]
+    fn what_was_appended_is_what_is_read() {
+        let place = tempfile::tempdir().unwrap();
+        let mut written = journal(place.path());
+        written.append(Body::End(End { outcome: Outcome::Done, why: None, detail: vec![] })).unwrap();
+        let read = Journal::open(written.directory()).unwrap();
+        assert_eq!(read.records(), written.records());
+        assert_eq!(read.end().unwrap().outcome, Outcome::Done);
+    }
+
+    #[test]
+    fn a_torn_temporary_file_is_ignored() {
+        let place = tempfile::tempdir().unwrap();
+        let written = journal(place.path());
+        fs::write(written.directory().join(".tmp-abc"), b"{\"format\":1,").unwrap();
+        assert_eq!(Journal::open(written.directory()).unwrap().records().len(), 3);
+    }
+
+    #[test]
+    fn a_gap_a_changed_byte_and_another_format_stop_with_needs_operator() {
+        for (damage, says) in [("gap", "record 2 is missing"), ("byte", "checksum"), ("format", "format 9")] {
+            let place = tempfile::tempdir().unwrap();
+            let written = journal(place.path());
+            let second = written.directory().join("00002-intent.json");
+            let text = fs::read_to_string(&second).unwrap();
+            match damage {
+                "gap" => fs::remove_file(&second).unwrap(),
+                "byte" => fs::write(&second, text.replace("\"action\": 0", "\"action\": 1")).unwrap(),
+                _ => fs::write(&second, text.replace("\"format\": 1", "\"format\": 9")).unwrap(),
+            }
+            let error = Journal::open(written.directory()).unwrap_err();
+            assert_eq!(error.kind, Kind::NeedsOperator);
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! One run per install: a lock in a directory that is root's alone.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::host::fs::make_private;
+
+/// The right to change an install; released when it is dropped, or when its holder dies.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Takes the lock of an install, waiting at most `timeout`.
+pub fn lock(runtime: &Path, install: &str, timeout: Duration) -> Result<Lock> {
+    make_private(runtime, 0o700)?;
+    let path = runtime.join(format!("{install}.lock"));
+    let open = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = open.with_context(|| format!("the lock {} cannot be opened", path.display()))?;
+    let deadline = Instant::now() + timeout;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::new(Kind::Busy, format!("another run of {install} holds the lock"))
+                    .hint(format!("see what it does: relift status {install}; wait for it: --lock-timeout 10min")));
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(Error::failed(format!("the lock {} cannot be taken", path.display())).because(error));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_of_many_holds_the_lock_and_the_others_are_told_that_it_is_busy() {
+        let place = tempfile::tempdir().unwrap();
+        let held = lock(place.path(), "app", Duration::ZERO).unwrap();
+        for _ in 0..10 {
+            assert_eq!(lock(place.path(), "app", Duration::ZERO).unwrap_err().kind, Kind::Busy);
+        }
+        assert!(lock(place.path(), "other", Duration::ZERO).is_ok());
+        drop(held);
+        assert!(lock(place.path(), "app", Duration::ZERO).is_ok());
+    }
+}

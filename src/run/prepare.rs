@@ -1,0 +1,177 @@
+//! Prepare: everything that can fail without touching the live install.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::gates;
+use crate::action::{Action, Invocation, Site, save_artifact};
+use crate::error::{Error, Result};
+use crate::health;
+use crate::host::fs::{Rooted, free_bytes, make_private};
+use crate::host::systemd;
+use crate::manifest::Install;
+use crate::plan::{Contents, Plan};
+use crate::report::during;
+use crate::run::Engine;
+use crate::source::git::{Checkout, remove_stage, stage, switch};
+
+/// What must stay free on each filesystem that a run writes to, bytes.
+const FLOOR: u64 = 100 << 20;
+
+/// Prepares a run; gives the components that are healthy now.
+pub(super) fn prepare(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Site) -> Result<Vec<String>> {
+    let install = engine.install;
+    room(&install.root)?;
+    room(engine.state)?;
+    unchanged(engine, plan)?;
+    let gates = gates::gates(install, plan, |_| true, |name| version(plan, name, Version::From), None)?;
+    let healthy = during(site.reporter, "measure the health before", || health::baseline(&engine.owner, &gates))?;
+    if plan.from.revision != plan.to.revision {
+        during(site.reporter, "bring the objects into the checkout", || {
+            switch::transfer(engine.mirror, &engine.owner, &install.root, &plan.from.revision, &plan.to.revision)
+        })?;
+    }
+    verify_units(plan, contents)?;
+    if !plan.staged_checks.is_empty() {
+        let staged = check_staged(engine, plan, contents, site);
+        remove_stage(&engine.cache.join("stage"))?;
+        staged?;
+    }
+    save_artifacts(engine, plan, site)?;
+    Ok(healthy)
+}
+
+/// Which end of the plan a version is asked for.
+pub(super) enum Version {
+    From,
+    To,
+}
+
+/// The version of a component at one end of the plan.
+pub(super) fn version(plan: &Plan, component: &str, which: Version) -> Option<String> {
+    let planned = plan.components.iter().find(|planned| planned.name == component)?;
+    match which {
+        Version::From => planned.from_version.clone(),
+        Version::To => planned.to_version.clone(),
+    }
+}
+
+fn room(place: &Path) -> Result<()> {
+    let free = free_bytes(place)?;
+    match free >= FLOOR {
+        true => Ok(()),
+        false => Err(Error::failed(format!("only {} MiB are free on the filesystem of {}", free >> 20, place.display()))
+            .hint(format!("at least {} MiB must be: df -h {}", FLOOR >> 20, place.display()))),
+    }
+}
+
+/// The approval may have taken a while: what the plan was made from must still hold.
+fn unchanged(engine: &Engine, plan: &Plan) -> Result<()> {
+    let now = Checkout::observe(&engine.owner, &plan.root)?;
+    if now.head != plan.from.revision || !now.locks.is_empty() || now.operation.is_some() {
+        return Err(Error::failed("the checkout was changed since the plan was made").hint("start again: nothing was changed"));
+    }
+    let root = Rooted::open(&plan.root)?;
+    for action in &plan.actions {
+        if let Action::EnvFile(file) = action
+            && root.read(&file.swap.path)?.map(|content| content.image) != file.swap.before
+        {
+            return Err(Error::failed(format!("{} was changed since the plan was made", file.swap.path.display())).hint("start again: nothing was changed"));
+        }
+    }
+    Ok(())
+}
+
+/// `systemd-analyze verify` on what would be installed.
+fn verify_units(plan: &Plan, contents: &Contents) -> Result<()> {
+    for action in &plan.actions {
+        let Action::Units(units) = action else { continue };
+        let mut files = Vec::new();
+        for swap in &units.files {
+            let name = swap.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let bytes = swap.after.as_ref().and_then(|image| contents.bytes(image)).unwrap_or_default();
+            if !name.ends_with(".conf") {
+                files.push((name, String::from_utf8_lossy(bytes).into_owned()));
+            }
+        }
+        if !files.is_empty() {
+            systemd::verify(&files, units.scope)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs the declared checks on the staged tree with the `.env` that the run would leave.
+fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Site) -> Result<()> {
+    let directories: Vec<String> = plan.components.iter().map(|component| component.path.clone()).collect();
+    let staged = stage(engine.mirror, &plan.to.revision, &directories, &engine.owner, &engine.cache)?;
+    let (live, aside) = (Rooted::open(&plan.root)?, Rooted::open(&staged)?);
+    for env in plan.components.iter().flat_map(|component| &component.env) {
+        let path = Path::new(&env.file);
+        let Some(mut content) = live.read(path)? else { continue };
+        let after = plan.actions.iter().find_map(|action| match action {
+            Action::EnvFile(file) if file.swap.path == path => file.swap.after.as_ref(),
+            _ => None,
+        });
+        if let Some(bytes) = after.and_then(|image| contents.bytes(image)) {
+            content = content.with_bytes(bytes.to_vec());
+        }
+        // Checks run as the owner, who reads the live file too.
+        (content.image.uid, content.image.gid) = (engine.owner.uid, engine.owner.gid);
+        aside.replace(path, &content)?;
+    }
+    for check in &plan.staged_checks {
+        let name = format!("{}: check {} on the staged tree", check.component, check.run.join(" "));
+        let reporter = site.reporter;
+        during(reporter, name, || {
+            site.invoke(&Invocation {
+                name: "check",
+                run: &check.run,
+                as_root: check.as_root,
+                directory: staged.join(&check.path),
+                timeout: Duration::from_secs(check.timeout),
+                component: &check.component,
+            })
+        })?;
+    }
+    Ok(())
+}
+
+fn save_artifacts(engine: &Engine, plan: &Plan, site: &Site) -> Result<()> {
+    let directory = site.directory.join("artifacts");
+    make_private(&directory, 0o700)?;
+    for action in &plan.actions {
+        let Action::Artifact(artifact) = action else { continue };
+        if let Some(name) = &artifact.saved {
+            during(site.reporter, format!("save {}", artifact.path.display()), || {
+                save_artifact(&engine.owner, &plan.root, &artifact.path, &directory.join(name))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// What the switch would destroy because git does not track it: paths of the target that already hold something.
+pub fn in_the_way(install: &Install, owner: &crate::host::account::Account, added: &[String]) -> Result<Vec<String>> {
+    let root = Rooted::open(&install.root)?;
+    let mut found = Vec::new();
+    for path in added {
+        let file = Path::new(path);
+        if root.is_directory(file) {
+            // A directory of tracked files may become a file; what git does not track in it may not.
+            found.extend(switch::leftovers(owner, &install.root, path)?);
+        } else if root.exists(file)? {
+            found.push(path.clone());
+        } else {
+            let blocking = file.ancestors().skip(1).filter(|parent| *parent != Path::new(""));
+            for parent in blocking {
+                let is_obstacle = root.exists(parent)? && !root.is_directory(parent);
+                if is_obstacle && !switch::is_tracked(owner, &install.root, parent)? {
+                    found.push(parent.display().to_string());
+                }
+            }
+        }
+    }
+    found.dedup();
+    Ok(found)
+}

@@ -1,0 +1,79 @@
+//! Recovery: an interrupted run is finished or undone, from its records and what is there; again and again if need be.
+
+use std::path::Path;
+
+use super::commit;
+use super::decide::{Decision, decide};
+use super::record::{Body, End, Outcome};
+use super::undo;
+use crate::action::Site;
+use crate::error::{Error, Kind, Result};
+use crate::ledger::open_run;
+use crate::report::{Event, Phase, Reporter};
+
+/// What recovery did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recovered {
+    /// There was no open run.
+    Nothing,
+    /// This run was closed: it had changed nothing.
+    Closed(String),
+    /// This run was undone.
+    Undone(String),
+    /// This run was finished.
+    Finished(String),
+}
+
+/// Finishes or undoes the open run of an install. Call it under the install's lock.
+pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
+    let Some(mut journal) = open_run(state)? else { return Ok(Recovered::Nothing) };
+    let Some(begin) = journal.start().cloned() else { return Ok(Recovered::Nothing) };
+    let run = journal.run().to_owned();
+    reporter.tell(Event::Run { install: begin.plan.install.clone(), run: run.clone() });
+    let mut site = Site::new(&begin.plan, &run, journal.directory(), reporter)?;
+    site.end_leftovers()?;
+    let interrupted = || Some("the run was interrupted".to_owned());
+    match decide(journal.records()) {
+        Decision::Nothing => Ok(Recovered::Nothing),
+        Decision::Close => {
+            journal.append(Body::End(End { outcome: Outcome::Stopped, why: interrupted(), detail: Vec::new() }))?;
+            Ok(Recovered::Closed(run))
+        }
+        Decision::Finish => {
+            reporter.tell(Event::Phase { phase: Phase::Commit });
+            commit::finish(&mut journal, state, &site)?;
+            Ok(Recovered::Finished(run))
+        }
+        Decision::AskOperator => {
+            let why = "it was interrupted after a step that nothing undoes had begun";
+            Err(Error::new(Kind::NeedsOperator, format!("run {run} cannot be put back: {why}"))
+                .because("the new tree, `.env` and units are left in place for it")
+                .hint(format!("see what it had done: relift show {run}; settle it by hand, then close it: relift recover --close")))
+        }
+        Decision::Undo => {
+            reporter.tell(Event::Phase { phase: Phase::Undo });
+            let trouble = |error: Error| {
+                error
+                    .while_(format!("run {run} could not be undone"))
+                    .kind(Kind::NeedsOperator)
+                    .hint(format!("mend what is named above, then run again: relift recover; what the run had done: relift show {run}"))
+            };
+            let remarks = undo::undo(&mut journal, &mut site).map_err(trouble)?;
+            let outcome = if remarks.is_empty() { Outcome::RolledBack } else { Outcome::NeedsOperator };
+            journal.append(Body::End(End { outcome, why: interrupted(), detail: remarks.clone() }))?;
+            if remarks.is_empty() {
+                return Ok(Recovered::Undone(run));
+            }
+            let error = Error::new(Kind::NeedsOperator, format!("run {run} was undone, but not everything is as it was"));
+            Err(remarks.into_iter().fold(error, |error, remark| error.because(remark)))
+        }
+    }
+}
+
+/// Closes the open run of an install after an operator has settled it by hand.
+pub fn close(state: &Path) -> Result<Recovered> {
+    let Some(mut journal) = open_run(state)? else { return Ok(Recovered::Nothing) };
+    let why = Some("closed by an operator".to_owned());
+    journal.append(Body::End(End { outcome: Outcome::NeedsOperator, why, detail: Vec::new() }))?;
+    Ok(Recovered::Closed(journal.run().to_owned()))
+}

@@ -1,0 +1,44 @@
+//! Undo: what was begun is undone, in reverse, each action journaled; shared by a failing run and by recovery.
+
+use super::journal::Journal;
+use super::record::Body;
+use crate::action::{Action, Site};
+use crate::error::{Error, Result};
+use crate::report::during;
+
+/// Undoes everything that was begun and not undone. Remarks tell what could not be put back exactly.
+pub(super) fn undo(journal: &mut Journal, site: &mut Site) -> Result<Vec<String>> {
+    let Some(plan) = journal.start().map(|begin| begin.plan.clone()) else { return Ok(Vec::new()) };
+    if let Some(step) = past_return(journal) {
+        let title = plan.actions[step].act().title();
+        return Err(Error::failed(format!("the step `{title}` was begun, and nothing undoes it"))
+            .because("the new tree, `.env` and units are left in place for it"));
+    }
+    let begun = journal.begun();
+    let was_begun = |at: usize| begun.iter().any(|(action, _)| *action == at);
+    let mut remarks = Vec::new();
+    for (at, seen) in begun.iter().rev() {
+        let action = &plan.actions[*at];
+        let is_moot = matches!(action, Action::Rerun(rerun) if !was_begun(rerun.of) && !was_undone(journal, rerun.of));
+        if !is_moot {
+            let reporter = site.reporter;
+            remarks.extend(match action {
+                Action::Check(_) => action.act().undo(site, seen)?,
+                _ => during(reporter, format!("undo: {}", action.act().title()), || action.act().undo(site, seen))?,
+            });
+        }
+        journal.append(Body::Undone { action: *at })?;
+    }
+    Ok(remarks)
+}
+
+fn past_return(journal: &Journal) -> Option<usize> {
+    journal.records().iter().find_map(|record| match record.body {
+        Body::PointOfNoReturn { action } => Some(action),
+        _ => None,
+    })
+}
+
+fn was_undone(journal: &Journal, at: usize) -> bool {
+    journal.has(|body| *body == Body::Undone { action: at })
+}

@@ -1,0 +1,21 @@
+//! Git: a private mirror of our own to fetch, compare and read from; work in the checkout by a child as its owner.
+//!
+//! git2 reads the mirror; the `git` program moves objects and trees.
+
+mod call;
+mod checkout;
+mod mirror;
+mod offer;
+mod preflight;
+mod stage;
+pub mod switch;
+mod target;
+
+pub use call::Remote;
+pub use checkout::{Checkout, Dirty, Operation};
+pub use mirror::{Mirror, Refs, pin, unpin};
+pub use offer::{offer, parse_version};
+pub use preflight::{preflight, without_password};
+pub use stage::{remove as remove_stage, stage};
+pub use switch::Goal;
+pub use target::{Target, candidates, choose};

@@ -1,0 +1,233 @@
+//! What a target offers, read from the mirror.
+
+use std::path::Path;
+
+use git2::{Commit as GitCommit, Delta, DiffOptions, Oid, Repository, Sort, Tree};
+
+use super::mirror::Mirror;
+use super::target::Target;
+use crate::error::{Context, Error, Result};
+use crate::manifest::{Component, VersionSource};
+use crate::plan::{Blocker, Commit, Release, abbreviate};
+use crate::source::{ComponentOffer, Direction, Offer};
+
+/// How many commits a plan lists.
+const COMMITS: usize = 15;
+/// What an LFS pointer begins with (Git LFS specification).
+const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
+
+/// Compares the target with what is checked out (`head`) and, for each component, with what is activated.
+pub fn offer(mirror: &Mirror, head: &str, target: &Target, components: &[(&Component, Option<String>)], cone: Option<&[String]>) -> Result<Offer> {
+    let repository = mirror.repository();
+    let from = commit(repository, head).map_err(|_| {
+        Error::failed(format!("the checkout is at {}, which upstream does not have", abbreviate(head)))
+            .because("there are local commits, or upstream rewrote its history")
+            .hint("see them: git log --oneline @{upstream}..HEAD; push them, or move the branch back with `git branch -f` once they are saved elsewhere")
+    })?;
+    let to = commit(repository, &target.revision)?;
+    let direction = direction(repository, from.id(), to.id())?;
+    let (commits, commits_total) = match direction {
+        Direction::Back => commits(repository, &to, &from, components)?,
+        _ => commits(repository, &from, &to, components)?,
+    };
+    let mut offer = Offer {
+        from: Release { revision: head.to_owned(), label: None },
+        to: Release { revision: target.revision.clone(), label: target.label.clone() },
+        direction,
+        commits,
+        commits_total,
+        components: Vec::new(),
+        blockers: Vec::new(),
+        added: Vec::new(),
+        warnings: Vec::new(),
+    };
+    for (component, activated) in components {
+        let base = activated.as_deref().and_then(|oid| commit(repository, oid).ok()).unwrap_or_else(|| from.clone());
+        offer.components.push(read_component(mirror, component, &base, &to)?);
+        let is_checked_out = cone.is_none_or(|cone| cone.iter().any(|path| path == component.path.as_str()));
+        let (added, removed) = entries(repository, is_checked_out.then_some(&from), &to, component.path.as_str())?;
+        offer.blockers.extend(stops_tracking(component, &removed));
+        offer.blockers.extend(pointers(mirror, &to, component, &offer.components[offer.components.len() - 1]));
+        offer.added.extend(added);
+    }
+    offer.added.extend(entries(repository, Some(&from), &to, "")?.0);
+    offer.blockers.extend(submodules(mirror, to.id(), components));
+    Ok(offer)
+}
+
+fn commit<'r>(repository: &'r Repository, revision: &str) -> Result<GitCommit<'r>> {
+    let oid = Oid::from_str(revision).context("a commit id is malformed")?;
+    repository.find_commit(oid).with_context(|| format!("the mirror has no commit {}", abbreviate(revision)))
+}
+
+fn direction(repository: &Repository, from: Oid, to: Oid) -> Result<Direction> {
+    let descends = |child, parent| repository.graph_descendant_of(child, parent).context("the history cannot be read");
+    Ok(match () {
+        () if from == to => Direction::Same,
+        () if descends(to, from)? => Direction::Forward,
+        () if descends(from, to)? => Direction::Back,
+        () => Direction::Diverged,
+    })
+}
+
+/// The commits of `newer` that `older` does not have and that touch a component, newest first.
+fn commits(repository: &Repository, older: &GitCommit, newer: &GitCommit, components: &[(&Component, Option<String>)]) -> Result<(Vec<Commit>, usize)> {
+    let mut walk = repository.revwalk().context("the history cannot be read")?;
+    let ready = walk.set_sorting(Sort::TOPOLOGICAL).and_then(|()| walk.push(newer.id())).and_then(|()| walk.hide(older.id()));
+    ready.context("the history cannot be read")?;
+    let (mut listed, mut total) = (Vec::new(), 0);
+    for oid in walk {
+        let commit = oid.and_then(|oid| repository.find_commit(oid)).context("the history cannot be read")?;
+        if !touches(&commit, components) {
+            continue;
+        }
+        total += 1;
+        if listed.len() < COMMITS {
+            let summary = commit.summary_bytes().map(String::from_utf8_lossy).unwrap_or_default();
+            let id = abbreviate(&commit.id().to_string()).to_owned();
+            listed.push(Commit { id, summary: crate::text::harmless(&summary) });
+        }
+    }
+    Ok((listed, total))
+}
+
+fn touches(commit: &GitCommit, components: &[(&Component, Option<String>)]) -> bool {
+    let ids = |commit: &GitCommit| -> Vec<Option<Oid>> {
+        let tree = commit.tree().ok();
+        let id = |path: &str| tree.as_ref()?.get_path(Path::new(path)).ok().map(|entry| entry.id());
+        components.iter().map(|(component, _)| id(component.path.as_str())).collect()
+    };
+    let own = ids(commit);
+    // A merge counts when it differs from every parent, as in `git log -- PATH`.
+    commit.parents().all(|parent| ids(&parent) != own)
+}
+
+fn read_component(mirror: &Mirror, component: &Component, base: &GitCommit, to: &GitCommit) -> Result<ComponentOffer> {
+    let path = component.path.as_str();
+    let at = |commit: &GitCommit, file: &str| mirror.file(commit.id(), &format!("{path}/{file}"));
+    let text = |commit: &GitCommit, file: &str| at(commit, file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let version = |commit: &GitCommit| {
+        let source = component.version.as_ref()?;
+        parse_version(source, &text(commit, source.file.as_str())?)
+    };
+    let changelogs = match &component.changelog {
+        Some(path) => vec![path.as_str()],
+        None => vec!["CHANGELOG.md", "docs/CHANGELOG.md"],
+    };
+    let env = |declared: &crate::manifest::EnvFile| (at(base, declared.example.as_str()), at(to, declared.example.as_str()));
+    let unit = |declared: &crate::manifest::Unit| (text(base, declared.file.as_str()), text(to, declared.file.as_str()));
+    Ok(ComponentOffer {
+        present: subtree(mirror.repository(), to, path)?.is_some(),
+        from_version: version(base),
+        to_version: version(to),
+        changed: changed(mirror.repository(), base, to, path)?,
+        changelog: changelogs.iter().find_map(|file| text(to, file).or_else(|| text(base, file))),
+        examples: component.env.iter().map(env).collect(),
+        units: component.units.iter().map(unit).collect(),
+    })
+}
+
+/// The version in a file: the whole of it, or a dotted key of a TOML or JSON file.
+pub fn parse_version(source: &VersionSource, text: &str) -> Option<String> {
+    let version = match &source.key {
+        None => text.trim().to_owned(),
+        Some(key) if source.file.as_str().ends_with(".json") => {
+            let value: serde_json::Value = serde_json::from_str(text).ok()?;
+            key.split('.').try_fold(&value, |value, part| value.get(part))?.as_str()?.to_owned()
+        }
+        Some(key) => {
+            let table: toml::Table = text.parse().ok()?;
+            let value = toml::Value::Table(table);
+            key.split('.').try_fold(&value, |value, part| value.get(part))?.as_str()?.to_owned()
+        }
+    };
+    (!version.is_empty() && version.len() <= 100 && !version.contains(char::is_control)).then_some(version)
+}
+
+fn subtree<'r>(repository: &'r Repository, commit: &GitCommit, path: &str) -> Result<Option<Tree<'r>>> {
+    let tree = commit.tree().context("the mirror cannot be read")?;
+    let Ok(entry) = tree.get_path(Path::new(path)) else { return Ok(None) };
+    Ok(repository.find_tree(entry.id()).ok())
+}
+
+/// Paths below `path` that differ, relative to it.
+fn changed(repository: &Repository, base: &GitCommit, to: &GitCommit, path: &str) -> Result<Vec<String>> {
+    let (old, new) = (subtree(repository, base, path)?, subtree(repository, to, path)?);
+    if old.as_ref().map(Tree::id) == new.as_ref().map(Tree::id) {
+        return Ok(Vec::new());
+    }
+    let diff = repository.diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut DiffOptions::new())).context("the releases cannot be compared")?;
+    let name = |delta: git2::DiffDelta| {
+        let file = delta.new_file().path_bytes().or(delta.old_file().path_bytes())?;
+        Some(String::from_utf8_lossy(file).into_owned())
+    };
+    Ok(diff.deltas().filter_map(name).collect())
+}
+
+/// Paths below `path` (the files at the top for `""`) that appear and that disappear, relative to the root.
+fn entries(repository: &Repository, from: Option<&GitCommit>, to: &GitCommit, path: &str) -> Result<(Vec<String>, Vec<String>)> {
+    let tree = |commit: &GitCommit| match path {
+        "" => repository.find_tree(commit.tree_id()).map(Some).context("the mirror cannot be read"),
+        path => subtree(repository, commit, path),
+    };
+    let old = from.map(&tree).transpose()?.flatten();
+    let new = tree(to)?;
+    let diff = repository.diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut DiffOptions::new())).context("the releases cannot be compared")?;
+    let (mut added, mut removed) = (Vec::new(), Vec::new());
+    for delta in diff.deltas() {
+        let file = String::from_utf8_lossy(delta.new_file().path_bytes().unwrap_or_default()).into_owned();
+        let full = match path {
+            "" if file.contains('/') => continue,
+            "" => file,
+            path => format!("{path}/{file}"),
+        };
+        match delta.status() {
+            Delta::Added => added.push(full),
+            Delta::Deleted => removed.push(full),
+            _ => {}
+        }
+    }
+    Ok((added, removed))
+}
+
+/// Declared configuration files that the target stops tracking: git would delete them.
+fn stops_tracking(component: &Component, removed: &[String]) -> Vec<Blocker> {
+    let declared = component.env.iter().map(|env| env.file.below(&component.path));
+    declared
+        .filter(|file| removed.iter().any(|path| path == file.as_str()))
+        .map(|file| {
+            Blocker::impossible(
+                format!("the release stops tracking {file}, so that git would delete it"),
+                format!("keep it: cp -a {file} {file}.kept; git rm --cached {file} in a commit of your own is upstream's to make"),
+            )
+        })
+        .collect()
+}
+
+fn pointers(mirror: &Mirror, to: &GitCommit, component: &Component, offer: &ComponentOffer) -> Option<Blocker> {
+    let is_pointer = |path: &&String| {
+        let file = mirror.file(to.id(), &format!("{}/{path}", component.path));
+        file.is_some_and(|bytes| bytes.len() < 1024 && bytes.starts_with(LFS))
+    };
+    let path = offer.changed.iter().find(is_pointer)?;
+    Some(Blocker::impossible(
+        format!("{}/{path} is a Git LFS pointer, and this version does not fetch LFS objects", component.path),
+        "ask upstream for a release without LFS in this component, or upgrade this checkout by hand",
+    ))
+}
+
+fn submodules(mirror: &Mirror, to: Oid, components: &[(&Component, Option<String>)]) -> Vec<Blocker> {
+    let Some(file) = mirror.file(to, ".gitmodules") else { return Vec::new() };
+    let text = String::from_utf8_lossy(&file);
+    let paths = text.lines().filter_map(|line| line.trim().strip_prefix("path")?.trim_start().strip_prefix('='));
+    paths
+        .map(str::trim)
+        .filter(|path| components.iter().any(|(component, _)| Path::new(path).starts_with(component.path.as_str())))
+        .map(|path| {
+            Blocker::impossible(
+                format!("{} is a submodule, and this version does not switch submodules", crate::text::harmless(path)),
+                "ask upstream for a release without submodules in this component, or upgrade this checkout by hand",
+            )
+        })
+        .collect()
+}

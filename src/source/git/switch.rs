@@ -1,0 +1,268 @@
+//! Switching the checkout: by git, as the owner; and putting it back from any state that a kill can leave.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::call::{in_checkout, in_mirror, text};
+use super::checkout::LOCKS;
+use super::mirror::Mirror;
+use crate::error::{Error, Result};
+use crate::host::account::Account;
+use crate::host::fs::{Rooted, sync_filesystem};
+use crate::host::process::Input;
+use crate::plan::abbreviate;
+
+/// Where a checkout should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goal {
+    /// The commit, full hex.
+    pub revision: String,
+    /// The directories of the sparse-checkout cone; `None`: the whole tree.
+    pub cone: Option<Vec<String>>,
+}
+
+/// Brings the objects of `to` into the checkout, without a ref: nothing there changes. `head` is what it has.
+pub fn transfer(mirror: &Mirror, owner: &Account, root: &Path, head: &str, to: &str) -> Result<()> {
+    let wanted = format!("{to}\n^{head}\n");
+    let command = in_mirror(mirror.path()).args(["pack-objects", "--revs", "--stdout", "--delta-base-offset", "--quiet"]);
+    let mut packing = command.stdin(Input::File(in_memory(wanted.as_bytes())?)).spawn()?;
+    let pipe = packing.child.stdout.take().ok_or_else(|| Error::failed("git pack-objects has no output"))?;
+    let pipe = Input::File(std::fs::File::from(std::os::fd::OwnedFd::from(pipe)));
+    let unpacked = text(in_checkout(owner, root).args(["index-pack", "--stdin"]).stdin(pipe), "the release's objects cannot be stored in the checkout");
+    let status = packing.wait("git pack-objects")?;
+    unpacked?;
+    match status.is_some_and(|status| status.success()) {
+        true => Ok(()),
+        false => Err(Error::failed("the release's objects cannot be read from the mirror")),
+    }
+}
+
+/// Goes forward (or, for a rollback, back) to `goal` by the means that refuse to overwrite anything of the user's.
+pub fn go(owner: &Account, root: &Path, goal: &Goal, present: &Goal, branch: Option<&str>, is_forward: bool) -> Result<()> {
+    if goal.cone != present.cone {
+        set_cone(owner, root, goal.cone.as_deref())?;
+    }
+    let revision = goal.revision.as_str();
+    let words = match (branch, is_forward) {
+        (Some(_), true) => vec!["merge", "--quiet", "--ff-only", "--no-overwrite-ignore", revision],
+        (Some(_), false) => vec!["reset", "--quiet", "--keep", revision],
+        (None, _) => vec!["checkout", "--quiet", "--detach", "--no-overwrite-ignore", revision],
+    };
+    if goal.revision != present.revision {
+        text(in_checkout(owner, root).args(words), "the checkout cannot be switched")?;
+    }
+    verify(owner, root, goal)
+}
+
+/// Puts the checkout at `goal` from any mixture of it and `other`. Paths that hold
+/// neither's bytes are passed to `keep` first.
+pub fn restore(owner: &Account, root: &Path, goal: &Goal, other: &Goal, keep: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+    let checkout = Rooted::open(root)?;
+    for lock in LOCKS {
+        checkout.remove(Path::new(lock))?;
+    }
+    remove_ref_locks(owner, root)?;
+    let differing = differing(owner, root, &other.revision, &goal.revision)?;
+    let foreign = foreign(owner, root, &checkout, &differing)?;
+    for path in &foreign {
+        keep(path)?;
+    }
+    // What only the other side has would stay behind as untracked.
+    for (path, entry) in &differing {
+        if entry.in_goal.is_none() && checkout.exists(Path::new(path))? && !checkout.is_directory(Path::new(path)) {
+            checkout.remove(Path::new(path))?;
+            remove_emptied(&checkout, Path::new(path))?;
+        }
+    }
+    // Edits that somebody made meanwhile to files that the releases do not differ in stay where they are.
+    let mut edits = Vec::new();
+    for path in local_changes(owner, root, &goal.revision)?.into_iter().filter(|path| !differing.contains_key(path)) {
+        keep(&path)?;
+        edits.extend(checkout.read(Path::new(&path))?.map(|content| (path, content)));
+    }
+    text(in_checkout(owner, root).args(["reset", "--quiet", "--hard", &goal.revision]), "the checkout cannot be put back")?;
+    for (path, content) in &edits {
+        checkout.replace(Path::new(path), content)?;
+    }
+    set_cone(owner, root, goal.cone.as_deref())?;
+    verify(owner, root, goal)
+}
+
+/// Tags a known-good commit where `git tag` shows it.
+pub fn tag_known_good(owner: &Account, root: &Path, name: &str, revision: &str) -> Result<()> {
+    let reference = format!("refs/tags/{name}");
+    text(in_checkout(owner, root).args(["update-ref", &reference, revision]), "the known-good tag cannot be made").map(drop)
+}
+
+/// Moves the remote-tracking branch, as a fetch by hand would have.
+pub fn track(owner: &Account, root: &Path, remote: &str, branch: &str, revision: &str) -> Result<()> {
+    let reference = format!("refs/remotes/{remote}/{branch}");
+    text(in_checkout(owner, root).args(["update-ref", &reference, revision]), "the remote-tracking branch cannot be moved").map(drop)
+}
+
+/// Removes a known-good tag; one that is not there is no error.
+pub fn untag(owner: &Account, root: &Path, name: &str) -> Result<()> {
+    let reference = format!("refs/tags/{name}");
+    text(in_checkout(owner, root).args(["update-ref", "-d", &reference]), "the known-good tag cannot be removed").map(drop)
+}
+
+/// Where HEAD is now; an error when the repository cannot be read.
+pub fn head(owner: &Account, root: &Path) -> Result<String> {
+    text(in_checkout(owner, root).args(["rev-parse", "--verify", "HEAD^{commit}"]), "HEAD cannot be read")
+}
+
+/// Files below `directories` that git does not track, ignored ones too: what leaving the cone would delete or strand.
+pub fn leftovers(owner: &Account, root: &Path, directory: &str) -> Result<Vec<String>> {
+    let pathspec = format!(":(literal,top){directory}");
+    let list = in_checkout(owner, root).args(["ls-files", "--others", "--directory", "--no-empty-directory", "-z", "--", &pathspec]);
+    let list = text(list, "untracked files cannot be listed")?;
+    Ok(list.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
+}
+
+/// Whether HEAD's index has something at `path`.
+pub fn is_tracked(owner: &Account, root: &Path, path: &Path) -> Result<bool> {
+    let pathspec = format!(":(literal,top){}", path.display());
+    let list = text(in_checkout(owner, root).args(["ls-files", "-z", "--", &pathspec]), "tracked files cannot be listed")?;
+    Ok(!list.is_empty())
+}
+
+/// The directories of HEAD, two levels deep.
+pub fn directories(owner: &Account, root: &Path) -> Result<std::collections::BTreeSet<String>> {
+    let list = in_checkout(owner, root).args(["ls-tree", "-r", "-d", "--name-only", "-z", "HEAD"]);
+    let list = text(list, "the tree of HEAD cannot be read")?;
+    Ok(list.split('\0').filter(|path| path.matches('/').count() < 2).map(str::to_owned).collect())
+}
+
+/// Puts a tracked file back to its committed state; its local change is kept elsewhere by now.
+pub fn discard(owner: &Account, root: &Path, path: &Path) -> Result<()> {
+    let command = in_checkout(owner, root).args(["checkout", "--quiet", "HEAD", "--"]).args([path]);
+    text(command, "a declared local change cannot be set aside").map(drop)
+}
+
+fn set_cone(owner: &Account, root: &Path, cone: Option<&[String]>) -> Result<()> {
+    let command = in_checkout(owner, root).args(["sparse-checkout"]);
+    let command = match cone {
+        Some(directories) => command.args(["set", "--cone", "--no-sparse-index", "--"]).args(directories),
+        None => {
+            let is_sparse = text(in_checkout(owner, root).args(["config", "--default=false", "--get", "core.sparseCheckout"]), "the configuration cannot be read")?;
+            if is_sparse != "true" {
+                return Ok(());
+            }
+            command.args(["disable"])
+        }
+    };
+    text(command, "the sparse-checkout cone cannot be set").map(drop)
+}
+
+/// Proves that git agrees, and makes the work tree durable: git syncs no file of it.
+fn verify(owner: &Account, root: &Path, goal: &Goal) -> Result<()> {
+    let at = head(owner, root)?;
+    if at != goal.revision {
+        return Err(Error::failed(format!("the checkout is at {} and not at {}", abbreviate(&at), abbreviate(&goal.revision))));
+    }
+    sync_filesystem(root)
+}
+
+struct Entry {
+    in_goal: Option<String>,
+    in_other: Option<String>,
+    is_link: bool,
+}
+
+/// Paths that differ between two commits, with their blobs (git-diff-tree(1), raw format).
+fn differing(owner: &Account, root: &Path, other: &str, goal: &str) -> Result<BTreeMap<String, Entry>> {
+    let raw = in_checkout(owner, root).args(["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", other, goal]);
+    let raw = text(raw, "the two releases cannot be compared")?;
+    let mut fields = raw.split('\0');
+    let mut entries = BTreeMap::new();
+    while let (Some(meta), Some(path)) = (fields.next(), fields.next()) {
+        let mut meta = meta.trim_start_matches(':').split(' ');
+        let modes = (meta.next().unwrap_or_default(), meta.next().unwrap_or_default());
+        let blob = |oid: Option<&str>| oid.filter(|oid| oid.bytes().any(|byte| byte != b'0')).map(str::to_owned);
+        let (in_other, in_goal) = (blob(meta.next()), blob(meta.next()));
+        let is_link = modes.0 == "120000" || modes.1 == "120000";
+        entries.insert(path.to_owned(), Entry { in_goal, in_other, is_link });
+    }
+    Ok(entries)
+}
+
+/// Paths whose bytes are neither side's, nor the beginning of one: somebody else wrote them.
+fn foreign(owner: &Account, root: &Path, checkout: &Rooted, differing: &BTreeMap<String, Entry>) -> Result<Vec<String>> {
+    let mut present = Vec::new();
+    for (path, entry) in differing {
+        let is_plain = !path.contains('\n') && !entry.is_link;
+        if is_plain && checkout.exists(Path::new(path))? && !checkout.is_directory(Path::new(path)) {
+            present.push(path);
+        }
+    }
+    if present.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list: String = present.iter().map(|path| format!("{path}\n")).collect();
+    let hashes = in_checkout(owner, root).args(["hash-object", "--stdin-paths"]).stdin(Input::Bytes(list.into_bytes()));
+    let hashes = text(hashes, "the checkout's files cannot be read")?;
+    let mut foreign = Vec::new();
+    for (path, hash) in present.into_iter().zip(hashes.lines()) {
+        let entry = &differing[path];
+        let known = [&entry.in_goal, &entry.in_other];
+        if known.iter().any(|blob| blob.as_deref() == Some(hash)) || is_torn(owner, root, path, &known)? {
+            continue;
+        }
+        foreign.push(path.clone());
+    }
+    Ok(foreign)
+}
+
+/// Whether a file is what git leaves when it is killed while writing: the beginning of a blob.
+fn is_torn(owner: &Account, root: &Path, path: &str, blobs: &[&Option<String>]) -> Result<bool> {
+    let Some(content) = Rooted::open(root)?.read(Path::new(path))? else { return Ok(true) };
+    for blob in blobs.iter().filter_map(|blob| blob.as_deref()) {
+        let whole = in_checkout(owner, root).args(["cat-file", "blob", blob]).succeed()?.stdout;
+        if whole.starts_with(&content.bytes) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn local_changes(owner: &Account, root: &Path, goal: &str) -> Result<Vec<String>> {
+    // Exit status 1 only says that something needs an update.
+    in_checkout(owner, root).args(["update-index", "-q", "--refresh"]).output()?;
+    let list = text(in_checkout(owner, root).args(["diff-index", "--name-only", "-z", "--no-renames", "--diff-filter=M", goal]), "the checkout cannot be compared")?;
+    Ok(list.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
+}
+
+fn remove_ref_locks(owner: &Account, root: &Path) -> Result<()> {
+    let branch = in_checkout(owner, root).args(["symbolic-ref", "--quiet", "HEAD"]).output()?;
+    let checkout = Rooted::open(root)?;
+    let names = [branch.text(), "ORIG_HEAD".into(), "refs/stash".into(), "packed-refs".into()];
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        let lock = PathBuf::from(format!(".git/{name}.lock"));
+        if checkout.exists(&lock)? {
+            checkout.remove(&lock)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes directories that a removal emptied, innermost first, never one that holds anything.
+fn remove_emptied(checkout: &Rooted, path: &Path) -> Result<()> {
+    let mut parent = path.parent();
+    while let Some(directory) = parent.filter(|directory| *directory != Path::new("")) {
+        checkout.remove_empty_directory(directory)?;
+        parent = directory.parent();
+    }
+    Ok(())
+}
+
+fn in_memory(bytes: &[u8]) -> Result<std::fs::File> {
+    use std::io::{Seek, Write};
+    let file = tempfile::tempfile().and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.rewind()?;
+        Ok(file)
+    });
+    file.map_err(|error| Error::failed("a temporary file cannot be made").because(error))
+}
