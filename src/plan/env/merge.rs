@@ -119,7 +119,7 @@ fn assignment(theirs: &File, entry: &Entry, answer: Option<&str>) -> Result<Stri
     }
     // a lone quote or a last backslash would reach into the operator's next line, depending on the reader
     let value = super::dotenv::value(theirs, found);
-    if value.contains(['"', '\\', '$', '`', '\n', '\r']) {
+    if raw.ends_with('\\') || value.contains(['"', '\\', '$', '`', '\n', '\r']) {
         return Err(by_hand("its quotes or its last backslash would reach into the next line"));
     }
     Ok(format!("{}{key}=\"{value}\"", if found.export { "export " } else { "" }))

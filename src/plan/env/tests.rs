@@ -299,7 +299,9 @@ proptest! {
             prop_assert!(live(&comparison.merged).contains(&(key, value)));
         }
         // with an apostrophe left open, dotenvy refuses the old file, and what it makes of the new one does not count
-        prop_assume!(dotenvy::from_read_iter(mine.as_bytes()).all(|line| line.is_ok()));
+        if dotenvy::from_read_iter(mine.as_bytes()).any(|line| line.is_err()) {
+            return Ok(());
+        }
         for (key, value) in &before {
             prop_assert_eq!(after.get(key), Some(value), "{} of {:?}", key, String::from_utf8_lossy(&comparison.merged));
         }
