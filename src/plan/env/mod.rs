@@ -16,7 +16,6 @@ use crate::error::{Error, Result};
 use classify::{Keys, Sides};
 use lexer::File;
 
-pub(in crate::plan) use redacted::unified;
 pub use redacted::{redacted_diff, secrets};
 
 /// How a key differs between upstream's two examples and the operator's file. Never holds a value.

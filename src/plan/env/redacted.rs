@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use similar::{ChangeTag, TextDiff};
-
 use super::dotenv;
 use super::lexer::{Assignment, Entry, File, Kind};
-use crate::text::harmless;
+use crate::text::{harmless, redact, unified_diff};
 
 /// A terminal diff of the operator's file and the merged one: hunks with three lines around them, the words that differ in bold.
 /// Every value is shown as `<set>`, `<empty>` or `<changed>`; comments and lines of the operator's that are no assignment are
@@ -20,10 +18,10 @@ pub fn redacted_diff(mine: &[u8], merged: &[u8], colour: bool) -> String {
         true => "<comment>".to_owned(),
         false => {
             let text = harmless(after.text(&entry.body).trim().trim_start_matches(['#', ';']).trim());
-            crate::text::redact(&text, &hidden)
+            redact(&text, &hidden)
         }
     });
-    unified(&old, &new, colour)
+    unified_diff(&old, &new, colour)
 }
 
 /// One line per entry. `earlier` holds the values, by key and occurrence, with which those here are compared.
@@ -66,33 +64,6 @@ fn raw_values(file: &File) -> BTreeMap<(String, usize), Vec<u8>> {
         *nth += 1;
     }
     values
-}
-
-/// A unified diff of two texts that may be shown, the words that differ in bold where colours are wanted.
-pub(in crate::plan) fn unified(old: &str, new: &str, colour: bool) -> String {
-    let diff = TextDiff::from_lines(old, new);
-    let mut text = String::new();
-    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
-        let header = hunk.header().to_string();
-        text.push_str(&if colour { format!("\x1b[36m{header}\x1b[0m\n") } else { format!("{header}\n") });
-        for change in hunk.ops().iter().flat_map(|op| diff.iter_inline_changes(op)) {
-            let (sign, style) = match change.tag() {
-                ChangeTag::Delete => ('-', "\x1b[31m"),
-                ChangeTag::Insert => ('+', "\x1b[32m"),
-                ChangeTag::Equal => (' ', ""),
-            };
-            let mut line = String::from(sign);
-            for (emphasised, words) in change.iter_strings_lossy() {
-                let words = words.trim_end_matches(['\n', '\r']);
-                match emphasised && colour {
-                    true => line.push_str(&format!("\x1b[1m{words}\x1b[22m")),
-                    false => line.push_str(words),
-                }
-            }
-            text.push_str(&if colour && !style.is_empty() { format!("{style}{line}\x1b[0m\n") } else { line + "\n" });
-        }
-    }
-    text
 }
 
 /// The texts that must not appear in any output: the values of a file that are worth hiding (4 characters or more, no common
