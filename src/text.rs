@@ -1,15 +1,161 @@
-//! Text of others, made harmless for a terminal.
+//! Text of others, made harmless for a terminal, and text of ours, freed of secrets.
 
-/// Shows control characters, escape sequences and bidirectional marks instead of passing them on. Line ends become spaces.
+use std::fmt::Write;
+
+use similar::{ChangeTag, TextDiff};
+
+/// What stands in place of a secret.
+pub const REDACTED: &str = "<redacted>";
+
+/// Shows what a terminal would act upon instead of passing it on: C0 and C1 controls and escape sequences as `\x1b`, marks that
+/// reorder, join or hide text (Unicode TR36: bidirectional controls, zero-width and filler characters, tags) as `\u{202e}`.
+/// Line ends and tabs become one space each. What comes out is one line, and unchanged by a second pass.
 pub fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '\n' | '\r' | '\t' => ' ',
-            c if c.is_control() => '\u{fffd}',
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
-            c => c,
-        })
-        .collect()
+    let mut shown = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\r' if characters.peek() == Some(&'\n') => {}
+            '\n' | '\r' | '\t' | '\u{85}' | '\u{2028}' | '\u{2029}' => shown.push(' '),
+            c if c.is_control() => drop(write!(shown, "\\x{:02x}", u32::from(c))),
+            c if is_deceptive(c) => drop(write!(shown, "\\u{{{:x}}}", u32::from(c))),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Characters that take no space, or change the direction or the grouping of those around them. Variation selectors and
+/// combining marks stay: ordinary text of many scripts needs them.
+fn is_deceptive(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// `text` with every occurrence of every secret replaced by [`REDACTED`]. Where secrets overlap or touch, all that they cover
+/// goes as one, so that no rest of a longer one stays behind a shorter one.
+pub fn redact(text: &str, secrets: &[String]) -> String {
+    let mut covered: Vec<(usize, usize)> = secrets.iter().flat_map(|secret| occurrences(text, secret)).collect();
+    covered.sort_unstable();
+    let mut clean = String::with_capacity(text.len());
+    let mut shown_to = 0;
+    let mut previous_end = None;
+    for (start, end) in covered {
+        if previous_end.is_none_or(|previous| start > previous) {
+            clean.push_str(&text[shown_to..start]);
+            clean.push_str(REDACTED);
+        }
+        shown_to = shown_to.max(end);
+        previous_end = Some(shown_to);
+    }
+    clean.push_str(&text[shown_to..]);
+    clean
+}
+
+/// Where `secret` occurs in `text`, occurrences that overlap each other included.
+fn occurrences(text: &str, secret: &str) -> Vec<(usize, usize)> {
+    let Some(first) = secret.chars().next() else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(at) = text[from..].find(secret) {
+        let start = from + at;
+        found.push((start, start + secret.len()));
+        from = start + first.len_utf8();
+    }
+    found
+}
+
+/// A unified diff, three lines around each change and no header. With `colour`, the words that differ are bold. The texts have to be
+/// harmless already.
+pub fn unified_diff(old: &str, new: &str, colour: bool) -> String {
+    let diff = TextDiff::from_lines(old, new);
+    let mut text = String::new();
+    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
+        let header = hunk.header().to_string();
+        text.push_str(&if colour { format!("\x1b[36m{header}\x1b[0m\n") } else { format!("{header}\n") });
+        for change in hunk.ops().iter().flat_map(|op| diff.iter_inline_changes(op)) {
+            let (sign, style) = match change.tag() {
+                ChangeTag::Delete => ('-', "\x1b[31m"),
+                ChangeTag::Insert => ('+', "\x1b[32m"),
+                ChangeTag::Equal => (' ', ""),
+            };
+            let mut line = String::from(sign);
+            for (emphasised, words) in change.iter_strings_lossy() {
+                let words = words.trim_end_matches(['\n', '\r']);
+                match emphasised && colour {
+                    true => line.push_str(&format!("\x1b[1m{words}\x1b[22m")),
+                    false => line.push_str(words),
+                }
+            }
+            text.push_str(&if colour && !style.is_empty() { format!("{style}{line}\x1b[0m\n") } else { line + "\n" });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_terminal_is_never_driven_by_text_of_others() {
+        assert_eq!(harmless("\x1b[31mred\x1b[0m"), "\\x1b[31mred\\x1b[0m");
+        assert_eq!(harmless("\u{9b}2J\u{7}\u{7f}\0"), "\\x9b2J\\x07\\x7f\\x00");
+        assert_eq!(harmless("a\r\nb\nc\td\re\u{2028}f"), "a b c d e f");
+        assert_eq!(harmless("user\u{202e}txt.exe"), "user\\u{202e}txt.exe");
+        for mark in ['\u{61c}', '\u{200b}', '\u{200f}', '\u{202a}', '\u{2066}', '\u{2069}', '\u{feff}', '\u{e0041}'] {
+            assert_eq!(harmless(&mark.to_string()), format!("\\u{{{:x}}}", u32::from(mark)));
+        }
+    }
+
+    #[test]
+    fn ordinary_text_of_any_script_stays() {
+        for text in ["Grüße, élève — 日本語 العربية עברית हिन्दी", "❤️ 👍🏽 ✓ “quoted”", "e\u{301}", "C:\\dir\\x1b"]
+        {
+            assert_eq!(harmless(text), text);
+        }
+    }
+
+    #[test]
+    fn the_longest_secret_goes_whole() {
+        let secrets = ["abcd".to_owned(), "abcdefgh".to_owned(), "ghij".to_owned()];
+        assert_eq!(redact("x abcdefgh y", &secrets), "x <redacted> y");
+        assert_eq!(redact("x abcdefghij y", &secrets), "x <redacted> y");
+        assert_eq!(redact("abcd, ghij", &secrets), "<redacted>, <redacted>");
+        assert_eq!(redact("aXaXa!", &["aXa".to_owned()]), "<redacted>!");
+        assert_eq!(redact("nothing", &[String::new()]), "nothing");
+    }
+
+    proptest! {
+        #[test]
+        fn what_comes_out_is_one_line_without_controls(text in any::<String>()) {
+            let once = harmless(&text);
+            prop_assert!(!once.chars().any(|c| c.is_control() || is_deceptive(c)));
+            prop_assert_eq!(harmless(&once), once);
+        }
+
+        #[test]
+        fn no_secret_survives(text in "[a-d ]{0,40}", secrets in prop::collection::vec("[a-d]{3,6}", 0..5)) {
+            let clean = redact(&text, &secrets);
+            for piece in clean.split(REDACTED) {
+                for secret in &secrets {
+                    prop_assert!(!piece.contains(secret.as_str()));
+                }
+            }
+            let kept: usize = clean.split(REDACTED).map(str::len).sum();
+            prop_assert!(kept <= text.len());
+            if secrets.iter().all(|secret| !text.contains(secret.as_str())) {
+                prop_assert_eq!(clean, text);
+            }
+        }
+    }
 }
 
 pub fn redact(text: &str, secrets: &[String]) -> String {

@@ -1,8 +1,19 @@
 //! Units: semantic comparison and a three-way merge of what upstream ships with what is installed.
 
+mod impact;
+mod keys;
+mod merge;
+mod names;
+mod redacted;
+mod settings;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use settings::Settings;
+
+pub use names::unit_name;
+pub use redacted::diff;
 
 /// What a difference between two versions of a unit asks for, mildest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,10 +44,59 @@ pub struct SettingChange {
     pub impact: Impact,
 }
 
-/// Compares two unit files semantically.
+/// Compares two unit files by the settings in effect: comments, blanks, the order of different settings, names of units
+/// written on one line or on several, defaults spelled out, and `X-` settings make no difference.
 pub fn compare(before: &str, after: &str) -> Vec<SettingChange> {
-    let _ = (before, after);
-    todo!()
+    compare_with_drop_ins(before, &[], after, &[])
+}
+
+/// The same for units with drop-ins, each list in the order in which systemd reads them. Values of `Environment=`, `SetCredential=` and
+/// the like are told as `<set>` and `<changed>`.
+pub fn compare_with_drop_ins(
+    before: &str,
+    before_drop_ins: &[&str],
+    after: &str,
+    after_drop_ins: &[&str],
+) -> Vec<SettingChange> {
+    let before = Settings::of(before, before_drop_ins);
+    let after = Settings::of(after, after_drop_ins);
+    let mut changes = Vec::new();
+    for group in before.groups(&after) {
+        let (old, new) = (before.values(group), after.values(group));
+        let mut keys: Vec<&str> = old.iter().chain(new).map(|(key, _)| key.as_str()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        changes.extend(keys.into_iter().filter_map(|key| setting_change(&group.0, key, old, new)));
+    }
+    changes
+}
+
+fn setting_change(
+    section: &str,
+    key: &str,
+    old: &[(String, String)],
+    new: &[(String, String)],
+) -> Option<SettingChange> {
+    let of_key = |values: &[(String, String)]| -> Vec<String> {
+        values.iter().filter(|(found, _)| found == key).map(|(_, value)| value.clone()).collect()
+    };
+    let (old, new) = (of_key(old), of_key(new));
+    if old == new {
+        return None;
+    }
+    let after = new.iter().map(|value| shown(key, value, if old.contains(value) { "<set>" } else { "<changed>" }));
+    Some(SettingChange {
+        section: section.to_owned(),
+        key: key.to_owned(),
+        after: after.collect(),
+        before: old.iter().map(|value| shown(key, value, "<set>")).collect(),
+        impact: impact::impact(section, key),
+    })
+}
+
+/// A value, or what stands for it where it may be a secret.
+fn shown(key: &str, value: &str, instead: &str) -> String {
+    if keys::is_secret(key) { instead.to_owned() } else { value.to_owned() }
 }
 
 /// What a set of changes asks for in all.
@@ -51,19 +111,31 @@ pub struct Merge {
     pub unit: String,
     /// The operator's edits of the installed unit, as a drop-in `50-local.conf`; `None` where there are none.
     pub local: Option<String>,
+    /// What the operator should know of the merge, one sentence each.
+    pub notes: Vec<String>,
 }
 
-/// What upstream shipped at the activated revision (`base`), ships at the target (`theirs`), and what is installed
-/// (`mine`). Edits of the operator are lifted into a drop-in; a setting that both changed differently is an error
-/// ([`crate::error::Kind::Refused`]) that shows both sides and says how to settle it. `base == None`: unknown, so that every difference
-/// between `mine` and `theirs` counts as the operator's.
+/// What upstream shipped at the activated revision (`base`), ships at the target (`theirs`), and what is installed (`mine`). Edits of
+/// the operator are lifted into a drop-in which, over upstream's unit, gives what the operator had changed and else what
+/// upstream has. `base == None`: unknown, so that every difference between `mine` and `theirs` counts as the operator's, apart from
+/// dependencies that only upstream has.
+///
+/// A list that was only added to gets the additions; one in which something was removed or replaced is reset and written anew. A
+/// setting that was taken out is reset, or set to its default where systemd ignores an empty assignment. `[Install]` settings are
+/// lifted like others: `systemctl enable` reads them from drop-ins (systemd 252), so that enabling again keeps the operator's.
+///
+/// # Errors
+/// [`crate::error::Kind::Refused`]: both sides changed a setting differently (both are shown, and how to settle it), or the operator took
+/// something out that no drop-in takes away, such as a dependency.
 pub fn merge(base: Option<&str>, theirs: &str, mine: &str) -> Result<Merge> {
-    let _ = (base, theirs, mine);
-    todo!()
+    merge::merge(base, theirs, mine)
 }
 
-/// A unified diff for a person, coloured where asked for.
-pub fn diff(name: &str, before: &str, after: &str, colour: bool) -> String {
-    let _ = (name, before, after, colour);
-    todo!()
+/// The drop-in to write where there is one already: the `existing` text with the new edits after it, which thereby win.
+pub fn extended_local(existing: &str, local: &str) -> String {
+    let separator = if existing.is_empty() || existing.ends_with('\n') { "" } else { "\n" };
+    format!("{existing}{separator}{local}")
 }
+
+#[cfg(test)]
+mod tests;

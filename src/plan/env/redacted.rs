@@ -1,0 +1,149 @@
+//! What may be shown of a file, and what a redactor has to hide.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::dotenv;
+use super::lexer::{Assignment, Entry, File, Kind};
+use crate::text::{harmless, redact, unified_diff};
+
+/// A terminal diff of the operator's file and the merged one: hunks with three lines around them, the words that differ in bold.
+/// Every value is shown as `<set>`, `<empty>` or `<changed>`; comments and lines of the operator's that are no assignment are
+/// not shown either, since old passwords live there. What `merged` adds is upstream's and shown, values apart.
+pub fn redacted_diff(mine: &[u8], merged: &[u8], colour: bool) -> String {
+    let (before, after) = (File::lex(mine), File::lex(merged));
+    let kept: BTreeSet<&[u8]> = before.entries.iter().map(|entry| &mine[entry.body.clone()]).collect();
+    let hidden = secrets(mine);
+    let old = shown(&before, &BTreeMap::new(), &|_| "<comment>".to_owned());
+    let new = shown(&after, &raw_values(&before), &|entry| match kept.contains(&merged[entry.body.clone()]) {
+        true => "<comment>".to_owned(),
+        false => {
+            let text = harmless(after.text(&entry.body).trim().trim_start_matches(['#', ';']).trim());
+            redact(&text, &hidden)
+        }
+    });
+    unified_diff(&old, &new, colour)
+}
+
+/// One line per entry. `earlier` holds the values, by key and occurrence, with which those here are compared.
+fn shown(file: &File, earlier: &BTreeMap<(String, usize), Vec<u8>>, comment: &dyn Fn(&Entry) -> String) -> String {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut text = String::new();
+    for entry in &file.entries {
+        match &entry.kind {
+            Kind::Blank => {}
+            Kind::Comment { disabled: Some(key) } => text.push_str(&format!("# {}=<set>", file.key(key))),
+            Kind::Comment { disabled: None } => text.push_str(&format!("# {}", comment(entry))),
+            Kind::Mention { .. } | Kind::Junk => text.push_str("<line>"),
+            Kind::Assignment(assignment) => {
+                let key = file.key(&assignment.key);
+                let nth = seen.entry(key).or_default();
+                let before = earlier.get(&(key.to_owned(), *nth));
+                *nth += 1;
+                text.push_str(&format!("{key}={}", shown_value(file, assignment, before)));
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn shown_value(file: &File, assignment: &Assignment, before: Option<&Vec<u8>>) -> &'static str {
+    if before.is_some_and(|before| *before != file.bytes[assignment.rest.clone()]) {
+        return "<changed>";
+    }
+    if dotenv::value(file, assignment).is_empty() { "<empty>" } else { "<set>" }
+}
+
+fn raw_values(file: &File) -> BTreeMap<(String, usize), Vec<u8>> {
+    let mut values: BTreeMap<(String, usize), Vec<u8>> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, assignment) in file.assignments() {
+        let key = file.key(&assignment.key);
+        let nth = seen.entry(key).or_default();
+        values.insert((key.to_owned(), *nth), file.bytes[assignment.rest.clone()].to_vec());
+        *nth += 1;
+    }
+    values
+}
+
+/// The texts that must not appear in any output: the values of a file that are worth hiding (4 characters or more, no common
+/// word, no short number), as each kind of reader sees them; the single lines of those that go over several, since logs are
+/// written line by line; and the password of a URL on its own. Commented-out assignments count: an old password is still one.
+pub fn secrets(file: &[u8]) -> Vec<String> {
+    let file = File::lex(file);
+    let mut found: BTreeSet<String> = dotenv::values(&file).into_values().collect();
+    for entry in &file.entries {
+        match &entry.kind {
+            Kind::Assignment(assignment) => {
+                found.insert(dotenv::value(&file, assignment));
+                found.insert(unquoted(file.text(&assignment.rest).trim()));
+            }
+            Kind::Comment { disabled: Some(key) } => {
+                let after_key = &file.text(&(key.end..entry.body.end)).into_owned();
+                found.insert(unquoted(after_key.trim_start().trim_start_matches('=').trim()));
+            }
+            _ => {}
+        }
+    }
+    let lines = found.iter().filter(|value| value.contains('\n')).flat_map(|value| value.lines());
+    let lines: Vec<String> = lines.map(|line| line.trim().to_owned()).collect();
+    let passwords: Vec<String> = found.iter().filter_map(|value| url_password(value)).map(str::to_owned).collect();
+    found.extend(lines);
+    found.extend(passwords);
+    found.into_iter().filter(|value| is_worth_hiding(value)).collect()
+}
+
+fn unquoted(raw: &str) -> String {
+    let inner = ['"', '\''].iter().find_map(|quote| raw.strip_prefix(*quote)?.strip_suffix(*quote));
+    inner.unwrap_or(raw).to_owned()
+}
+
+/// The password in `scheme://user:password@host`.
+fn url_password(value: &str) -> Option<&str> {
+    let (_, rest) = value.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    authority.rsplit_once('@')?.0.split_once(':').map(|(_, password)| password)
+}
+
+/// Words and numbers that hide nothing, and whose removal would make a log unreadable.
+fn is_worth_hiding(value: &str) -> bool {
+    const COMMON: &[&str] = &[
+        "true",
+        "false",
+        "none",
+        "null",
+        "auto",
+        "enabled",
+        "disabled",
+        "default",
+        "http",
+        "https",
+        "localhost",
+        "127.0.0.1",
+        "0.0.0.0",
+        "debug",
+        "info",
+        "warn",
+        "warning",
+        "error",
+        "trace",
+        "critical",
+        "production",
+        "development",
+        "staging",
+        "test",
+        "testing",
+        "local",
+        "utf-8",
+        "utf8",
+        "smtp",
+        "ldap",
+        "ldaps",
+        "sqlite",
+        "postgres",
+        "mysql",
+        "redis",
+    ];
+    let is_short_number = value.len() < 6 && value.bytes().all(|byte| byte.is_ascii_digit());
+    value.chars().count() >= 4 && !is_short_number && !COMMON.contains(&value.to_ascii_lowercase().as_str())
+}

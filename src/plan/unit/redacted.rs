@@ -1,0 +1,50 @@
+//! A unit file as it may be shown.
+
+use std::collections::BTreeSet;
+
+use super::keys::is_secret;
+use super::settings::ends_in_backslash;
+use crate::text::{harmless, unified_diff};
+
+/// A unified diff of two unit files for a person, coloured where asked for; empty where they are the same. Values of `Environment=`,
+/// `SetCredential=` and the like are shown as `<set>` or `<changed>`, also where they are commented out.
+pub fn diff(name: &str, before: &str, after: &str, colour: bool) -> String {
+    if before == after {
+        return String::new();
+    }
+    let known: BTreeSet<String> = lines(before).into_iter().filter_map(|(secret, text)| secret.map(|_| text)).collect();
+    let old = render(before, |_| "<set>");
+    let new = render(after, |text| if known.contains(text) { "<set>" } else { "<changed>" });
+    let name = harmless(name);
+    let (bold, plain) = if colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    format!("{bold}--- {name}{plain}\n{bold}+++ {name}{plain}\n{}", unified_diff(&old, &new, colour))
+}
+
+fn render(unit: &str, value: impl Fn(&str) -> &'static str) -> String {
+    let line = |(secret, text): (Option<String>, String)| match secret {
+        Some(start) => format!("{}={}\n", harmless(&start), value(&text)),
+        None => format!("{}\n", harmless(&text)),
+    };
+    lines(unit).into_iter().map(line).collect()
+}
+
+/// The lines; an assignment of a secret with all its continuation lines is one, with the text before its `=`.
+fn lines(unit: &str) -> Vec<(Option<String>, String)> {
+    let mut found: Vec<(Option<String>, String)> = Vec::new();
+    let mut is_open = false;
+    let unit = unit.replace("\r\n", "\n");
+    for line in unit.strip_suffix('\n').unwrap_or(&unit).split(['\n', '\r', '\0']) {
+        let is_comment = line.trim_start().starts_with(['#', ';']);
+        match found.last_mut() {
+            Some((Some(_), text)) if is_open => text.push_str(&format!("\n{line}")),
+            _ => {
+                let secret = line.split_once('=').map(|(start, _)| start);
+                let secret = secret.filter(|start| is_secret(start.trim_matches(['#', ';', ' ', '\t'])));
+                found.push((secret.map(str::to_owned), line.to_owned()));
+            }
+        }
+        // a comment within a continuation does not end it; one that is an assignment has its continuation commented out or not
+        is_open = ends_in_backslash(line) || is_open && is_comment;
+    }
+    found
+}
