@@ -9,7 +9,7 @@ pub mod globals;
 mod history;
 mod hold;
 mod init;
-mod internal;
+pub mod internal;
 pub mod output;
 mod plan;
 mod recover;
@@ -70,8 +70,8 @@ enum Verb {
     Unhold(hold::UnholdArgs),
     /// Check a manifest, show it, or print its schema
     Config(config::Args),
-    #[command(hide = true)]
-    Internal(internal::Args),
+    #[command(subcommand, hide = true)]
+    Internal(internal::Internal),
 }
 
 /// Runs the command line; the value is the process's exit status.
@@ -110,7 +110,7 @@ impl Cli {
             Verb::Hold(args) => hold::run(args, globals),
             Verb::Unhold(args) => hold::unhold(args, globals),
             Verb::Config(args) => config::run(args, globals),
-            Verb::Internal(args) => internal::run(args),
+            Verb::Internal(verb) => internal::run(verb).map(|()| Exit::Done),
         }
     }
 }

@@ -1,73 +1,71 @@
 //! systemd over D-Bus, the system manager and an account's user manager behind one face.
+//!
+//! The D-Bus interface is org.freedesktop.systemd1(5). Every call and every wait has a bound; a manager that re-executes
+//! itself (`systemctl daemon-reexec`) in the middle is waited for and asked again.
 
-use std::path::PathBuf;
+mod agent;
+mod bus;
+mod explain;
+mod job;
+pub mod journal;
+mod linger;
+mod local;
+mod output;
+mod private;
+mod transient;
+mod unit;
+mod verify;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+pub use agent::serve as serve_agent;
+pub use linger::{disable_linger, enable_linger, lingering};
+pub use transient::{Transient, TransientEnd};
+pub use unit::UnitState;
+pub use verify::verify;
 
 /// A connection to one systemd manager.
-pub struct Manager {}
+pub struct Manager {
+    way: Way,
+}
+
+/// How the manager is reached.
+enum Way {
+    /// Over a bus or socket that this process may use.
+    Local(Box<local::Local>),
+    /// Through a child that has become the account.
+    Agent(Box<agent::Agent>),
+}
 
 /// What a job does: the manager's `StartUnit`, `StopUnit`, `RestartUnit`, `ReloadUnit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
+    /// `systemctl start`.
     Start,
+    /// `systemctl stop`.
     Stop,
+    /// `systemctl restart`: starts a unit that is stopped, too.
     Restart,
+    /// `systemctl reload`.
     Reload,
 }
 
-/// What a manager knows of a unit, org.freedesktop.systemd1(5).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnitState {
-    /// `loaded`, `not-found`, `masked`, `bad-setting`, `error`.
-    pub load: String,
-    /// `active`, `inactive`, `failed`, `activating`, `deactivating`, `reloading`.
-    pub active: String,
-    /// `running`, `exited`, `auto-restart`, ...
-    pub sub: String,
-    /// `enabled`, `disabled`, `static`, `masked`, empty where there is no file.
-    pub file: String,
-    /// `success`, `exit-code`, `signal`, `timeout`, `start-limit-hit`, ...; empty for units that have none.
-    pub result: String,
-    /// The invocation's id in lower-case hex; empty when it has none.
-    pub invocation: String,
-    /// 0 when there is no main process.
-    pub main_pid: u32,
-    /// Automatic restarts since the last manual start.
-    pub restarts: u32,
-    /// When the main process started, microseconds of the realtime clock; 0 when it never did.
-    pub main_started_us: u64,
-    /// When the unit last became active, microseconds of the realtime clock; 0 when it never did.
-    pub active_since_us: u64,
-    /// The unit file that is loaded; empty when there is none.
-    pub fragment: String,
-    /// The drop-ins that are loaded.
-    pub drop_ins: Vec<String>,
-    /// Whether files changed since the manager read them.
-    pub needs_reload: bool,
-    /// `simple`, `notify`, `oneshot`, ...; empty for units that are no service.
-    pub kind: String,
-}
-
-impl UnitState {
-    /// Whether it is up: `active` or `reloading`.
-    pub fn is_active(&self) -> bool {
-        matches!(self.active.as_str(), "active" | "reloading")
-    }
-
-    /// Whether an operator masked it.
-    pub fn is_masked(&self) -> bool {
-        self.load == "masked" || self.file.starts_with("masked")
-    }
-
-    /// Whether it starts by itself: `enabled` or `enabled-runtime`.
-    pub fn is_enabled(&self) -> bool {
-        self.file.starts_with("enabled")
+impl Verb {
+    /// The word that systemctl(1) has for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verb::Start => "start",
+            Verb::Stop => "stop",
+            Verb::Restart => "restart",
+            Verb::Reload => "reload",
+        }
     }
 }
 
@@ -82,95 +80,133 @@ impl JobResult {
     }
 }
 
-/// A command in a transient service of the system manager, systemd.exec(5).
-#[derive(Debug, Clone)]
-pub struct Transient {
-    /// The unit's name, `relift-...service`.
-    pub name: String,
-    /// Its description.
-    pub description: String,
-    /// Program and arguments; nothing in them is expanded.
-    pub argv: Vec<String>,
-    /// Who it runs as.
-    pub account: Account,
-    /// Its working directory.
-    pub cwd: PathBuf,
-    /// Its whole environment.
-    pub env: Vec<(String, String)>,
-    /// Its bound; the whole cgroup is killed at it.
-    pub timeout: Duration,
-    /// Where its standard output and error are appended, opened by the caller.
-    pub log: PathBuf,
-}
-
-/// How a transient service ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TransientEnd {
-    /// `success`, `exit-code`, `signal`, `timeout`, `oom-kill`, `resources`, ...: systemd's `Result`.
-    pub result: String,
-    /// `ExecMainCode` of siginfo_t: 1 exited, 2 killed, 3 dumped.
-    pub code: i32,
-    /// The exit status or the signal.
-    pub status: i32,
+/// Whether this host was booted with systemd, sd_booted(3).
+pub fn is_booted() -> bool {
+    std::fs::symlink_metadata("/run/systemd/system").is_ok_and(|place| place.is_dir())
 }
 
 impl Manager {
-    /// Connects to the system manager.
+    /// Connects to the system manager, over the system bus.
     pub fn system() -> Result<Manager> {
-        todo!()
+        Ok(Manager { way: Way::Local(Box::new(local::Local::system()?)) })
     }
 
-    /// Connects to the user manager of `account`, through a child that has become it.
+    /// Connects to the user manager of `account`: directly where this process is that account, else through a child that
+    /// has become it, since a user's bus admits nobody else, root included. An error with the command that mends it
+    /// where the account has no user manager.
     pub fn user(account: &Account) -> Result<Manager> {
-        let _ = account;
-        todo!()
+        expect_user_manager(account)?;
+        let way = match nix::unistd::geteuid().as_raw() == account.uid {
+            true => Way::Local(Box::new(local::Local::user(account.uid)?)),
+            false => Way::Agent(Box::new(agent::Agent::of(account)?)),
+        };
+        Ok(Manager { way })
     }
 
     /// The state of a unit; a unit that is not there has `load == "not-found"`.
     pub fn unit(&mut self, name: &str) -> Result<UnitState> {
-        let _ = name;
-        todo!()
+        match &mut self.way {
+            Way::Local(local) => local.unit(name),
+            Way::Agent(agent) => agent.unit(name),
+        }
     }
 
-    /// `daemon-reload`.
+    /// The names of the loaded units and of the unit files that match a glob (`worker@*.service`), sorted.
+    pub fn matching(&mut self, pattern: &str) -> Result<Vec<String>> {
+        match &mut self.way {
+            Way::Local(local) => local.matching(pattern),
+            Way::Agent(agent) => agent.matching(pattern),
+        }
+    }
+
+    /// `daemon-reload`; returns when the manager has read everything again.
     pub fn reload(&mut self) -> Result<()> {
-        todo!()
+        match &mut self.way {
+            Way::Local(local) => local.reload(),
+            Way::Agent(agent) => agent.reload(),
+        }
     }
 
-    /// Enqueues a job with mode `replace` and waits for its end, at most `timeout`.
+    /// Enqueues a job with mode `replace` and waits for its end, at most `timeout`. A unit that is missing, masked or
+    /// unreadable, and a job that has not ended at the bound, are errors; a job that failed is a [`JobResult`].
     pub fn job(&mut self, verb: Verb, unit: &str, timeout: Duration) -> Result<JobResult> {
-        let _ = (verb, unit, timeout);
-        todo!()
+        match &mut self.way {
+            Way::Local(local) => local.job(verb, unit, timeout),
+            Way::Agent(agent) => agent.job(verb, unit, timeout),
+        }
     }
 
     /// `systemctl enable`, without a reload.
     pub fn enable(&mut self, unit: &str) -> Result<()> {
-        let _ = unit;
-        todo!()
+        match &mut self.way {
+            Way::Local(local) => local.enable(unit),
+            Way::Agent(agent) => agent.enable(unit),
+        }
     }
 
     /// `systemctl disable`, without a reload.
     pub fn disable(&mut self, unit: &str) -> Result<()> {
-        let _ = unit;
-        todo!()
+        match &mut self.way {
+            Way::Local(local) => local.disable(unit),
+            Way::Agent(agent) => agent.disable(unit),
+        }
     }
 
     /// Clears `failed` and the start-limit counter of a unit; a unit that is not loaded is no error.
     pub fn reset_failed(&mut self, unit: &str) -> Result<()> {
-        let _ = unit;
-        todo!()
+        match &mut self.way {
+            Way::Local(local) => local.reset_failed(unit),
+            Way::Agent(agent) => agent.reset_failed(unit),
+        }
     }
 
     /// Runs a command in a transient service and waits for its end. System manager only.
     pub fn run(&mut self, command: &Transient) -> Result<TransientEnd> {
-        let _ = command;
-        todo!()
+        self.run_watched(command, &mut |_| {})
     }
 
-    /// Stops a transient service that an earlier run left and waits until its cgroup is empty.
+    /// As [`Manager::run`], and tells every line of output as it comes, made harmless for a terminal.
+    pub fn run_watched(&mut self, command: &Transient, told: &mut dyn FnMut(&str)) -> Result<TransientEnd> {
+        self.system_only()?.run(command, told)
+    }
+
+    /// Stops a transient service that an earlier run left and waits until its cgroup is empty, at most `timeout`.
+    /// A service that is gone is no error. System manager only.
     pub fn end(&mut self, name: &str, timeout: Duration) -> Result<()> {
-        let _ = (name, timeout);
-        todo!()
+        self.system_only()?.end(name, timeout)
+    }
+
+    fn system_only(&mut self) -> Result<&mut local::Local> {
+        match &mut self.way {
+            Way::Local(local) if !local.is_user() => Ok(local),
+            _ => Err(Error::failed("transient services are run by the system manager alone")),
+        }
+    }
+}
+
+fn expect_user_manager(account: &Account) -> Result<()> {
+    let runtime = account.runtime_dir();
+    if socket_in(&runtime).is_some() {
+        return Ok(());
+    }
+    let cause = match runtime.exists() {
+        true => format!("{} holds neither systemd/private nor bus", runtime.display()),
+        false => format!("{} does not exist", runtime.display()),
+    };
+    Err(Error::failed(format!("the account {} has no user manager that runs", account.name))
+        .because(cause)
+        .hint(format!("loginctl enable-linger {}", account.name))
+        .hint(format!("systemctl status user@{}.service", account.uid)))
+}
+
+/// The socket of a user manager in its runtime directory: the user's bus; else the manager's own, which is always there.
+fn socket_in(runtime: &Path) -> Option<(PathBuf, bus::Peer)> {
+    let shared = runtime.join("bus");
+    let own = runtime.join("systemd/private");
+    match (shared.exists(), own.exists()) {
+        (true, _) => Some((shared, bus::Peer::Bus)),
+        (false, true) => Some((own, bus::Peer::Manager)),
+        (false, false) => None,
     }
 }
 pub fn is_booted() -> bool { todo!() }

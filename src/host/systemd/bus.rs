@@ -1,0 +1,251 @@
+//! One D-Bus connection to one manager: opened and called within bounds, opened again when the manager went away to
+//! re-execute itself.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zbus::blocking::Connection;
+use zbus::blocking::connection::Builder;
+use zbus::zvariant::{DynamicType, Type};
+
+use super::job::Removed;
+use super::private;
+use crate::error::{Error, Result};
+
+/// The manager's name on a bus.
+pub(super) const SYSTEMD: &str = "org.freedesktop.systemd1";
+/// The object of the manager.
+pub(super) const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
+/// The interface of the manager.
+pub(super) const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+
+/// How long connecting and authenticating may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long one call may take. systemctl(1) takes 25 s.
+pub(super) const CALL: Duration = Duration::from_secs(25);
+/// How long a manager may be away to re-execute itself. It takes a fraction of a second; a loaded host is given more.
+const AWAY: Duration = Duration::from_secs(15);
+
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// A message bus, which passes messages on.
+    Bus,
+    /// The manager itself, at its private socket.
+    Manager,
+}
+
+/// Which manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Address {
+    /// PID 1.
+    System,
+    /// The user manager that listens below this runtime directory.
+    User(PathBuf),
+}
+
+/// A connection to a manager.
+pub(super) struct Bus {
+    address: Address,
+    patience: Duration,
+    peer: Peer,
+    connection: Connection,
+    /// The ends of jobs that were told on this connection.
+    pub(super) removed: Arc<Removed>,
+}
+
+impl Bus {
+    /// Connects to a manager; each call may then take `patience`.
+    pub(super) fn open(address: Address, patience: Duration) -> Result<Bus> {
+        let (connection, peer) = connect(&address, patience)?;
+        let mut bus = Bus { address, patience, peer, connection, removed: Arc::default() };
+        bus.listen()?;
+        Ok(bus)
+    }
+
+    /// Whether the manager is an account's.
+    pub(super) fn is_user(&self) -> bool {
+        self.address != Address::System
+    }
+
+    /// Where to connect to the same manager once more.
+    pub(super) fn address(&self) -> Address {
+        self.address.clone()
+    }
+
+    /// Calls a method of the manager's object.
+    pub(super) fn manager<B, R>(&mut self, method: &str, body: &B) -> zbus::Result<R>
+    where
+        B: Serialize + DynamicType,
+        R: DeserializeOwned + Type,
+    {
+        self.call((MANAGER_PATH, MANAGER, method), body)
+    }
+
+    /// Calls a method (object, interface, name) and reads its reply. While the manager is away the call is made again.
+    pub(super) fn call<B, R>(&mut self, method: (&str, &str, &str), body: &B) -> zbus::Result<R>
+    where
+        B: Serialize + DynamicType,
+        R: DeserializeOwned + Type,
+    {
+        let until = Instant::now() + AWAY;
+        loop {
+            match self.call_once(method, body) {
+                Err(error) if is_away(&error) && Instant::now() < until => self.come_back(),
+                result => return result,
+            }
+        }
+    }
+
+    /// As [`Bus::call`], never made twice.
+    pub(super) fn call_once<B, R>(&self, (path, interface, name): (&str, &str, &str), body: &B) -> zbus::Result<R>
+    where
+        B: Serialize + DynamicType,
+        R: DeserializeOwned + Type,
+    {
+        let destination = (self.peer == Peer::Bus).then_some(SYSTEMD);
+        let reply = self.connection.call_method(destination, path, Some(interface), name, body)?;
+        Ok(reply.body().deserialize()?)
+    }
+
+    /// The unique bus name of the manager; `None` where the peer is the manager itself or nobody has the name now.
+    pub(super) fn manager_name(&self) -> Option<String> {
+        let bus = "org.freedesktop.DBus";
+        let ask = || {
+            let reply = self.connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "GetNameOwner", &SYSTEMD)?;
+            reply.body().deserialize::<String>()
+        };
+        (self.peer == Peer::Bus).then(ask)?.ok()
+    }
+
+    /// Calls a method of another service of the system bus.
+    pub(super) fn other<B, R>(&self, service: &str, (path, interface, name): (&str, &str, &str), body: &B) -> zbus::Result<R>
+    where
+        B: Serialize + DynamicType,
+        R: DeserializeOwned + Type,
+    {
+        let reply = self.connection.call_method(Some(service), path, Some(interface), name, body)?;
+        Ok(reply.body().deserialize()?)
+    }
+
+    /// A moment's wait, and a new connection where the old one was closed. What fails here fails again, and is told,
+    /// in the call that follows.
+    fn come_back(&mut self) {
+        std::thread::sleep(Duration::from_millis(20));
+        if !self.connection.is_closed() {
+            return;
+        }
+        if let Ok((connection, peer)) = connect(&self.address, self.patience) {
+            (self.connection, self.peer) = (connection, peer);
+            self.listen().unwrap_or_default();
+        }
+    }
+
+    /// Collects the ends of jobs from now on.
+    fn listen(&mut self) -> Result<()> {
+        let told = |error: zbus::Error| Error::failed("systemd's signals cannot be received").because(error);
+        self.removed.listen(&self.connection, self.peer).map_err(told)?;
+        // A manager tells a bus nothing until somebody subscribes; at its private socket it tells everything.
+        if self.peer == Peer::Bus {
+            match self.manager::<_, ()>("Subscribe", &()) {
+                Err(zbus::Error::MethodError(name, ..)) if name.as_str().ends_with("AlreadySubscribed") => {}
+                other => other.map_err(told)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        // Closing ends the thread that listens; a connection that is closed already is what is wanted.
+        self.connection.clone().close().unwrap_or_default();
+    }
+}
+
+/// Whether the call failed because the manager is re-executing itself, and not because of what was asked.
+pub(super) fn is_away(error: &zbus::Error) -> bool {
+    match error {
+        zbus::Error::InputOutput(cause) => cause.kind() != std::io::ErrorKind::TimedOut,
+        zbus::Error::MethodError(name, ..) => {
+            let name = name.strip_prefix("org.freedesktop.DBus.Error.").unwrap_or_default();
+            matches!(name, "NoReply" | "NameHasNoOwner" | "ServiceUnknown" | "Disconnected") || name.starts_with("Spawn.")
+        }
+        _ => false,
+    }
+}
+
+/// Connects in a thread of its own: a bus that accepts and then says nothing must not hold us.
+fn connect(address: &Address, patience: Duration) -> Result<(Connection, Peer)> {
+    let (builder, peer) = match address {
+        Address::System => (Builder::system().map_err(|error| unreachable_bus(address, error))?, Peer::Bus),
+        Address::User(runtime) => {
+            let (socket, peer) = super::socket_in(runtime).ok_or_else(|| unreachable_bus(address, "no socket is there"))?;
+            let stream = match peer {
+                Peer::Bus => UnixStream::connect(&socket),
+                Peer::Manager => private::connect(&socket),
+            };
+            let builder = Builder::async_io_unix_stream(stream.map_err(|error| unreachable_bus(address, error))?);
+            (if peer == Peer::Manager { builder.p2p() } else { builder }, peer)
+        }
+    };
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        // Nobody may be waiting any more.
+        sender.send(builder.method_timeout(patience).build()).unwrap_or_default();
+    });
+    let connection = receiver.recv_timeout(CONNECT);
+    let connection = connection.map_err(|_| unreachable_bus(address, format!("no answer within {} s", CONNECT.as_secs())))?;
+    Ok((connection.map_err(|error| unreachable_bus(address, error))?, peer))
+}
+
+fn unreachable_bus(address: &Address, cause: impl std::fmt::Display) -> Error {
+    match address {
+        Address::User(runtime) => {
+            Error::failed(format!("the user manager below {} cannot be reached", runtime.display())).because(cause)
+        }
+        Address::System if super::is_booted() => Error::failed("the system bus cannot be reached")
+            .because(cause)
+            .hint("systemctl status dbus.socket dbus.service"),
+        Address::System => Error::failed("systemd does not run here")
+            .because("/run/systemd/system does not exist, see sd_booted(3)")
+            .hint("run relift on a host that was booted with systemd"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_not_asked_again() {
+        let timeout = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        assert!(!is_away(&zbus::Error::InputOutput(Arc::new(timeout))));
+        let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert!(is_away(&zbus::Error::InputOutput(Arc::new(broken))));
+    }
+
+    #[test]
+    fn a_user_manager_without_a_socket_is_named() {
+        let nowhere = tempfile::tempdir().expect("a directory");
+        let error = Bus::open(Address::User(nowhere.path().into()), CALL).err().expect("nobody listens");
+        assert!(error.to_string().contains("cannot be reached"), "{error}");
+    }
+
+    #[test]
+    fn a_socket_that_accepts_and_says_nothing_holds_nobody() {
+        let place = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(place.path().join("systemd")).expect("a directory");
+        let listener = std::os::unix::net::UnixListener::bind(place.path().join("systemd/private")).expect("a socket");
+        let start = Instant::now();
+        let error = Bus::open(Address::User(place.path().into()), CALL).err().expect("nobody answers");
+        assert!(start.elapsed() < CONNECT + Duration::from_secs(5), "{error}");
+        assert!(error.to_string().contains("no answer"), "{error}");
+        drop(listener);
+    }
+}

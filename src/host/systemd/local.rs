@@ -1,0 +1,147 @@
+//! A manager whose bus or socket this process may use.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use zbus::zvariant::{OwnedObjectPath, OwnedValue};
+
+use super::bus::{Address, Bus, CALL};
+use super::explain::Asked;
+use super::job::{Ended, Waiting};
+use super::unit::UnitState;
+use super::{JobResult, Verb};
+use crate::error::{Error, Result};
+
+/// How long `daemon-reload` may take: generators run in it. systemctl(1) gives it 180 s.
+pub(super) const RELOAD: Duration = Duration::from_secs(180);
+
+type UnitListing = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
+/// A manager that this process talks to.
+pub(super) struct Local {
+    pub(super) bus: Bus,
+}
+
+impl Local {
+    /// PID 1.
+    pub(super) fn system() -> Result<Local> {
+        Ok(Local { bus: Bus::open(Address::System, CALL)? })
+    }
+
+    /// The user manager of the account that this process is.
+    pub(super) fn user(uid: u32) -> Result<Local> {
+        Ok(Local { bus: Bus::open(Address::User(PathBuf::from(format!("/run/user/{uid}"))), CALL)? })
+    }
+
+    pub(super) fn is_user(&self) -> bool {
+        self.bus.is_user()
+    }
+
+    pub(super) fn unit(&mut self, name: &str) -> Result<UnitState> {
+        let asked = Asked::of(&self.bus, name, format!("the state of {name} cannot be read"));
+        let all = self.properties(name).map_err(|error| asked.failed(error))?;
+        // The property of the unit is cached from before an enable or disable; this is looked up.
+        let file = match self.bus.manager::<_, String>("GetUnitFileState", &name) {
+            Ok(file) => file,
+            Err(zbus::Error::MethodError(..)) => String::new(),
+            Err(error) => return Err(asked.failed(error)),
+        };
+        Ok(UnitState::from_properties(&all, file))
+    }
+
+    /// All properties at one instant: an empty interface name means all of them to sd-bus, as for `systemctl show`.
+    fn properties(&mut self, name: &str) -> zbus::Result<HashMap<String, OwnedValue>> {
+        let path: OwnedObjectPath = self.bus.manager("LoadUnit", &name)?;
+        self.bus.call((path.as_str(), "org.freedesktop.DBus.Properties", "GetAll"), &"")
+    }
+
+    pub(super) fn matching(&mut self, pattern: &str) -> Result<Vec<String>> {
+        let asked = Asked::of(&self.bus, "", format!("the units {pattern} cannot be listed"));
+        let (none, patterns): (&[&str], _) = (&[], [pattern]);
+        let loaded: Vec<UnitListing> =
+            self.bus.manager("ListUnitsByPatterns", &(none, &patterns[..])).map_err(|error| asked.failed(error))?;
+        let files: Vec<(String, String)> =
+            self.bus.manager("ListUnitFilesByPatterns", &(none, &patterns[..])).map_err(|error| asked.failed(error))?;
+        let loaded = loaded.into_iter().filter(|unit| unit.2 != "not-found").map(|unit| unit.0);
+        let files = files.into_iter().filter_map(|(path, _)| path.rsplit('/').next().map(str::to_owned));
+        Ok(loaded.chain(files).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// On a connection of its own, whose calls may take as long as a reload does.
+    pub(super) fn reload(&mut self) -> Result<()> {
+        let asked = Asked::of(&self.bus, "", "systemd could not read its units again (daemon-reload)");
+        let mut patient = Bus::open(self.bus.address(), RELOAD)?;
+        patient.manager("Reload", &()).map_err(|error| asked.failed(error))
+    }
+
+    pub(super) fn job(&mut self, verb: Verb, unit: &str, timeout: Duration) -> Result<JobResult> {
+        let past = match verb {
+            Verb::Start => "started",
+            Verb::Stop => "stopped",
+            Verb::Restart => "restarted",
+            Verb::Reload => "reloaded",
+        };
+        let asked = Asked::of(&self.bus, unit, format!("{unit} cannot be {past}"));
+        let method = match verb {
+            Verb::Start => "StartUnit",
+            Verb::Stop => "StopUnit",
+            Verb::Restart => "RestartUnit",
+            Verb::Reload => "ReloadUnit",
+        };
+        self.bus.removed.clear();
+        let job: OwnedObjectPath =
+            self.bus.manager(method, &(unit, "replace")).map_err(|error| asked.failed(error))?;
+        let ended = Waiting::new(&self.bus, &job).wait(&mut self.bus, timeout).map_err(|error| asked.failed(error))?;
+        match ended {
+            Ended::Told(result) => Ok(JobResult(result)),
+            Ended::Vanished => self.job_by_state(verb, unit),
+            Ended::Pending => Err(self.pending(verb, unit, timeout)),
+        }
+    }
+
+    /// What a job that ended unseen did, from the unit's state.
+    fn job_by_state(&mut self, verb: Verb, unit: &str) -> Result<JobResult> {
+        let state = self.unit(unit)?;
+        let ended_well = state.kind == "oneshot" && state.active == "inactive" && state.result == "success";
+        let reached = match verb {
+            Verb::Stop => matches!(state.active.as_str(), "inactive" | "failed"),
+            Verb::Start | Verb::Restart => state.is_active() || ended_well,
+            Verb::Reload => state.is_active(),
+        };
+        Ok(JobResult(if reached { "done" } else { "failed" }.to_owned()))
+    }
+
+    fn pending(&mut self, verb: Verb, unit: &str, timeout: Duration) -> Error {
+        let word = verb.word();
+        let late = Error::failed(format!("the {word} job of {unit} did not end within {} s", timeout.as_secs()));
+        let scope = if self.is_user() { "systemctl --user" } else { "systemctl" };
+        let late = match self.unit(unit) {
+            Ok(state) => late.because(format!("it is {} ({})", state.active, state.sub)),
+            Err(error) => late.because(error),
+        };
+        late.hint(format!("{scope} list-jobs")).hint(format!("{scope} status {unit}"))
+    }
+
+    pub(super) fn enable(&mut self, unit: &str) -> Result<()> {
+        let asked = Asked::of(&self.bus, unit, format!("{unit} cannot be enabled"));
+        let done: zbus::Result<(bool, Vec<(String, String, String)>)> =
+            self.bus.manager("EnableUnitFiles", &(&[unit][..], false, false));
+        done.map(|_| ()).map_err(|error| asked.failed(error))
+    }
+
+    pub(super) fn disable(&mut self, unit: &str) -> Result<()> {
+        let asked = Asked::of(&self.bus, unit, format!("{unit} cannot be disabled"));
+        let done: zbus::Result<Vec<(String, String, String)>> =
+            self.bus.manager("DisableUnitFiles", &(&[unit][..], false));
+        done.map(|_| ()).map_err(|error| asked.failed(error))
+    }
+
+    pub(super) fn reset_failed(&mut self, unit: &str) -> Result<()> {
+        let asked = Asked::of(&self.bus, unit, format!("the failure of {unit} cannot be cleared"));
+        match self.bus.manager("ResetFailedUnit", &unit) {
+            Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".NoSuchUnit") => Ok(()),
+            other => other.map_err(|error| asked.failed(error)),
+        }
+    }
+}
