@@ -218,13 +218,13 @@ fn a_secret_that_is_written_out_is_never_shown() {
         assert!(!error.contains(secret), "{}", problems.render(false));
     }
     let shown = manifest::effective(&parse(&header).unwrap()).unwrap();
-    assert!(!shown.to_string().contains(secret) && shown.to_string().contains("<set>"), "{shown}");
+    assert!(!shown.contains(secret) && shown.contains("<set>"), "{shown}");
 }
 
 #[test]
 fn the_effective_manifest_means_the_same() {
     let install = parse(GOOD).unwrap();
-    let again = toml::to_string_pretty(&manifest::effective(&install).unwrap()).unwrap();
+    let again = manifest::effective(&install).unwrap();
     let reread = parse(&again).unwrap_or_else(|problems| panic!("{}\n{again}", problems.render(false)));
     let plain = |install: &Install| format!("{:#?}", (&install.components, &install.policy, &install.lockstep));
     assert_eq!(plain(&install), plain(&reread));

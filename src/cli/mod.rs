@@ -1,4 +1,6 @@
 //! The command line: one file per verb.
 
+pub mod config;
 pub mod globals;
+pub mod init;
 pub mod output;

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::error::{Context, Result};
 
-/// What an install comes to, as a value that serializes as its manifest does. Header values that are written out
-/// instead of taken from a `.env` are shown as `<set>`.
-pub fn effective(install: &Install) -> Result<toml::Table> {
+/// What an install comes to, as the TOML of its manifest. Header values that are written out instead of taken from a
+/// `.env` are shown as `<set>`.
+pub fn effective(install: &Install) -> Result<String> {
     let Source::Git(git) = &install.source;
     let (branch, tags) = match &git.follow {
         Follow::Branch(branch) => (Some(branch.clone()), None),
@@ -44,7 +44,7 @@ pub fn effective(install: &Install) -> Result<toml::Table> {
             keep_known_good: i64::try_from(install.policy.keep_known_good).ok(),
         }),
     };
-    toml::Table::try_from(manifest).context("the manifest cannot be written out")
+    toml::to_string(&manifest).context("the manifest cannot be written out")
 }
 
 fn component(component: &Component) -> raw::Component {

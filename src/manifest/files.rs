@@ -46,7 +46,7 @@ pub fn all(paths: &Paths, config: Option<&Path>) -> Result<Vec<Install>> {
     if let Some(file) = config {
         return load(file).map(|install| vec![install]);
     }
-    let (good, bad): (Vec<_>, Vec<_>) = list(paths)?.iter().map(|path| load(path)).partition(Result::is_ok);
+    let (good, bad): (Vec<_>, Vec<_>) = files(paths)?.iter().map(|path| load(path)).partition(Result::is_ok);
     let mut bad = bad.into_iter().filter_map(Result::err);
     let Some(first) = bad.next() else {
         return Ok(good.into_iter().flatten().collect());
@@ -70,7 +70,12 @@ pub fn named(paths: &Paths, config: Option<&Path>, name: Option<&str>) -> Result
             _ => Ok(install),
         };
     }
-    let files = list(paths)?;
+    load(&file_of(paths, name)?)
+}
+
+/// The file of the manifest that [`named`] would read.
+pub fn file_of(paths: &Paths, name: Option<&str>) -> Result<PathBuf> {
+    let mut files = files(paths)?;
     let names: Vec<String> = files.iter().map(|path| name_of(path)).collect::<Result<_>>()?;
     let found = match name {
         Some(name) => names.iter().position(|known| known == name),
@@ -78,9 +83,14 @@ pub fn named(paths: &Paths, config: Option<&Path>, name: Option<&str>) -> Result
         None => None,
     };
     match found {
-        Some(at) => load(&files[at]),
+        Some(at) => Ok(files.swap_remove(at)),
         None => Err(not_found(paths, &names, name)),
     }
+}
+
+/// The installs whose manifests can be read and are right, for questions that the others do not stop.
+pub fn readable(paths: &Paths) -> Vec<Install> {
+    files(paths).unwrap_or_default().iter().filter_map(|path| load(path).ok()).collect()
 }
 
 fn not_found(paths: &Paths, names: &[String], name: Option<&str>) -> Error {
@@ -106,8 +116,8 @@ fn not_found(paths: &Paths, names: &[String], name: Option<&str>) -> Error {
     }
 }
 
-/// The manifests of `/etc/relift`, sorted.
-fn list(paths: &Paths) -> Result<Vec<PathBuf>> {
+/// The files of the manifests in `/etc/relift`, sorted; none where there is no such directory.
+pub fn files(paths: &Paths) -> Result<Vec<PathBuf>> {
     let place = paths.manifests();
     let entries = match std::fs::read_dir(&place) {
         Ok(entries) => entries,

@@ -19,11 +19,12 @@ mod words;
 use std::path::Path;
 
 pub use effective::effective;
-pub use files::{all, load, named, read};
+pub use files::{all, file_of, files, load, named, read, readable};
 pub use install::*;
 pub use problem::{Problem, Problems};
 pub use shape::schema;
 pub use window::window_is_valid;
+pub(crate) use words::is_install_name;
 
 /// The one format that this version reads.
 const SCHEMA: i64 = 1;
@@ -57,4 +58,9 @@ fn other_format(document: &document::Document<'_>) -> Option<Problem> {
     let fault = problem::Fault::new(format!("this relift reads schema {SCHEMA}, not {}", value.as_str()))
         .help(format!("write schema = {SCHEMA}, or install a relift that reads this one"));
     (number != Some(SCHEMA)).then(|| document.problem(&document::Key::default().name("schema"), fault))
+}
+
+/// Whether a manifest may pin this URL; else why not.
+pub(crate) fn check_git_url(url: &str) -> std::result::Result<(), String> {
+    words::git_url(url).map(|_| ()).map_err(|fault| fault.what)
 }

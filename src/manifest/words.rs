@@ -72,7 +72,7 @@ pub(super) fn root(text: &str) -> Looked<PathBuf> {
 }
 
 /// The name of an install: the manifest's file name, part of paths and of unit names.
-pub(super) fn is_install_name(text: &str) -> bool {
+pub(crate) fn is_install_name(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     text.len() <= 64 && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(inner)
 }
