@@ -25,6 +25,8 @@ pub struct Install {
     pub lockstep: Vec<Vec<String>>,
     /// What may happen by itself, and how it must prove itself.
     pub policy: Policy,
+    /// What the operator should know and what stops nothing; never a secret.
+    pub warnings: Vec<String>,
 }
 
 /// Where releases come from.

@@ -1,5 +1,7 @@
 //! The survey: a read-only picture of what is here.
 
+pub mod discover;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

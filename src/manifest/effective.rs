@@ -1,0 +1,162 @@
+//! A validated install as a manifest again, with every default written out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{
+    Check, CheckAt, Component, EnvFile, Follow, Health, Install, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA,
+    Scope, Source, Step, StepUndo, Template, Unit, raw,
+};
+use crate::error::{Context, Result};
+
+/// What an install comes to, as the TOML of its manifest. Header values that are written out instead of taken from a
+/// `.env` are shown as `<set>`.
+pub fn effective(install: &Install) -> Result<String> {
+    let Source::Git(git) = &install.source;
+    let (branch, tags) = match &git.follow {
+        Follow::Branch(branch) => (Some(branch.clone()), None),
+        Follow::Tags(shape) => (None, Some(shape.to_string())),
+    };
+    let manifest = raw::Manifest {
+        schema: SCHEMA,
+        install: raw::Install { root: install.root.display().to_string(), owner: install.owner.clone() },
+        source: raw::Source {
+            git: Some(raw::Git {
+                url: git.url.clone(),
+                branch,
+                tags,
+                allow: git.allow.as_ref().map(ToString::to_string),
+                discard: texts(&git.discard),
+            }),
+        },
+        component: install.components.iter().map(component).collect(),
+        compatibility: (!install.lockstep.is_empty())
+            .then(|| raw::Compatibility { lockstep: install.lockstep.clone() }),
+        policy: Some(raw::Policy {
+            unattended: Some(match install.policy.unattended {
+                Reach::None => raw::Unattended::None,
+                Reach::Patch => raw::Unattended::Patch,
+                Reach::Minor => raw::Unattended::Minor,
+                Reach::Major => raw::Unattended::Major,
+            }),
+            window: install.policy.window.clone(),
+            soak: Some(span(install.policy.soak)),
+            keep_known_good: i64::try_from(install.policy.keep_known_good).ok(),
+        }),
+    };
+    toml::to_string(&manifest).context("the manifest cannot be written out")
+}
+
+fn component(component: &Component) -> raw::Component {
+    raw::Component {
+        name: component.name.clone(),
+        path: component.path.to_string(),
+        installed_if: component.installed_if.as_ref().map(ToString::to_string),
+        version: component
+            .version
+            .as_ref()
+            .map(|version| raw::Version { file: version.file.to_string(), key: version.key.clone() }),
+        changelog: component.changelog.as_ref().map(ToString::to_string),
+        env: component.env.iter().map(env).collect(),
+        artifacts: texts(&component.artifacts),
+        check: component.checks.iter().map(check).collect(),
+        step: component.steps.iter().map(step).collect(),
+        unit: component.units.iter().map(unit).collect(),
+        health: component.health.iter().map(health).collect(),
+    }
+}
+
+fn env(env: &EnvFile) -> raw::Env {
+    raw::Env { file: env.file.to_string(), example: env.example.to_string() }
+}
+
+fn check(check: &Check) -> raw::Check {
+    raw::Check {
+        run: check.run.clone(),
+        at: Some(match check.at {
+            CheckAt::Staged => raw::At::Staged,
+            CheckAt::Switched => raw::At::Switched,
+        }),
+        run_as: Some(run_as(check.run_as)),
+        timeout: Some(span(check.timeout)),
+    }
+}
+
+fn step(step: &Step) -> raw::Step {
+    raw::Step {
+        name: step.name.clone(),
+        run: step.run.clone(),
+        run_as: Some(run_as(step.run_as)),
+        when: (!step.when_changed.is_empty()).then(|| raw::When { changed: texts(&step.when_changed) }),
+        undo: Some(match &step.undo {
+            StepUndo::Pure => raw::Undo::Rule(raw::UndoRule::Pure),
+            StepUndo::Rerun => raw::Undo::Rule(raw::UndoRule::Rerun),
+            StepUndo::Irreversible => raw::Undo::Rule(raw::UndoRule::Irreversible),
+            StepUndo::Run(run) => raw::Undo::Command(raw::UndoCommand { run: run.clone() }),
+        }),
+        timeout: Some(span(step.timeout)),
+    }
+}
+
+fn unit(unit: &Unit) -> raw::Unit {
+    raw::Unit {
+        file: unit.file.to_string(),
+        instances: unit.instances.clone(),
+        scope: Some(match unit.scope {
+            Scope::System => raw::Scope::System,
+            Scope::User => raw::Scope::User,
+        }),
+        restart: Some(match unit.restart {
+            RestartPolicy::IfChanged => raw::Restart::IfChanged,
+            RestartPolicy::Always => raw::Restart::Always,
+            RestartPolicy::Never => raw::Restart::Never,
+            RestartPolicy::Reload => raw::Restart::Reload,
+        }),
+    }
+}
+
+fn health(health: &Health) -> raw::Health {
+    let mut raw = raw::Health { within: Some(span(health.within)), ..raw::Health::default() };
+    match &health.probe {
+        Probe::Http { url, headers, status, json, body } => {
+            raw.http = Some(url.0.clone());
+            raw.headers = headers.iter().map(|(name, value)| (name.clone(), without_secret(value))).collect();
+            let json: BTreeMap<String, raw::Scalar> =
+                json.iter().map(|(field, value)| (field.clone(), raw::Scalar::Text(value.0.clone()))).collect();
+            let body = body.as_ref().map(ToString::to_string);
+            raw.expect = Some(raw::Expect { status: Some(i64::from(*status)), json, body });
+        }
+        Probe::Tcp { address } => raw.tcp = Some(address.0.clone()),
+        Probe::Command { run } => raw.command = Some(run.clone()),
+        Probe::Journal { wanted, unwanted } => {
+            let text = |pattern: &Option<regex::Regex>| pattern.as_ref().map(ToString::to_string);
+            raw.journal = Some(raw::Journal { wanted: text(wanted), unwanted: text(unwanted) });
+        }
+    }
+    raw
+}
+
+fn run_as(account: RunAs) -> raw::As {
+    match account {
+        RunAs::Owner => raw::As::Owner,
+        RunAs::Root => raw::As::Root,
+    }
+}
+
+fn without_secret(value: &Template) -> String {
+    if value.keys().is_empty() { "<set>".into() } else { value.0.clone() }
+}
+
+fn texts(paths: &[RelPath]) -> Vec<String> {
+    paths.iter().map(ToString::to_string).collect()
+}
+
+/// A time span as the manifest takes it.
+fn span(span: Duration) -> String {
+    match (span.as_millis(), span.as_secs()) {
+        (millis, _) if millis % 1000 != 0 => format!("{millis}ms"),
+        (_, seconds @ 1..) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        (_, seconds @ 1..) if seconds % 60 == 0 => format!("{}min", seconds / 60),
+        (_, seconds) => format!("{seconds}s"),
+    }
+}

@@ -1,0 +1,176 @@
+//! From a manifest of the right shape to an [`Install`]: every value parsed, every fault collected.
+
+mod component;
+mod health;
+mod source;
+mod units;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::document::{Document, Key};
+use super::problem::{Fault, Looked, Problem};
+use super::{Install, Policy, Reach, raw, window, words};
+
+/// How long a release must stay healthy where the manifest says nothing.
+const SOAK: Duration = Duration::from_secs(30);
+/// How many known-good releases are kept where the manifest says nothing.
+const KEEP: usize = 5;
+
+/// Validates the manifest of the install called `name`.
+pub(super) fn install(
+    name: &str,
+    file: &Path,
+    document: &Document<'_>,
+    raw: &raw::Manifest,
+) -> Result<Install, Vec<Problem>> {
+    let mut look = Look { document, problems: Vec::new(), warnings: Vec::new() };
+    let top = Key::default();
+    let at = top.name("install");
+    let root = look.take(&at.name("root"), words::root(&raw.install.root));
+    let owner = look.take(&at.name("owner"), words::account(&raw.install.owner));
+    let source = source::source(&mut look, &top.name("source"), &raw.source);
+    let components = component::all(&mut look, &top.name("component"), &raw.component);
+    let lockstep = raw.compatibility.as_ref().map(|compatibility| compatibility.lockstep.clone()).unwrap_or_default();
+    look.lockstep(&top.name("compatibility").name("lockstep"), &lockstep, raw);
+    let policy = look.policy(&top.name("policy"), raw.policy.as_ref());
+    if owner.as_deref() == Some("root") {
+        look.warn("`install.owner` is root: git, checks and steps run with every right of the host");
+    }
+    let complete = (root, owner, source, components, policy);
+    match complete {
+        (Some(root), Some(owner), Some(source), Some(components), Some(policy)) if look.problems.is_empty() => {
+            Ok(Install {
+                name: name.to_owned(),
+                file: file.to_owned(),
+                root,
+                owner,
+                source,
+                components,
+                lockstep,
+                policy,
+                warnings: look.warnings,
+            })
+        }
+        _ => Err(look.problems),
+    }
+}
+
+/// Collects what is found while looking.
+pub(super) struct Look<'a> {
+    document: &'a Document<'a>,
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+}
+
+impl Look<'_> {
+    /// The value, or its fault put down at `key`.
+    fn take<T>(&mut self, key: &Key, looked: Looked<T>) -> Option<T> {
+        looked.map_err(|fault| self.fault(key, fault)).ok()
+    }
+
+    /// The same for a value that may be left out: `None` only where there was a fault.
+    fn take_optional<T>(&mut self, key: &Key, looked: Option<Looked<T>>) -> Option<Option<T>> {
+        match looked {
+            None => Some(None),
+            Some(looked) => self.take(key, looked).map(Some),
+        }
+    }
+
+    /// The same for a value with a default.
+    fn take_or<T>(&mut self, key: &Key, looked: Option<Looked<T>>, default: T) -> Option<T> {
+        looked.map_or(Some(default), |looked| self.take(key, looked))
+    }
+
+    /// Each of a list, with the same parser.
+    fn each<S: AsRef<str>, T>(&mut self, key: &Key, list: &[S], parse: impl Fn(&str) -> Looked<T>) -> Option<Vec<T>> {
+        let taken: Vec<Option<T>> =
+            list.iter().enumerate().map(|(at, text)| self.take(&key.index(at), parse(text.as_ref()))).collect();
+        taken.into_iter().collect()
+    }
+
+    /// Faults of names that stand twice; `keys` gives the place of each.
+    fn unique<'n>(&mut self, what: &str, names: impl IntoIterator<Item = (Key, &'n str)>) {
+        let mut seen: BTreeMap<&str, Key> = BTreeMap::new();
+        for (key, name) in names {
+            if let Some(first) = seen.get(name) {
+                let fault = Fault::new(format!("the {what} \"{name}\" is declared twice"));
+                self.fault(&key, fault.help(format!("the first is `{first}`; each {what} is declared once")));
+            } else {
+                seen.insert(name, key);
+            }
+        }
+    }
+
+    fn fault(&mut self, key: &Key, fault: Fault) {
+        self.problems.push(self.document.problem(key, fault));
+    }
+
+    fn warn(&mut self, text: impl AsRef<str>) {
+        self.warnings.push(crate::text::harmless(text.as_ref()));
+    }
+
+    fn lockstep(&mut self, key: &Key, groups: &[Vec<String>], raw: &raw::Manifest) {
+        let names: Vec<&str> = raw.component.iter().map(|component| component.name.as_str()).collect();
+        for (at, group) in groups.iter().enumerate() {
+            let key = key.index(at);
+            if group.len() < 2 {
+                self.fault(
+                    &key,
+                    Fault::new("a group of one holds nothing together").help("name two or more components"),
+                );
+            }
+            self.unique("component", group.iter().enumerate().map(|(at, name)| (key.index(at), name.as_str())));
+            for (at, name) in group.iter().enumerate() {
+                self.lockstep_member(&key.index(at), name, &names, raw);
+            }
+        }
+    }
+
+    fn lockstep_member(&mut self, key: &Key, name: &str, names: &[&str], raw: &raw::Manifest) {
+        match raw.component.iter().find(|component| component.name == name) {
+            None => {
+                let fault = Fault::new(format!("no component is called \"{name}\""));
+                self.fault(key, fault.help(near_or_list(name, names)));
+            }
+            Some(component) if component.version.is_none() => {
+                let fault = Fault::new(format!("\"{name}\" declares no version, so nothing can be compared"));
+                self.fault(key, fault.help(format!("add version = {{ file = \"VERSION\" }} to component {name}")));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn policy(&mut self, key: &Key, raw: Option<&raw::Policy>) -> Option<Policy> {
+        let default = raw::Policy::default();
+        let raw = raw.unwrap_or(&default);
+        let window = raw.window.as_deref().map(window::check);
+        let window = self.take_optional(&key.name("window"), window);
+        let soak = self.take_or(&key.name("soak"), raw.soak.as_deref().map(words::duration), SOAK);
+        let keep = self.take_or(&key.name("keep-known-good"), raw.keep_known_good.map(keep), KEEP);
+        let unattended = match raw.unattended {
+            None | Some(raw::Unattended::None) => Reach::None,
+            Some(raw::Unattended::Patch) => Reach::Patch,
+            Some(raw::Unattended::Minor) => Reach::Minor,
+            Some(raw::Unattended::Major) => Reach::Major,
+        };
+        Some(Policy { unattended, window: window?, soak: soak?, keep_known_good: keep? })
+    }
+}
+
+fn keep(number: i64) -> Looked<usize> {
+    match usize::try_from(number) {
+        Ok(number @ 1..=1000) => Ok(number),
+        _ => Err(Fault::new(format!("{number} cannot be kept"))
+            .help("write a number from 1 to 1000: without one there is nothing to go back to")),
+    }
+}
+
+/// What is said where a name is not one of `names`.
+pub(super) fn near_or_list(name: &str, names: &[&str]) -> String {
+    match similar::get_close_matches(name, names, 1, 0.6).first() {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("there are: {}", names.join(", ")),
+    }
+}

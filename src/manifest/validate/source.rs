@@ -1,0 +1,56 @@
+//! `[source.git]`.
+
+use semver::VersionReq;
+
+use super::super::document::Key;
+use super::super::problem::{Fault, Looked};
+use super::super::{Follow, GitSource, Source, raw, words};
+use super::Look;
+
+pub(super) fn source(look: &mut Look<'_>, key: &Key, raw: &raw::Source) -> Option<Source> {
+    match &raw.git {
+        Some(raw) => git(look, &key.name("git"), raw).map(Source::Git),
+        None => {
+            look.fault(key, Fault::new("no source is declared").help("add a [source.git] table with url and branch"));
+            None
+        }
+    }
+}
+
+fn git(look: &mut Look<'_>, key: &Key, raw: &raw::Git) -> Option<GitSource> {
+    let url = look.take(&key.name("url"), words::git_url(&raw.url));
+    if raw.url.starts_with("http://") || raw.url.starts_with("git://") {
+        look.warn("`source.git.url` is not authenticated: whoever is on the network path can change what is fetched");
+    }
+    let follow = follow(look, key, raw);
+    let allow = look.take_optional(&key.name("allow"), raw.allow.as_deref().map(range));
+    let discard = look.each(&key.name("discard"), &raw.discard, words::relative);
+    Some(GitSource { url: url?, follow: follow?, allow: allow?, discard: discard? })
+}
+
+fn follow(look: &mut Look<'_>, key: &Key, raw: &raw::Git) -> Option<Follow> {
+    match (&raw.branch, &raw.tags) {
+        (Some(branch), None) => look.take(&key.name("branch"), words::branch(branch)).map(Follow::Branch),
+        (None, Some(tags)) => look.take(&key.name("tags"), words::tags(tags)).map(Follow::Tags),
+        (Some(_), Some(_)) => {
+            let fault = Fault::new("`branch` and `tags` are both given; an install follows one");
+            look.fault(&key.name("tags"), fault.help("keep `branch` to follow a branch, or `tags` to follow releases"));
+            None
+        }
+        (None, None) => {
+            let fault = Fault::new("neither `branch` nor `tags` is given");
+            look.fault(key, fault.help("add branch = \"main\", or tags = \"v{version}\" to follow releases"));
+            None
+        }
+    }
+}
+
+fn range(text: &str) -> Looked<VersionReq> {
+    VersionReq::parse(text).map_err(|error| {
+        let fault = Fault::new(format!("\"{text}\" is not a range of versions: {error}"));
+        match text.contains("v") {
+            true => fault.help("write the versions without `v`, such as \"^1.7\""),
+            false => fault.help("write a range such as \"^1.7\", \"~1.7.2\" or \">=1.6, <2\""),
+        }
+    })
+}

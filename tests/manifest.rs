@@ -1,0 +1,356 @@
+//! What a manifest may say, and what an operator reads when it says something else.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+use relift::error::Kind;
+use relift::host::paths::Paths;
+use relift::manifest::{self, Follow, Install, Probe, Problems, RunAs, Source, StepUndo};
+
+const GOOD: &str = include_str!("fixtures/manifest/good.toml");
+const FILE: &str = "/etc/relift/app.toml";
+
+fn parse(text: &str) -> Result<Install, Problems> {
+    manifest::parse("app", Path::new(FILE), text)
+}
+
+/// The good manifest with one piece of text changed, which must be there.
+fn changed(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "the good manifest has no {from:?}");
+    GOOD.replacen(from, to, 1)
+}
+
+/// A name for the mistake, what is written, and what is written instead.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("not TOML: an open string", "name = \"manager\"\n", "name = \"manager\n"),
+    ("not TOML: a key twice", "branch = \"main\"\n", "branch = \"main\"\nbranch = \"dev\"\n"),
+    ("another format", "schema = 1", "schema = 2\nfuture = true"),
+    ("the format is missing", "schema = 1\n", ""),
+    ("the format is a string", "schema = 1", "schema = \"1\""),
+    ("a key is misspelt", "owner = ", "ownr = "),
+    ("a key of another table", "soak       = \"2min\"", "restart = \"always\""),
+    ("a table is misspelt", "[policy]", "[polcy]"),
+    ("a header without double brackets", "[[component.health]]", "[component.health]"),
+    ("a number where a span belongs", "timeout = \"5min\"", "timeout = 300"),
+    ("a span without a unit", "timeout = \"5min\"", "timeout = \"300\""),
+    ("a span of no known unit", "timeout = \"5min\"", "timeout = \"5 parsecs\""),
+    ("a negative span", "soak       = \"2min\"", "soak = \"-2min\""),
+    ("no time at all", "within  = \"60s\"", "within = \"0s\""),
+    ("longer than a day", "timeout = \"5min\"", "timeout = \"48h\""),
+    ("a shell command", "[\"make\", \"sync\"]", "\"make sync\""),
+    ("a command in one word", "[\"make\", \"sync\"]", "[\"make sync\"]"),
+    ("no program", "[\"make\", \"sync\"]", "[]"),
+    (
+        "two sources",
+        "[[component]]\nname = \"manager\"",
+        "[source.packages]\nnames = [\"x\"]\n\n[[component]]\nname = \"manager\"",
+    ),
+    (
+        "no source",
+        "[source.git]\nurl    = \"https://git.example.org/esup-runner.git\"\nbranch = \"main\"\ndiscard = [\"runner/uv.lock\"]\n",
+        "[source]\n",
+    ),
+    (
+        "a source that is not carried out yet",
+        "[source.git]\nurl    = \"https://git.example.org/esup-runner.git\"\nbranch = \"main\"\ndiscard = [\"runner/uv.lock\"]\n",
+        "[source.compose]\nproject = \"x\"\n",
+    ),
+    ("verify", "branch = \"main\"\n", "branch = \"main\"\nverify = { signed = \"tag\" }\n"),
+    ("backup", "[policy]", "[backup]\npaths = [\"manager/data\"]\n\n[policy]"),
+    ("undo by backup", "undo = \"rerun\"", "undo = \"restore-backup\""),
+    ("an unknown undo", "undo = \"rerun\"", "undo = \"re-run\""),
+    ("an unknown restart", "restart = \"if-changed\"", "restart = \"sometimes\""),
+    ("an unknown scope", "scope   = \"user\"", "scope = \"users\""),
+    ("an unknown account for a step", "as   = \"root\"", "as = \"www-data\""),
+    ("a relative root", "\"/opt/esup-runner\"", "\"opt/esup-runner\""),
+    ("the root directory", "\"/opt/esup-runner\"", "\"/\""),
+    ("a root with dots", "\"/opt/esup-runner\"", "\"/opt/app/../../etc\""),
+    ("an owner by number", "\"esup-runner\"", "\"1000\""),
+    ("a path that leaves the root", "installed-if = \"manager/.env\"", "installed-if = \"../etc/shadow\""),
+    ("an absolute path", "path = \"runner\"", "path = \"/opt/runner\""),
+    ("a path with a final slash", "path = \"runner\"", "path = \"./runner/\""),
+    ("a nested component", "path = \"runner\"", "path = \"manager/runner\""),
+    ("two components of one name", "name = \"runner\"", "name = \"manager\""),
+    ("a component's name with capitals", "name = \"runner\"", "name = \"Runner 1\""),
+    ("two steps of one name", "name = \"init\"", "name = \"sync\""),
+    (
+        "a version file that is more than a version",
+        "file = \"pyproject.toml\", key = \"project.version\"",
+        "file = \"pyproject.toml\"",
+    ),
+    ("a key in a plain version file", "{ file = \"VERSION\" }", "{ file = \"VERSION\", key = \"version\" }"),
+    ("a version that is a string", "{ file = \"VERSION\" }", "\"VERSION\""),
+    ("a unit without a kind", "esup-runner-manager.service", "esup-runner-manager"),
+    ("a unit with a space", "esup-runner-manager.service", "esup runner.service"),
+    ("an instance with a slash", "[\"a\", \"b\"]", "[\"a\", \"var/lib\"]"),
+    ("instances of a plain unit", "worker@.service", "worker.service"),
+    (
+        "a unit twice",
+        "production/worker@.service\"\ninstances = [\"a\", \"b\"]",
+        "production/esup-runner-manager.service\"\nscope = \"user\"",
+    ),
+    ("no path in when", "changed = [\"uv.lock\", \"pyproject.toml\"]", "changed = []"),
+    ("when as a list", "{ changed = [\"uv.lock\", \"pyproject.toml\"] }", "[\"uv.lock\"]"),
+    ("a URL of no known scheme", "https://git.example.org", "htps://git.example.org"),
+    ("a URL that runs a program", "https://git.example.org/esup-runner.git", "ext::sh -c evil"),
+    ("a password in a URL", "https://git.example.org", "https://u:hunter2@git.example.org"),
+    ("branch and tags", "branch = \"main\"", "branch = \"main\"\ntags = \"v{version}\""),
+    ("neither branch nor tags", "branch = \"main\"\n", ""),
+    ("a branch that git does not allow", "branch = \"main\"", "branch = \"main..dev\""),
+    ("a whole reference", "branch = \"main\"", "branch = \"refs/heads/main\""),
+    ("tags without a version", "branch = \"main\"", "tags = \"manager-v\""),
+    ("tags with two versions", "branch = \"main\"", "tags = \"{version}-{version}\""),
+    ("a range with v", "branch = \"main\"", "branch = \"main\"\nallow = \"^v1.7\""),
+    ("a health URL without a host", "http://127.0.0.1:${MANAGER_PORT}/api/version", "/api/version"),
+    ("a health URL with a space", "/api/version", "/api version"),
+    ("an open placeholder", "${MANAGER_PORT}", "${MANAGER_PORT"),
+    ("a placeholder with a default", "${MANAGER_PORT}", "${MANAGER_PORT:-80}"),
+    ("a misspelt version", "\"{version}\"", "\"{verson}\""),
+    ("no such header", "X-API-Token", "\"X API Token\""),
+    ("no such status", "status = 200", "status = 99"),
+    ("two questions in one check", "within  = \"60s\"", "tcp = \"127.0.0.1:80\""),
+    ("no question", "http    = \"http://127.0.0.1:${MANAGER_PORT}/api/version\"\n", ""),
+    ("a pattern that does not parse", "json = { version = \"{version}\" }", "body = \"ok(\""),
+    (
+        "a port that is none",
+        "http    = \"http://127.0.0.1:${MANAGER_PORT}/api/version\"\nheaders = { X-API-Token = \"${AUTHORIZED_TOKENS__app}\" }\nexpect  = { status = 200, json = { version = \"{version}\" } }",
+        "tcp = \"127.0.0.1:http\"",
+    ),
+    ("a key without a .env", "env = [{ file = \".env\", example = \".env.example\" }]\n", ""),
+    ("lockstep with a stranger", "[[\"manager\", \"runner\"]]", "[[\"manager\", \"runer\"]]"),
+    ("lockstep of one", "[[\"manager\", \"runner\"]]", "[[\"manager\"]]"),
+    ("a window without times", "Mon..Fri 02:00-04:00 Europe/Paris", "Mon..Fri"),
+    ("nothing is kept", "keep-known-good = 5", "keep-known-good = 0"),
+    ("a float", "keep-known-good = 5", "keep-known-good = 5.5"),
+];
+
+#[test]
+fn every_mistake_is_shown_at_its_line_and_column_with_what_would_be_right() {
+    let mut shown = String::new();
+    for (what, from, to) in MISTAKES {
+        let problems = parse(&changed(from, to)).err().unwrap_or_else(|| panic!("{what}: was accepted"));
+        let error = problems.clone().into_error();
+        assert_eq!(error.kind, Kind::Usage, "{what}");
+        for problem in &problems.list {
+            let place = format!("{FILE}:{}:{}", problem.line, problem.column);
+            let rendered = error.detail.join("\n");
+            assert!(rendered.contains(&place), "{what}: no {place} in\n{rendered}");
+            assert!(problem.line > 0 && problem.column > 0, "{what}");
+        }
+        shown.push_str(&format!("## {what}\n{}\n\n", problems.render(false)));
+    }
+    insta::assert_snapshot!("mistakes", shown);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = GOOD
+        .replace("\"5min\"", "\"5 parsecs\"")
+        .replace("\"main\"", "\"a..b\"")
+        .replace("path = \"runner\"", "path = \"../runner\"");
+    let problems = parse(&text).unwrap_err();
+    let keys: Vec<&str> = problems.list.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["source.git.branch", "component[0].step[1].timeout", "component[1].path"]);
+
+    let text = GOOD.replace("owner =", "ownr =").replace("at  =", "att =").replace("soak  ", "soack ");
+    let keys: Vec<String> = parse(&text).unwrap_err().list.into_iter().map(|problem| problem.key).collect();
+    assert_eq!(keys, ["install", "install.ownr", "component[0].check[0].att", "policy.soack"]);
+}
+
+#[test]
+fn a_good_manifest_means_what_it_says() {
+    let install = parse(GOOD).unwrap();
+    assert_eq!((install.name.as_str(), install.owner.as_str()), ("app", "esup-runner"));
+    let Source::Git(git) = &install.source;
+    assert_eq!(git.follow, Follow::Branch("main".into()));
+    let manager = &install.components[0];
+    assert_eq!(manager.steps[1].run_as, RunAs::Root);
+    assert_eq!(manager.steps[1].timeout, Duration::from_secs(300));
+    assert_eq!((&manager.steps[0].undo, &manager.steps[1].undo), (&StepUndo::Rerun, &StepUndo::Pure));
+    let Probe::Http { url, headers, json, .. } = &manager.health[0].probe else { panic!("{:?}", manager.health) };
+    assert_eq!(url.keys(), ["MANAGER_PORT"]);
+    assert_eq!(headers[0].0, "X-API-Token");
+    assert!(json[0].1.names_version());
+    assert_eq!(install.components[1].units[0].names(), ["worker@a.service", "worker@b.service"]);
+    assert_eq!(install.policy.soak, Duration::from_secs(120));
+}
+
+#[test]
+fn an_undeclared_undo_is_irreversible_and_said_so() {
+    let install = parse(&changed("undo = \"rerun\"\n", "")).unwrap();
+    assert_eq!(install.components[0].steps[0].undo, StepUndo::Irreversible);
+    assert!(install.warnings.iter().any(|text| text.contains("step sync") && text.contains("irreversible")));
+}
+
+#[test]
+fn what_is_risky_is_a_warning() {
+    let text = GOOD
+        .replace("example = \".env.example\"", "example = \".env\"")
+        .replace("https://git", "http://git")
+        .replace("\"${AUTHORIZED_TOKENS__app}\"", "\"hunter2\"");
+    let warnings = parse(&text).unwrap().warnings.join("\n");
+    for word in ["the file itself", "not authenticated", "runs as root", "runner declares no health", "is written out"]
+    {
+        assert!(warnings.contains(word), "{word}: {warnings}");
+    }
+    assert!(!warnings.contains("hunter2"), "{warnings}");
+}
+
+#[test]
+fn a_secret_that_is_written_out_is_never_shown() {
+    let secret = "hunter2";
+    let header = changed("\"${AUTHORIZED_TOKENS__app}\"", "\"hunter2\"");
+    let texts = [
+        header.replace("X-API-Token", "\"X API Token\""),
+        header.replace("headers =", "headrs ="),
+        header.replace("\"hunter2\" }", "\"hunter2 }"),
+        header.replace("\"hunter2\" }", "\"hunter2\\n\" }"),
+        header.replace("\"hunter2\"", "{ a = \"hunter2\" }"),
+        header.replace("\"hunter2\"", "[\"hunter2\"]"),
+        changed("https://git", "https://u:hunter2@git"),
+        changed("http://127.0.0.1:${MANAGER_PORT}", "http://u:hunter2@127.0.0.1"),
+        changed("https://git.example.org/esup-runner.git\"", "https://u:hunter2@git.example.org/a"),
+    ];
+    for text in texts {
+        let problems = parse(&text).err().unwrap_or_else(|| panic!("was accepted:\n{text}"));
+        let error = format!("{:?} {}", problems.clone().into_error(), problems.render(true));
+        assert!(!error.contains(secret), "{}", problems.render(false));
+    }
+    let shown = manifest::effective(&parse(&header).unwrap()).unwrap();
+    assert!(!shown.contains(secret) && shown.contains("<set>"), "{shown}");
+}
+
+#[test]
+fn the_effective_manifest_means_the_same() {
+    let install = parse(GOOD).unwrap();
+    let again = manifest::effective(&install).unwrap();
+    let reread = parse(&again).unwrap_or_else(|problems| panic!("{}\n{again}", problems.render(false)));
+    let plain = |install: &Install| format!("{:#?}", (&install.components, &install.policy, &install.lockstep));
+    assert_eq!(plain(&install), plain(&reread));
+    insta::assert_snapshot!("effective", again);
+}
+
+#[test]
+fn the_schema_describes_every_key_of_the_example() {
+    fn check(schema: &serde_json::Value, defs: &serde_json::Value, value: &toml::Value, at: &str) {
+        let name = schema.get("$ref").and_then(|name| name.as_str()).map(|name| name.trim_start_matches("#/$defs/"));
+        let schema = name.map_or(schema, |name| &defs[name]);
+        match value {
+            toml::Value::Table(table) => table.iter().for_each(|(key, value)| {
+                let below = schema["properties"].get(key).unwrap_or(&schema["additionalProperties"]);
+                assert!(below.is_object(), "{at}.{key} is not in the schema");
+                let described = schema["properties"].get(key).is_none() || below["description"].is_string();
+                assert!(described, "{at}.{key} has no description");
+                check(below, defs, value, &format!("{at}.{key}"));
+            }),
+            toml::Value::Array(list) => list.iter().for_each(|value| check(&schema["items"], defs, value, at)),
+            _ => {}
+        }
+    }
+    let schema = manifest::schema();
+    assert!(!schema.to_string().contains("\"null\""));
+    check(&schema, &schema["$defs"], &toml::from_str(GOOD).unwrap(), "");
+}
+
+fn etc(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let place = root.path().join("etc/relift");
+    std::fs::create_dir_all(&place).unwrap();
+    for (name, text) in files {
+        std::fs::write(place.join(name), text).unwrap();
+    }
+    root
+}
+
+#[test]
+fn only_manifests_are_read_and_backups_are_not() {
+    let junk = "not a manifest";
+    let root = etc(&[
+        ("b.toml", GOOD),
+        ("a.toml", GOOD),
+        ("a.toml~", junk),
+        ("a.toml.dpkg-old", junk),
+        (".#a.toml", junk),
+        (".a.toml.swp", junk),
+        ("#a.toml#", junk),
+        ("README", junk),
+    ]);
+    std::fs::create_dir(root.path().join("etc/relift/d.toml")).unwrap();
+    let installs = manifest::all(&Paths::below(root.path()), None).unwrap();
+    assert_eq!(installs.iter().map(|install| install.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn every_broken_manifest_is_told() {
+    let root = etc(&[("a.toml", "schema = 3"), ("b.toml", GOOD), ("c.toml", "=")]);
+    let error = manifest::all(&Paths::below(root.path()), None).unwrap_err();
+    let text = format!("{error} {}", error.detail.join("\n"));
+    assert!(text.contains("a.toml:1:10") && text.contains("c.toml:1:1"), "{text}");
+    assert!(manifest::named(&Paths::below(root.path()), None, Some("b")).is_ok(), "a broken neighbour stops b");
+}
+
+#[test]
+fn the_only_install_needs_no_name_and_several_are_listed() {
+    let paths = |root: &tempfile::TempDir| Paths::below(root.path());
+    let one = etc(&[("a.toml", GOOD)]);
+    assert_eq!(manifest::named(&paths(&one), None, None).unwrap().name, "a");
+    let two = etc(&[("alpha.toml", GOOD), ("beta.toml", GOOD)]);
+    let error = manifest::named(&paths(&two), None, None).unwrap_err();
+    assert!(error.kind == Kind::Usage && error.to_string().contains("alpha, beta"), "{error}");
+    let error = manifest::named(&paths(&two), None, Some("alpa")).unwrap_err();
+    assert!(error.hints[0].contains("did you mean alpha?"), "{error:?}");
+    let none = etc(&[]);
+    let error = manifest::named(&paths(&none), None, None).unwrap_err();
+    assert!(error.hints[0].contains("relift init"), "{error:?}");
+    let file = two.path().join("etc/relift/beta.toml");
+    assert_eq!(manifest::named(&paths(&two), Some(&file), None).unwrap().name, "beta");
+    assert!(manifest::named(&paths(&two), Some(&file), Some("alpha")).is_err());
+}
+
+#[test]
+fn root_does_not_use_what_another_account_could_have_written() {
+    assert!(nix::unistd::geteuid().is_root(), "this test needs root");
+    let root = etc(&[("a.toml", GOOD)]);
+    let (place, file) = (root.path().join("etc/relift"), root.path().join("etc/relift/a.toml"));
+    let refused = |why: &str| {
+        let error = manifest::load(&file).expect_err(why);
+        assert_eq!(error.kind, Kind::Refused, "{why}");
+        assert!(error.to_string().contains(why), "{error}");
+    };
+    let mode = |path: &Path, mode: u32| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    mode(&file, 0o666);
+    refused("may be written by every account");
+    mode(&file, 0o664);
+    assert!(manifest::load(&file).is_ok(), "the group root is root");
+    std::os::unix::fs::chown(&file, None, Some(1234)).unwrap();
+    refused("by the group with gid 1234");
+    std::os::unix::fs::chown(&file, Some(1234), Some(0)).unwrap();
+    refused("belongs to uid 1234");
+    std::os::unix::fs::chown(&file, Some(0), Some(0)).unwrap();
+    mode(&place, 0o777);
+    refused("may be written by every account");
+    mode(&place, 0o755);
+    assert!(manifest::load(&file).is_ok());
+    let elsewhere = root.path().join("theirs");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::fs::rename(&file, elsewhere.join("a.toml")).unwrap();
+    symlink(elsewhere.join("a.toml"), &file).unwrap();
+    assert!(manifest::load(&file).is_ok());
+    std::os::unix::fs::chown(&elsewhere, Some(1234), None).unwrap();
+    refused("belongs to uid 1234");
+}
+
+#[test]
+fn a_file_that_is_no_text_is_said_to_be_so() {
+    let root = etc(&[("a.toml", GOOD)]);
+    let file = root.path().join("etc/relift/a.toml");
+    std::fs::write(&file, b"schema = 1\n# \xff\n").unwrap();
+    let error = manifest::load(&file).unwrap_err();
+    assert!(error.kind == Kind::Usage && error.to_string().contains("line 2"), "{error}");
+    std::fs::remove_file(&file).unwrap();
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    assert_eq!(manifest::load(&file).unwrap_err().kind, Kind::Failed);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(manifest::load(&file).unwrap_err().kind, Kind::Failed);
+}
