@@ -157,7 +157,3 @@ mod tests {
         }
     }
 }
-
-pub fn redact(text: &str, secrets: &[String]) -> String {
-    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "<redacted>"))
-}

@@ -8,7 +8,7 @@ use crate::host::account::Account;
 use crate::host::fs::{Content, Image, Rooted};
 use crate::host::systemd::{Manager, Transient};
 use crate::manifest::Scope;
-use crate::report::Reporter;
+use crate::report::{Event, Reporter};
 
 /// Where actions work.
 pub struct Site<'a> {
@@ -121,24 +121,28 @@ impl<'a> Site<'a> {
             cwd: command.directory.clone(),
             env,
             timeout: command.timeout,
-            log: log.clone(),
+            log,
+            hide: self.secrets.clone(),
         };
         let what = format!("{} ({})", command.name, command.run.join(" "));
-        let end = self.manager(Scope::System)?.run(&transient).map_err(|error| error.while_(format!("{what} could not run")))?;
-        if end.result == "success" && end.status == 0 {
+        let reporter = self.reporter;
+        let mut told = |line: &str| reporter.tell(Event::Line { step: command.name.to_owned(), line: line.to_owned() });
+        let manager = self.manager(Scope::System)?;
+        let end = manager.run_watched(&transient, &mut told).map_err(|error| error.while_(format!("{what} could not run")))?;
+        if end.left_out > 0 {
+            let text = format!("{}: {} bytes of output are not in the log", command.name, end.left_out);
+            reporter.tell(Event::Warning { text });
+        }
+        if end.success() {
             return Ok(());
         }
-        let ending = match (end.result.as_str(), end.code) {
-            ("timeout", _) => format!("did not end within {}", humanly(command.timeout)),
-            (_, 1) => format!("exited with {}", end.status),
-            (_, 2 | 3) => format!("was killed by signal {}", end.status),
-            (result, _) => format!("failed ({result})"),
+        let ending = match end.result.as_str() {
+            "timeout" => format!("did not end within {}", humanly(command.timeout)),
+            _ => end.ending(),
         };
-        let tail = std::fs::File::open(&log).map(|file| crate::host::process::tail(std::io::BufReader::new(file)));
-        let tail = tail.unwrap_or_default();
-        let last = tail.len().saturating_sub(15);
+        let last = end.tail.len().saturating_sub(15);
         Err(Error::failed(format!("{what} {ending}"))
-            .detail(self.redacted(&tail[last..]))
+            .detail(end.tail[last..].iter().cloned())
             .hint(format!("the whole output: relift logs {}", self.run)))
     }
 

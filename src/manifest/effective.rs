@@ -27,6 +27,7 @@ pub fn effective(install: &Install) -> Result<String> {
                 tags,
                 allow: git.allow.as_ref().map(ToString::to_string),
                 discard: texts(&git.discard),
+                sparse: git.sparse,
             }),
         },
         component: install.components.iter().map(component).collect(),

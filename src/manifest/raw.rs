@@ -64,6 +64,13 @@ pub(super) struct Git {
     /// Tracked files whose local changes a run sets aside, relative to the root. Undo puts them back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub discard: Vec<String>,
+    /// Whether the work tree is kept to the installed components (git-sparse-checkout(1)). Default: true.
+    #[serde(default = "yes")]
+    pub sparse: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A part of the install: a directory of the checkout with its own configuration, units and steps.

@@ -56,7 +56,8 @@ pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()>
         }
     };
     journal.append(Body::Prepared { healthy })?;
-    match switch(&plan, &mut journal, &mut site).and_then(|()| prove(engine, &plan, &journal)) {
+    let cursor = health::journal_cursor();
+    match switch(&plan, &mut journal, &mut site).and_then(|()| prove(engine, &plan, &journal, cursor)) {
         Ok(()) => {
             journal.append(Body::Gate)?;
             journal.append(Body::Commit)?;
@@ -93,25 +94,17 @@ fn switch(plan: &Plan, journal: &mut Journal, site: &mut Site) -> Result<()> {
 }
 
 /// The gate and the soak: what this run changed, and what was healthy before, runs.
-fn prove(engine: &Engine, plan: &Plan, journal: &Journal) -> Result<()> {
+fn prove(engine: &Engine, plan: &Plan, journal: &Journal, cursor: Option<String>) -> Result<()> {
     engine.reporter.tell(Event::Phase { phase: Phase::Gate });
     let healthy = journal.healthy_before();
     let wanted = |gate: &crate::plan::GatePlan| gate.changes || healthy.contains(&gate.component);
     let quiesced = journal.begun().into_iter().find(|(at, _)| matches!(plan.actions[*at], Action::Quiesce(_)));
     let seen = quiesced.map(|(_, seen)| seen);
     let mut gates = gates::gates(engine.install, plan, wanted, |name| version(plan, name, Version::To), seen.as_ref())?;
-    set_cursor(&mut gates, journal);
-    health::prove(&engine.owner, &gates, Duration::from_secs(plan.soak), engine.reporter)
-}
-
-fn set_cursor(gates: &mut [health::Gate], journal: &Journal) {
-    let started = journal.records().iter().find_map(|record| match &record.body {
-        Body::Prepared { .. } => Some(record.time),
-        _ => None,
-    });
-    for gate in gates {
-        gate.since = started;
+    for gate in &mut gates {
+        gate.cursor = cursor.clone();
     }
+    health::prove(&engine.owner, &gates, Duration::from_secs(plan.soak), engine.reporter)
 }
 
 /// Undoes the run, proves that the old release is back, and says which.

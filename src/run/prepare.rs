@@ -7,11 +7,12 @@ use super::gates;
 use crate::action::{Action, Invocation, Site, save_artifact};
 use crate::error::{Error, Result};
 use crate::health;
+use crate::host::account::Account;
 use crate::host::fs::{Rooted, free_bytes, make_private};
 use crate::host::systemd;
 use crate::manifest::Install;
 use crate::plan::{Contents, Plan};
-use crate::report::during;
+use crate::report::{Event, Reporter, during};
 use crate::run::Engine;
 use crate::source::git::{Checkout, remove_stage, stage, switch};
 
@@ -31,7 +32,7 @@ pub(super) fn prepare(engine: &Engine, plan: &Plan, contents: &Contents, site: &
             switch::transfer(engine.mirror, &engine.owner, &install.root, &plan.from.revision, &plan.to.revision)
         })?;
     }
-    verify_units(plan, contents)?;
+    verify_units(plan, contents, &engine.owner, site.reporter)?;
     if !plan.staged_checks.is_empty() {
         let staged = check_staged(engine, plan, contents, site);
         remove_stage(&engine.cache.join("stage"))?;
@@ -83,7 +84,7 @@ fn unchanged(engine: &Engine, plan: &Plan) -> Result<()> {
 }
 
 /// `systemd-analyze verify` on what would be installed.
-fn verify_units(plan: &Plan, contents: &Contents) -> Result<()> {
+fn verify_units(plan: &Plan, contents: &Contents, owner: &Account, reporter: &dyn Reporter) -> Result<()> {
     for action in &plan.actions {
         let Action::Units(units) = action else { continue };
         let mut files = Vec::new();
@@ -95,7 +96,9 @@ fn verify_units(plan: &Plan, contents: &Contents) -> Result<()> {
             }
         }
         if !files.is_empty() {
-            systemd::verify(&files, units.scope)?;
+            for warning in systemd::verify(&files, units.scope, owner)? {
+                reporter.tell(Event::Warning { text: warning });
+            }
         }
     }
     Ok(())

@@ -209,4 +209,3 @@ fn socket_in(runtime: &Path) -> Option<(PathBuf, bus::Peer)> {
         (false, false) => None,
     }
 }
-pub fn is_booted() -> bool { todo!() }
