@@ -4,7 +4,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use relift::error::Kind;
+use clap::Parser;
+use relift::cli::config;
+use relift::cli::globals::Globals;
+use relift::error::{Exit, Kind};
 use relift::host::paths::Paths;
 use relift::manifest::{self, Follow, Install, Probe, Problems, RunAs, Source, StepUndo};
 
@@ -353,4 +356,48 @@ fn a_file_that_is_no_text_is_said_to_be_so() {
     assert_eq!(manifest::load(&file).unwrap_err().kind, Kind::Failed);
     std::fs::remove_file(&file).unwrap();
     assert_eq!(manifest::load(&file).unwrap_err().kind, Kind::Failed);
+}
+
+fn config(root: &tempfile::TempDir, args: &[&str]) -> Result<Exit, relift::Error> {
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        globals: Globals,
+        #[command(flatten)]
+        args: config::Args,
+    }
+    let cli = Cli::parse_from(["config", "--quiet", "--root", root.path().to_str().unwrap()].iter().chain(args));
+    config::run(&cli.args, &cli.globals)
+}
+
+#[test]
+fn config_check_exits_2_where_any_manifest_is_wrong() {
+    let root = etc(&[("good.toml", GOOD), ("bad.toml", "schema = 1")]);
+    assert_eq!(config(&root, &["check", "good"]).unwrap(), Exit::Done);
+    assert_eq!(config(&root, &["check", "good", "bad"]).unwrap(), Exit::Refused);
+    assert_eq!(config(&root, &["check"]).unwrap(), Exit::Refused);
+    assert_eq!(config(&root, &["check", "goood"]).unwrap_err().kind, Kind::Usage);
+    let file = root.path().join("etc/relift/good.toml");
+    assert_eq!(config(&root, &["check", file.to_str().unwrap()]).unwrap(), Exit::Done);
+    assert_eq!(config(&root, &["check", "/nowhere/x.toml"]).unwrap(), Exit::Failed);
+    assert_eq!(config(&root, &["show", "good"]).unwrap(), Exit::Done);
+    assert_eq!(config(&etc(&[]), &["check"]).unwrap_err().kind, Kind::Usage);
+}
+
+#[test]
+fn config_check_asks_systemd_whether_a_window_exists() {
+    let root = etc(&[("a.toml", &changed("Europe/Paris", "Mars/Olympus"))]);
+    assert_eq!(config(&root, &["check"]).unwrap(), Exit::Refused);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(at in 0..GOOD.len(), drop in 0..40usize, put in "[\\PC\n]{0,12}") {
+        let end = (at + drop).min(GOOD.len());
+        let text = format!("{}{put}{}", &GOOD[..at], &GOOD[end..]);
+        if let Err(problems) = parse(&text) {
+            assert!(!problems.list.is_empty());
+            assert!(problems.render(false).contains(FILE));
+        }
+    }
 }
