@@ -122,7 +122,7 @@ impl<'a> Site<'a> {
             env,
             timeout: command.timeout,
             log,
-            hide: self.secrets.clone(),
+
         };
         let what = format!("{} ({})", command.name, command.run.join(" "));
         let reporter = self.reporter;

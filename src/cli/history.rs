@@ -50,7 +50,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let mut table = Table::new();
-    table.load_style(comfy_table::TableStyle::none()).set_header(["RUN", "BEGAN", "INSTALL", "WHAT", "END"]);
+    table.load_style(comfy_table::TableStyle::new()).set_header(["RUN", "BEGAN", "INSTALL", "WHAT", "END"]);
     for run in &past {
         table.add_row([run.run.clone(), when(run.began), run.plan.install.clone(), what(run), ending(run)]);
     }
