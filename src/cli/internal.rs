@@ -1,15 +1,50 @@
-//! Hidden verbs.
+//! The hidden verbs: what this program starts of itself.
+
+use std::io::Read;
+use std::path::PathBuf;
+
 use clap::Subcommand;
-use crate::error::Result;
+use serde::de::DeserializeOwned;
+
+use super::output;
+use crate::error::{Context, Result};
+use crate::sample::{Release, Site};
+
 /// Verbs that are not for people.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Internal {
-    /// What a child that has become an account runs, see `host::systemd`
+    /// What a child that has become an account runs: the face of its user manager, see `host::systemd`
     Agent,
+    /// Supervise a throw-away twin of this host; requests come on standard input
+    TwinInit,
+    /// Serve the sample component in DIR over HTTP
+    SampleService {
+        /// The component's directory
+        dir: PathBuf,
+    },
+    /// Publish a release of the sample; a site and a release come on standard input, the commit goes to standard output
+    SamplePublish,
+    /// Install the sample on this host; a site comes on standard input
+    SampleInstall,
 }
+
 /// Does it.
 pub fn run(verb: &Internal) -> Result<()> {
     match verb {
         Internal::Agent => crate::host::systemd::serve_agent(),
+        Internal::TwinInit => crate::twin::supervise(),
+        Internal::SampleService { dir } => crate::sample::serve(dir),
+        Internal::SamplePublish => {
+            let (site, release): (Site, Release) = document()?;
+            output::data(&format!("{}\n", site.publish(&release)?));
+            Ok(())
+        }
+        Internal::SampleInstall => document::<Site>()?.install(),
     }
+}
+
+fn document<T: DeserializeOwned>() -> Result<T> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
+    serde_json::from_str(&text).context("standard input is not what this verb reads")
 }

@@ -1,1 +1,19 @@
-//! (room)
+//! A small monorepo with a service in it, made by code: what `relift try` upgrades, and what the tests upgrade in many shapes.
+//!
+//! [`Release`] is one version of it, [`Repository`] publishes releases, [`Site`] says how it is installed on a host, and
+//! [`serve`] is the service itself, which behaves as the release's `behaviour` file says.
+
+mod behaviour;
+mod files;
+mod release;
+mod repository;
+mod service;
+mod site;
+
+pub use release::{Entry, Release};
+pub use repository::Repository;
+pub use service::serve;
+pub use site::Site;
+
+/// The components of the sample. The manager has a system unit, the runner a user unit.
+pub const COMPONENTS: [&str; 2] = ["manager", "runner"];

@@ -1,0 +1,12 @@
+//! Tests on throw-away hosts: a twin of this machine each, with a real systemd, git, journal and services.
+//!
+//! They need root and the Debian packages that `tests/run` installs. Nothing on this machine is changed.
+
+mod harness;
+mod network;
+mod server;
+mod snapshot;
+
+mod sample;
+mod servers;
+mod twins;
