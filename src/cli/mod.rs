@@ -1,14 +1,14 @@
 //! The command line: one file per verb. `output` is the only renderer, `error` the only error printer.
 
 mod check;
-mod config;
+pub mod config;
 mod describe;
 mod env;
 mod error;
 pub mod globals;
 mod history;
 mod hold;
-mod init;
+pub mod init;
 pub mod internal;
 pub mod output;
 mod plan;
