@@ -10,3 +10,4 @@ mod snapshot;
 mod sample;
 mod servers;
 mod twins;
+mod upgrade;
