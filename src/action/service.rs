@@ -6,6 +6,7 @@ use super::quiesce::JOB_TIMEOUT;
 use super::{Act, Seen, Site};
 use crate::error::{Error, Result};
 use crate::host::systemd::Verb;
+use crate::host::systemd::journal::{self, Origin};
 use crate::manifest::Scope;
 
 /// A job on a unit.
@@ -33,7 +34,7 @@ impl Act for Service {
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {
-        let uid = site.owner.uid;
+        let origin = Origin { unit: self.unit.clone(), uid: (self.scope == Scope::User).then_some(site.owner.uid) };
         let manager = site.manager(self.scope)?;
         let result = manager.job(self.verb, &self.unit, JOB_TIMEOUT)?;
         if result.is_done() {
@@ -45,7 +46,8 @@ impl Act for Service {
             "" | "success" => format!("the job ended as `{}`", result.0),
             other => format!("the job ended as `{}`, the service as `{other}`", result.0),
         };
-        let journal = crate::health::journal_tail(self.scope, uid, &self.unit, None);
+        // The failure is told with or without its journal.
+        let journal = journal::tail(None, &origin, 15).unwrap_or_default();
         Err(Error::failed(format!("{} cannot be done", self.title())).because(reason).detail(site.redacted(&journal)))
     }
 

@@ -3,8 +3,11 @@
 //! Everything above this module decides; this module does.
 
 pub mod account;
+pub mod clock;
 pub mod fs;
+pub mod http;
 pub mod journal;
+pub mod net;
 pub mod paths;
 pub mod process;
 pub mod systemd;

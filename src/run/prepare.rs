@@ -26,7 +26,13 @@ pub(super) fn prepare(engine: &Engine, plan: &Plan, contents: &Contents, site: &
     room(engine.state)?;
     unchanged(engine, plan)?;
     let gates = gates::gates(install, plan, |_| true, |name| version(plan, name, Version::From), None)?;
-    let healthy = during(site.reporter, "measure the health before", || health::baseline(&engine.owner, &gates))?;
+    let findings = during(site.reporter, "measure the health before", || health::baseline(&engine.owner, &gates))?;
+    for finding in &findings {
+        if let Some(fault) = &finding.fault {
+            let text = format!("{} is not healthy before the run: {}: {fault}", finding.component, finding.subject);
+            site.reporter.tell(Event::Warning { text });
+        }
+    }
     if plan.from.revision != plan.to.revision {
         during(site.reporter, "bring the objects into the checkout", || {
             switch::transfer(engine.mirror, &engine.owner, &install.root, &plan.from.revision, &plan.to.revision)
@@ -39,7 +45,8 @@ pub(super) fn prepare(engine: &Engine, plan: &Plan, contents: &Contents, site: &
         staged?;
     }
     save_artifacts(engine, plan, site)?;
-    Ok(healthy)
+    let is_healthy = |name: &String| findings.iter().all(|finding| finding.component != *name || finding.fault.is_none());
+    Ok(gates.into_iter().map(|gate| gate.component).filter(is_healthy).collect())
 }
 
 /// Which end of the plan a version is asked for.

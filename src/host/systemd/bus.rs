@@ -148,13 +148,18 @@ impl Bus {
 
     /// Collects the ends of jobs from now on.
     fn listen(&mut self) -> Result<()> {
-        let told = |error: zbus::Error| Error::failed("systemd's signals cannot be received").because(error);
-        self.removed.listen(&self.connection, self.peer).map_err(told)?;
+        let told = |address: &Address, error: zbus::Error| match &error {
+            zbus::Error::InputOutput(cause) if cause.kind() == std::io::ErrorKind::TimedOut => {
+                unreachable_bus(address, "the manager did not answer in time")
+            }
+            _ => unreachable_bus(address, error),
+        };
+        self.removed.listen(&self.connection, self.peer).map_err(|error| told(&self.address, error))?;
         // A manager tells a bus nothing until somebody subscribes; at its private socket it tells everything.
         if self.peer == Peer::Bus {
             match self.manager::<_, ()>("Subscribe", &()) {
                 Err(zbus::Error::MethodError(name, ..)) if name.as_str().ends_with("AlreadySubscribed") => {}
-                other => other.map_err(told)?,
+                other => return other.map_err(|error| told(&self.address, error)),
             }
         }
         Ok(())

@@ -33,6 +33,8 @@ pub struct UnitState {
     pub restarts: u32,
     /// When the main process started, microseconds of the realtime clock; 0 when it never did.
     pub main_started_us: u64,
+    /// When the last main process ended, microseconds of the realtime clock; 0 when none has.
+    pub main_ended_us: u64,
     /// When the unit last became active, microseconds of the realtime clock; 0 when it never did.
     pub active_since_us: u64,
     /// The same in microseconds of `CLOCK_MONOTONIC`, which nobody sets.
@@ -91,6 +93,7 @@ impl UnitState {
             main_status: properties.number("ExecMainStatus") as i32,
             restarts: properties.number("NRestarts") as u32,
             main_started_us: properties.number("ExecMainStartTimestamp"),
+            main_ended_us: properties.number("ExecMainExitTimestamp"),
             active_since_us: properties.number("ActiveEnterTimestamp"),
             active_since_monotonic_us: properties.number("ActiveEnterTimestampMonotonic"),
             fragment: properties.text("FragmentPath"),
