@@ -61,9 +61,8 @@ fn sections(changelog: &str) -> Vec<ReleaseNote> {
             Block::Heading(heading, source) => {
                 let level = open.as_ref().map_or(usize::MAX, |(level, _)| *level);
                 match release(&heading.text) {
-                    // conventional-changelog writes patches one level below minors
                     Some(release)
-                        if heading.level <= level || heading.level <= 3 && leads_with_version(&heading.text) =>
+                        if heading.level <= level || heading.level <= 3 && stands_below(&open, &heading.text) =>
                     {
                         found.extend(open.take().map(|(_, note)| note));
                         let version = match release {
@@ -84,6 +83,12 @@ fn sections(changelog: &str) -> Vec<ReleaseNote> {
     found.extend(open.map(|(_, note)| note));
     found.iter_mut().for_each(trim);
     found
+}
+
+/// Whether a heading below that of a release names one of its own: conventional-changelog writes patches one level below minors,
+/// others write all releases of a series below it. "### Tested with Debian 12.5" does not.
+fn stands_below(open: &Option<(usize, ReleaseNote)>, heading: &str) -> bool {
+    leads_with_version(heading) || open.as_ref().is_some_and(|(_, note)| names_a_series(&note.heading))
 }
 
 fn trim(note: &mut ReleaseNote) {
@@ -109,11 +114,12 @@ enum Block {
 fn blocks(text: &str) -> Vec<Block> {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     let mut blocks: Vec<Block> = Vec::new();
-    let mut fence: Option<(char, usize)> = None;
+    let mut fence: Option<Fence> = None;
     let mut in_comment = false;
     for raw in text.split(['\n', '\r']) {
-        if let Some((mark, length)) = fence {
-            if closes(raw, mark, length) {
+        fence = fence.filter(|open| !open.is_left_by(raw));
+        if let Some(open) = &fence {
+            if open.is_closed_by(raw) {
                 fence = None;
             }
             blocks.push(Block::Line(raw.to_owned()));
@@ -176,19 +182,33 @@ fn unindented(line: &str) -> Option<&str> {
     (line.len() - text.len() < 4).then_some(text)
 }
 
-fn fence_opened(line: &str) -> Option<(char, usize)> {
+/// A code fence that is open.
+struct Fence {
+    mark: char,
+    length: usize,
+    indent: usize,
+}
+
+impl Fence {
+    fn is_closed_by(&self, line: &str) -> bool {
+        unindented(line).is_some_and(|text| {
+            let text = text.trim_end();
+            text.chars().count() >= self.length && text.chars().all(|c| c == self.mark)
+        })
+    }
+
+    /// A fence in a list item ends with the item.
+    fn is_left_by(&self, line: &str) -> bool {
+        self.indent >= 2 && !line.is_empty() && !line.starts_with([' ', '\t'])
+    }
+}
+
+fn fence_opened(line: &str) -> Option<Fence> {
     let text = unindented(line)?;
     let mark = text.chars().next().filter(|c| ['`', '~'].contains(c))?;
     let length = text.chars().take_while(|c| *c == mark).count();
     let is_span = mark == '`' && text[length..].contains('`');
-    (length >= 3 && !is_span).then_some((mark, length))
-}
-
-fn closes(line: &str, mark: char, length: usize) -> bool {
-    unindented(line).is_some_and(|text| {
-        let text = text.trim_end();
-        text.chars().count() >= length && text.chars().all(|c| c == mark)
-    })
+    (length >= 3 && !is_span).then_some(Fence { mark, length, indent: line.len() - text.len() })
 }
 
 fn atx_heading(line: &str) -> Option<Heading> {
@@ -219,10 +239,7 @@ fn is_paragraph(line: &str) -> bool {
 fn is_link_reference(line: &str) -> bool {
     let label = unindented(line).and_then(|text| text.strip_prefix('['));
     label.and_then(|text| text.split_once("]:")).is_some_and(|(label, target)| {
-        !label.is_empty()
-            && !label.starts_with('^')
-            && !label.contains(']')
-            && target.split_whitespace().count() <= 2
+        !label.is_empty() && !label.starts_with('^') && !label.contains(']') && target.split_whitespace().count() <= 2
     })
 }
 
@@ -242,6 +259,12 @@ fn release(heading: &str) -> Option<Release> {
     let at = lead.iter().position(|word| version(word).is_some())?;
     let is_name = |word: &&str| !PROSE.contains(&word.to_ascii_lowercase().as_str());
     lead[..at].iter().all(is_name).then(|| version(lead[at]).map(Release::Version)).flatten()
+}
+
+/// "0.18" above "0.18.2": what stands over several releases.
+fn names_a_series(heading: &str) -> bool {
+    let is_full = |word: &str| version(word).is_some() && word.matches('.').count() >= 2;
+    !heading.split([' ', ',', '(', ')']).any(is_full)
 }
 
 fn leads_with_version(heading: &str) -> bool {

@@ -103,6 +103,20 @@ fn patches_written_below_minors_are_releases_of_their_own() {
 }
 
 #[test]
+fn releases_below_the_heading_of_their_series_are_releases_of_their_own() {
+    let changelog = "# Version 1.7\n\nthe series\n\n## Version 1.7.1 (today)\nb\n### Tested with Debian 12.5\nc\n## Version 1.7.0\na\n";
+    assert_eq!(
+        told(changelog, "1.6.0", "1.7.1"),
+        ["Version 1.7: the series", "Version 1.7.0: a", "Version 1.7.1 (today): b|### Tested with Debian 12.5|c",]
+    );
+}
+
+#[test]
+fn a_fence_in_a_list_item_ends_with_the_item() {
+    assert_eq!(told("## 1.7.1\n- x\n  ```\n  a\n  ``` (#1)\n## 1.7.0\ny\n", "1.6.0", "1.7.0"), ["1.7.0: y"]);
+}
+
+#[test]
 fn crlf_and_a_byte_order_mark_make_no_difference() {
     let windows = format!("\u{feff}{}", KEEP_A_CHANGELOG.replace('\n', "\r\n"));
     assert_eq!(told(&windows, "1.0.0", "9.0.0"), told(KEEP_A_CHANGELOG, "1.0.0", "9.0.0"));
