@@ -30,7 +30,8 @@ impl Keys {
             Kind::Comment { disabled: Some(key) } | Kind::Mention { key } => Some(file.key(key).to_owned()),
             _ => None,
         });
-        let mentioned = mentioned.collect();
+        // a key that only dotenv libraries see, within what others take for a value, is there as well
+        let mentioned = mentioned.chain(dotenv::values(file).into_keys()).collect();
         let live = order.into_iter().map(|key| (key.clone(), values[&key].clone())).collect();
         Keys { live, values, mentioned }
     }
@@ -141,6 +142,16 @@ impl Sides<'_> {
             if self.mine.is_only_mentioned(key) && old.is_none() {
                 warnings.push(format!("{key}: new upstream, but commented out here: not added"));
             }
+            let legacy = self.mine.live.iter().map(|(key, _)| key).find(|mine| {
+                let comment = self.comments.get(key).into_iter().flatten();
+                !self.theirs.has(mine)
+                    && !self.mine.has(key)
+                    && old.is_none()
+                    && comment.into_iter().any(|line| names(line, mine))
+            });
+            warnings.extend(legacy.map(|legacy| {
+                format!("{key}: added with upstream's default, and upstream names it beside {legacy}, which is set here: compare them")
+            }));
             let asks = asks_to_be_replaced(default, old);
             if asks && old.is_some_and(|old| old != default && self.mine.value(key) == Some(old)) {
                 warnings.push(format!(

@@ -242,7 +242,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #![proptest_config(ProptestConfig::with_cases(2000))]
         #[test]
         fn what_dotenvy_accepts_is_read_as_dotenvy_reads_it(lines in prop::collection::vec(prop_oneof![
             "(export )?[AB_]{1,2}[ ]?=[ ]?[a-z0-9#/]{0,6}",

@@ -12,7 +12,9 @@ use crate::text::{harmless, redact, unified_diff};
 pub fn redacted_diff(mine: &[u8], merged: &[u8], colour: bool) -> String {
     let (before, after) = (File::lex(mine), File::lex(merged));
     let kept: BTreeSet<&[u8]> = before.entries.iter().map(|entry| &mine[entry.body.clone()]).collect();
-    let hidden = secrets(mine);
+    // upstream's prose is full of words such as "public" that are values as well
+    let is_word = |value: &String| value.len() <= 12 && value.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let hidden: Vec<String> = secrets(mine).into_iter().filter(|value| !is_word(value)).collect();
     let old = shown(&before, &BTreeMap::new(), &|_| "<comment>".to_owned());
     let new = shown(&after, &raw_values(&before), &|entry| match kept.contains(&merged[entry.body.clone()]) {
         true => "<comment>".to_owned(),
@@ -133,6 +135,8 @@ fn is_worth_hiding(value: &str) -> bool {
         "staging",
         "test",
         "testing",
+        "public",
+        "private",
         "local",
         "utf-8",
         "utf8",

@@ -84,6 +84,21 @@ fn an_old_default_that_upstream_now_wants_replaced_is_warned_of() {
 }
 
 #[test]
+fn a_new_key_beside_its_legacy_name_is_warned_of() {
+    let theirs =
+        "# Directory to store log files\n# Legacy alias still supported: LOG_DIRECTORY\nLOG_DIR=/var/log/app\n";
+    for base in [None, Some("LOG_DIRECTORY=/var/log/app\n".as_bytes())] {
+        let comparison = compare(base, Some(theirs.as_bytes()), b"LOG_DIRECTORY=/srv/log\n", &[]).expect("compares");
+        assert!(
+            comparison.warnings[0].starts_with("LOG_DIR: added") && comparison.warnings[0].contains("LOG_DIRECTORY")
+        );
+        assert!(!comparison.warnings[0].contains("/srv"));
+    }
+    let renamed = compared("LOG_DIRECTORY=/var/log/app\n", theirs, "LOG_DIRECTORY=/srv/log\n");
+    assert_eq!(renamed.changes[1].class, Class::MaybeRenamed { to: "LOG_DIR".to_owned() });
+}
+
+#[test]
 fn quoting_is_no_change_of_a_default() {
     assert_eq!(compared("A=1\nB='x y'\n", "A=\"1\"\nB=\"x y\" # now\n", "A=1\nB=x\n").changes, []);
 }
@@ -265,7 +280,7 @@ fn file_of(line: impl Strategy<Value = String>) -> impl Strategy<Value = String>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn a_line_of_the_operators_is_never_dropped(theirs in file_of(their_line()), mine in file_of(mine_line())) {

@@ -68,7 +68,7 @@ fn edit(group: &Group, base: &Values, theirs: &Values, mine: &Values) -> Edit {
         // what was only added to a list goes with whatever upstream did to it; but one more ExecStart= makes another service, and
         // the first entry of a list decides whether it allows or denies
         Some(extra) if nature == Nature::List && group.1 != "ExecStart" => {
-            let contested = extra.iter().any(|(key, value)| reset(key, value) != Reset::No)
+            let contested = extra.iter().chain(theirs).any(|(key, value)| reset(key, value) != Reset::No)
                 || group.1 == "Environment" && sets_same_variable(extra, base, theirs)
                 || base.is_empty() && extra.iter().chain(theirs).any(|(_, value)| value.starts_with('~'));
             if contested {

@@ -349,7 +349,7 @@ fn three_sides() -> impl Strategy<Value = [String; 3]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6000))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
     fn what_is_in_effect_after_a_merge_is_what_each_side_meant([base, theirs, mine] in three_sides()) {
