@@ -1,15 +1,33 @@
 //! Health: probes, the gate that a run must reach, the soak that it must then hold.
 //!
-//! "Healthy" is running code proven, never "systemctl said 0".
+//! "Healthy" is running code proven, never "systemctl said 0": the unit runs a new invocation, its process has lived for
+//! a while, systemd did not have to restart it, and the declared probes answer.
+
+mod command;
+mod gate;
+mod http;
+mod journal;
+mod managers;
+mod probe;
+mod report;
+mod tcp;
+mod template;
+mod units;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 use crate::host::account::Account;
+use crate::host::clock;
 use crate::manifest::{Health, Scope};
 use crate::report::Reporter;
+use managers::Managers;
+use probe::Ready;
+use units::{Verdict, Watch};
 
 /// A unit that must be up, and what was known of it before the restart.
 #[derive(Debug, Clone)]
@@ -18,7 +36,8 @@ pub struct Expected {
     pub scope: Scope,
     /// Its name.
     pub unit: String,
-    /// The invocation before the restart; a new one is required. `None`: it was not restarted in this run.
+    /// The invocation before the restart or start, empty where it had none; a new one is required. `None`: it was neither
+    /// started nor restarted in this run.
     pub old_invocation: Option<String>,
 }
 
@@ -37,18 +56,70 @@ pub struct Gate {
     pub version: Option<String>,
     /// The values of `${KEY}`; never printed.
     pub values: BTreeMap<String, String>,
-    /// The journal cursor taken before the restart (`journalctl --show-cursor`), for journal probes.
+    /// The journal cursor taken before the restart, see [`journal_cursor`]. `None`: the journal was empty then.
     pub cursor: Option<String>,
 }
 
-/// A cursor of the journal's end, for a later [`Gate`]. `None` where the journal is empty or absent.
-pub fn journal_cursor() -> Option<String> {
-    todo!()
+/// How a unit or a probe was before a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The component that it belongs to.
+    pub component: String,
+    /// The unit's name, or the probe as it is written.
+    pub subject: String,
+    /// What was wrong with it, redacted; `None`: nothing.
+    pub fault: Option<String>,
 }
 
-/// Waits until every gate is reached, then holds for `soak`. The error says which unit or probe failed, how, and carries the
-/// last lines of the failing unit's journal, values of `.env` redacted.
+/// How long one probe of [`baseline`] may take.
+const BASELINE: Duration = Duration::from_secs(5);
+
+/// A cursor of the journal's end, for a later [`Gate`]. `None` where the journal is empty or absent.
+pub fn journal_cursor() -> Option<String> {
+    crate::host::systemd::journal::end()
+}
+
+/// Waits until every gate is reached, each probe within its own time and each unit within the longest of them (60 s where
+/// there is none), then holds for `soak`; tells [`crate::report::Phase::Soak`] when that begins.
+///
+/// While it holds, everything is asked on: a unit that goes down fails at once, a probe that fails twice in a row.
+/// The error says which unit or probe failed, how, and carries the last lines of the failing unit's journal, values of
+/// `.env` redacted.
 pub fn prove(owner: &Account, gates: &[Gate], soak: Duration, reporter: &dyn Reporter) -> Result<()> {
-    let _ = (owner, gates, soak, reporter);
-    todo!()
+    gate::prove(owner, gates, soak, reporter)
+}
+
+/// Measures the health that there is now, once and without waiting: a run tells by it what was down before. Journal
+/// probes, which look back at a restart, are left out. An error where a manager cannot be asked.
+pub fn baseline(owner: &Account, gates: &[Gate]) -> Result<Vec<Finding>> {
+    let mut managers = Managers::new(owner);
+    let mut findings = Vec::new();
+    for gate in gates {
+        for expected in &gate.units {
+            let state = managers.unit(expected)?;
+            let fault = match Watch::new(None, Duration::ZERO).see(clock::monotonic(), &state) {
+                Verdict::Up | Verdict::Settling(_) => None,
+                Verdict::Waiting(why) | Verdict::Failed(why) => Some(crate::text::harmless(&why)),
+            };
+            findings.push(Finding { component: gate.component.clone(), subject: expected.unit.clone(), fault });
+        }
+    }
+    findings.extend(probes_now(owner, gates));
+    Ok(findings)
+}
+
+/// All at the same time: the slowest one bounds them.
+fn probes_now(owner: &Account, gates: &[Gate]) -> Vec<Finding> {
+    let ready = gates.iter().flat_map(|gate| {
+        let component = &gate.component;
+        gate.probes.iter().map(move |health| (component.clone(), Ready::new(health, gate, owner)))
+    });
+    let asked = ready.filter(|(_, probe)| !probe.looks_back).map(|(component, mut probe)| {
+        std::thread::spawn(move || {
+            let fault = probe.ask_within(BASELINE).fault();
+            Finding { component, subject: probe.name, fault }
+        })
+    });
+    let asked: Vec<_> = asked.collect();
+    asked.into_iter().filter_map(|thread| thread.join().ok()).collect()
 }

@@ -3,7 +3,10 @@
 //! Everything above this module decides; this module does.
 
 pub mod account;
+pub mod clock;
 pub mod fs;
+pub mod http;
+pub mod net;
 pub mod paths;
 pub mod process;
 pub mod systemd;

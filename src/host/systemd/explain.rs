@@ -36,7 +36,7 @@ impl<'a> Asked<'a> {
         match short {
             "UnitMasked" => told.hint(self.systemctl("unmask")),
             "NoSuchUnit" | "FileNotFound" => told.hint(self.systemctl("cat")),
-            "BadUnitSetting" | "LoadFailed" | "UnitNotLoaded" => told.hint(self.systemctl("status")),
+            "BadUnitSetting" | "LoadFailed" | "UnitExists" | "UnitNotLoaded" => told.hint(self.systemctl("status")),
             "JobTypeNotApplicable" => told.hint(format!("{} has no ExecReload=: use restart", self.unit)),
             "AccessDenied" | "InteractiveAuthorizationRequired" | "AuthFailed" => {
                 told.kind(Kind::NotPermitted).hint("run it as root")

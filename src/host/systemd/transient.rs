@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use zbus::zvariant::{Fd, OwnedObjectPath, Value};
 
 use super::Verb;
-use super::bus::{Bus, MANAGER, MANAGER_PATH};
+use super::bus::{Bus, MANAGER, MANAGER_PATH, is_away};
 use super::explain::Asked;
 use super::job::{Ended, Waiting};
 use super::local::Local;
 use super::output::Output;
-use super::unit;
+use super::unit::{self, UnitState};
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 
@@ -68,7 +68,7 @@ pub struct TransientEnd {
 impl TransientEnd {
     /// Whether it exited 0.
     pub fn success(&self) -> bool {
-        self.result == "success"
+        self.result == "success" && self.code == libc::CLD_EXITED && self.status == 0
     }
 
     /// How it ended, in words: `exited with 2`, `did not end in time`, `ran out of memory`.
@@ -83,6 +83,7 @@ impl TransientEnd {
                 None => main,
             },
             (_, Some(main)) => main,
+            ("success", None) => "was stopped".into(),
             (result, None) => format!("ended with {result}"),
         }
     }
@@ -103,10 +104,8 @@ impl Local {
     /// See [`super::Manager::run_watched`].
     pub(super) fn run(&mut self, command: &Transient, told: &mut dyn FnMut(&str)) -> Result<TransientEnd> {
         let (mut output, write_end) = Output::to(&command.log)?;
-        let outcome = self.start(command, write_end).and_then(|mut job| {
-            self.await_end(command, &mut job, &mut output, told)?;
-            self.read_end(command)
-        });
+        let mut job = self.start(command, write_end)?;
+        let outcome = self.await_end(command, &mut job, &mut output, told).and_then(|()| self.read_end(command));
         // In any case nothing of it may be left, and what it wrote is kept.
         let cleared = self.end(&command.name, STOP + MARGIN);
         let written = output.finish(told);
@@ -132,7 +131,16 @@ impl Local {
         let body = (command.name.as_str(), "fail", properties, auxiliary);
         let job: zbus::Result<OwnedObjectPath> =
             self.bus.call_once((MANAGER_PATH, MANAGER, "StartTransientUnit"), &body);
-        Ok(Waiting::new(&self.bus, &job.map_err(|error| asked.failed(error))?))
+        match job {
+            Ok(job) => Ok(Waiting::new(&self.bus, &job)),
+            // Refused: whatever has that name is not ours to end.
+            Err(error @ zbus::Error::MethodError(..)) if !is_away(&error) => Err(asked.failed(error)),
+            Err(error) => {
+                let error = asked.failed(error);
+                self.end(&command.name, STOP + MARGIN).map_err(|worse| worse.because(&error))?;
+                Err(error)
+            }
+        }
     }
 
     fn await_end(
@@ -164,7 +172,7 @@ impl Local {
         match state.load.as_str() {
             "not-found" => Err(Error::failed(format!("how {} ended is not known", command.name))
                 .because("systemd let go of the unit before it was asked")),
-            _ => Ok((state.result, state.main_code, state.main_status)),
+            _ => Ok((judged(&state, command.timeout), state.main_code, state.main_status)),
         }
     }
 
@@ -209,6 +217,16 @@ impl Local {
             return unreferenced.map_err(|error| asked.failed(error));
         }
         self.reset_failed(name)
+    }
+}
+
+/// `Result`, but for a command that ended in time and left processes that did not heed SIGTERM: systemd says `timeout` then.
+fn judged(state: &UnitState, timeout: Duration) -> String {
+    let took = Duration::from_micros(state.main_ended_us.saturating_sub(state.main_started_us));
+    match (state.result.as_str(), state.main_code, state.main_status) {
+        ("timeout", libc::CLD_EXITED, 0) if took < timeout => "success".into(),
+        ("timeout", libc::CLD_EXITED, _) if took < timeout => "exit-code".into(),
+        (result, ..) => result.to_owned(),
     }
 }
 
@@ -259,7 +277,8 @@ fn properties<'a>(command: &'a Transient, inherited: Vec<String>, output: &'a Ow
     let search = command.env.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.as_str()).unwrap_or_default();
     let search: Vec<&str> = search.split(':').filter(|place| place.starts_with('/')).collect();
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    let fd = |fd: &OwnedFd| fd.try_clone().map(|fd| Value::Fd(Fd::Owned(fd))).context("the log's pipe cannot be shared");
+    let fd =
+        |fd: &OwnedFd| fd.try_clone().map(|fd| Value::Fd(Fd::Owned(fd))).context("the log's pipe cannot be shared");
     let mut all: Vec<Property<'a>> = vec![
         ("Description", command.description.as_str().into()),
         ("Type", "oneshot".into()),
@@ -306,5 +325,20 @@ mod tests {
         assert_eq!(ended("timeout", libc::CLD_KILLED, 15), "did not end in time");
         assert!(ended("exit-code", libc::CLD_EXITED, 203).contains("missing or cannot be executed"));
         assert_eq!(ended("protocol", 0, 0), "ended with protocol");
+        assert_eq!(ended("success", 0, 0), "was stopped");
+    }
+
+    #[test]
+    fn what_a_command_left_behind_does_not_make_it_late() {
+        let state = |seconds: u64| UnitState {
+            result: "timeout".into(),
+            main_code: libc::CLD_EXITED,
+            main_started_us: 1,
+            main_ended_us: 1 + seconds * 1_000_000,
+            ..UnitState::default()
+        };
+        assert_eq!(judged(&state(2), Duration::from_secs(10)), "success");
+        assert_eq!(judged(&UnitState { main_status: 3, ..state(2) }, Duration::from_secs(10)), "exit-code");
+        assert_eq!(judged(&state(11), Duration::from_secs(10)), "timeout");
     }
 }

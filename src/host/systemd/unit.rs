@@ -33,6 +33,8 @@ pub struct UnitState {
     pub restarts: u32,
     /// When the main process started, microseconds of the realtime clock; 0 when it never did.
     pub main_started_us: u64,
+    /// When the last main process ended, microseconds of the realtime clock; 0 when none has.
+    pub main_ended_us: u64,
     /// When the unit last became active, microseconds of the realtime clock; 0 when it never did.
     pub active_since_us: u64,
     /// The same in microseconds of `CLOCK_MONOTONIC`, which nobody sets.
@@ -91,6 +93,7 @@ impl UnitState {
             main_status: properties.number("ExecMainStatus") as i32,
             restarts: properties.number("NRestarts") as u32,
             main_started_us: properties.number("ExecMainStartTimestamp"),
+            main_ended_us: properties.number("ExecMainExitTimestamp"),
             active_since_us: properties.number("ActiveEnterTimestamp"),
             active_since_monotonic_us: properties.number("ActiveEnterTimestampMonotonic"),
             fragment: properties.text("FragmentPath"),
@@ -155,7 +158,8 @@ impl Properties<'_> {
 
     fn load_error(&self) -> String {
         let pair = self.owned::<zbus::zvariant::Structure<'_>>("LoadError");
-        let message = pair.as_ref().and_then(|pair| pair.fields().get(1)).and_then(|field| <&str>::try_from(field).ok());
+        let message =
+            pair.as_ref().and_then(|pair| pair.fields().get(1)).and_then(|field| <&str>::try_from(field).ok());
         message.unwrap_or_default().to_owned()
     }
 
@@ -171,7 +175,8 @@ mod tests {
     use zbus::zvariant::Value;
 
     fn read(pairs: Vec<(&str, Value<'static>)>) -> UnitState {
-        let owned = |(key, value): (&str, Value<'static>)| (key.to_owned(), OwnedValue::try_from(value).expect("no fd"));
+        let owned =
+            |(key, value): (&str, Value<'static>)| (key.to_owned(), OwnedValue::try_from(value).expect("no fd"));
         UnitState::from_properties(&pairs.into_iter().map(owned).collect(), "enabled".into())
     }
 

@@ -1,0 +1,36 @@
+//! The managers that gates ask, each connected to when it is first needed.
+
+use super::Expected;
+use crate::error::Result;
+use crate::host::account::Account;
+use crate::host::systemd::{Manager, UnitState};
+use crate::manifest::Scope;
+
+/// The system manager and the owner's.
+pub(super) struct Managers<'a> {
+    owner: &'a Account,
+    system: Option<Manager>,
+    user: Option<Manager>,
+}
+
+impl<'a> Managers<'a> {
+    /// None connected to yet.
+    pub(super) fn new(owner: &'a Account) -> Managers<'a> {
+        Managers { owner, system: None, user: None }
+    }
+
+    /// The state of a unit.
+    pub(super) fn unit(&mut self, expected: &Expected) -> Result<UnitState> {
+        let manager = match expected.scope {
+            Scope::System => match &mut self.system {
+                Some(manager) => manager,
+                none => none.insert(Manager::system()?),
+            },
+            Scope::User => match &mut self.user {
+                Some(manager) => manager,
+                none => none.insert(Manager::user(self.owner)?),
+            },
+        };
+        manager.unit(&expected.unit)
+    }
+}

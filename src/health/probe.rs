@@ -1,0 +1,113 @@
+//! A probe of any kind, ready to be asked: what it is called in messages, and what it says.
+
+use std::time::Duration;
+
+use super::template::{Secrets, fill};
+use super::{Gate, command, http, journal, tcp};
+use crate::host::account::Account;
+use crate::manifest::{Health, Probe};
+
+/// What a probe says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It answered as it should.
+    Passed,
+    /// It did not: what was seen, and what was wanted where that is not plain.
+    Failed(String),
+    /// It did not, and whatever comes later does not change that.
+    Lost(String),
+    /// It could not be asked at all, which waiting does not change.
+    CouldNotRun(String),
+}
+
+/// How a probe is asked.
+type Ask = Box<dyn FnMut(Duration) -> Outcome + Send>;
+
+/// A probe whose templates are filled.
+pub(super) struct Ready {
+    /// What it is called: templates as they are written, never as they are filled.
+    pub(super) name: String,
+    /// How long it may take until it answers as expected.
+    pub(super) within: Duration,
+    /// Whether it looks back at what was said since the restart, instead of asking how things are now.
+    pub(super) looks_back: bool,
+    /// The longest pause between two attempts.
+    pub(super) pause: Duration,
+    /// The bound of one attempt.
+    bound: Duration,
+    secrets: Secrets,
+    ask: Ask,
+}
+
+/// The bound of one request: longer than a slow answer, short enough that a service which accepts before it can answer
+/// is asked again.
+const REQUEST: Duration = Duration::from_secs(10);
+/// The pause after the first attempt that failed.
+const FIRST_PAUSE: Duration = Duration::from_millis(15);
+/// The pause after an attempt that passed.
+const CALM: Duration = Duration::from_millis(500);
+/// The longest pause between two cheap attempts, and between two that start a process.
+const PAUSE: Duration = Duration::from_millis(250);
+const PROCESS_PAUSE: Duration = Duration::from_secs(1);
+
+impl Ready {
+    /// Fills a probe's templates. One that cannot be filled says so whenever it is asked.
+    pub(super) fn new(health: &Health, gate: &Gate, owner: &Account) -> Ready {
+        let (name, ask) = match &health.probe {
+            Probe::Http { url, headers, status, json, body } => {
+                let expect = http::Expect { status: *status, json, body: body.as_ref() };
+                (format!("GET {}", url.0), http::ask(url, headers, &expect, gate))
+            }
+            Probe::Tcp { address } => (format!("TCP {}", address.0), fill(address, gate).map(tcp::ask)),
+            Probe::Command { run } => (format!("command {}", run.join(" ")), Ok(command::ask(run, gate, owner))),
+            Probe::Journal { wanted, unwanted } => (
+                journal::name(wanted.as_ref(), unwanted.as_ref()),
+                Ok(journal::ask(wanted.clone(), unwanted.clone(), gate, owner)),
+            ),
+        };
+        let looks_back = matches!(health.probe, Probe::Journal { .. });
+        let (pause, bound) = match health.probe {
+            Probe::Http { .. } | Probe::Tcp { .. } => (PAUSE, REQUEST.min(health.within)),
+            Probe::Command { .. } | Probe::Journal { .. } => (PROCESS_PAUSE, health.within),
+        };
+        let secrets = Secrets::of(&gate.values);
+        let name = crate::text::harmless(&name);
+        let ask = ask.unwrap_or_else(|why| Box::new(move |_| Outcome::CouldNotRun(why.clone())));
+        Ready { name, within: health.within, looks_back, pause, bound, secrets, ask }
+    }
+
+    /// The pause after an attempt: `before` grows by half up to the longest while it fails; short ones make that a service
+    /// which is up after 80 ms passes in about 100 ms.
+    pub(super) fn pause_after(&self, outcome: &Outcome, before: Duration) -> Duration {
+        match outcome {
+            Outcome::Passed => self.pause.max(CALM),
+            _ => (before + before / 2).clamp(FIRST_PAUSE, self.pause),
+        }
+    }
+
+    /// Asks once; the answer shows no secret.
+    pub(super) fn ask(&mut self) -> Outcome {
+        self.ask_within(self.bound)
+    }
+
+    /// Asks once, for at most `bound`.
+    pub(super) fn ask_within(&mut self, bound: Duration) -> Outcome {
+        match (self.ask)(bound) {
+            Outcome::Passed => Outcome::Passed,
+            Outcome::Failed(why) => Outcome::Failed(self.secrets.redact(&why)),
+            Outcome::Lost(why) => Outcome::Lost(self.secrets.redact(&why)),
+            Outcome::CouldNotRun(why) => Outcome::CouldNotRun(self.secrets.redact(&why)),
+        }
+    }
+}
+
+impl Outcome {
+    /// What is wrong, `None` where nothing is.
+    pub(super) fn fault(&self) -> Option<String> {
+        match self {
+            Outcome::Passed => None,
+            Outcome::Failed(why) | Outcome::Lost(why) => Some(why.clone()),
+            Outcome::CouldNotRun(why) => Some(format!("could not be asked: {why}")),
+        }
+    }
+}
