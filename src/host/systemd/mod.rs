@@ -16,7 +16,7 @@ mod transient;
 mod unit;
 mod verify;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -186,7 +186,7 @@ impl Manager {
 
 fn expect_user_manager(account: &Account) -> Result<()> {
     let runtime = account.runtime_dir();
-    if socket_in(&runtime).is_some() {
+    if listens_in(&runtime) {
         return Ok(());
     }
     let cause = match runtime.exists() {
@@ -199,13 +199,7 @@ fn expect_user_manager(account: &Account) -> Result<()> {
         .hint(format!("systemctl status user@{}.service", account.uid)))
 }
 
-/// The socket of a user manager in its runtime directory: the user's bus; else the manager's own, which is always there.
-fn socket_in(runtime: &Path) -> Option<(PathBuf, bus::Peer)> {
-    let shared = runtime.join("bus");
-    let own = runtime.join("systemd/private");
-    match (shared.exists(), own.exists()) {
-        (true, _) => Some((shared, bus::Peer::Bus)),
-        (false, true) => Some((own, bus::Peer::Manager)),
-        (false, false) => None,
-    }
+/// Whether a user manager, or the bus that it is on, listens in this runtime directory.
+fn listens_in(runtime: &Path) -> bool {
+    ["systemd/private", "bus"].iter().any(|socket| runtime.join(socket).exists())
 }
