@@ -55,6 +55,8 @@ pub(super) struct Bus {
     patience: Duration,
     peer: Peer,
     connection: Connection,
+    /// How often it was opened again: what the other end keeps for a connection (references) is lost with it.
+    pub(super) reopened: u32,
     /// The ends of jobs that were told on this connection.
     pub(super) removed: Arc<Removed>,
 }
@@ -63,7 +65,7 @@ impl Bus {
     /// Connects to a manager; each call may then take `patience`.
     pub(super) fn open(address: Address, patience: Duration) -> Result<Bus> {
         let (connection, peer) = connect(&address, patience)?;
-        let mut bus = Bus { address, patience, peer, connection, removed: Arc::default() };
+        let mut bus = Bus { address, patience, peer, connection, reopened: 0, removed: Arc::default() };
         bus.listen()?;
         Ok(bus)
     }
@@ -153,6 +155,7 @@ impl Bus {
         }
         if let Ok((connection, peer)) = connect(&self.address, self.patience) {
             (self.connection, self.peer) = (connection, peer);
+            self.reopened += 1;
             self.listen().unwrap_or_default();
         }
     }

@@ -22,7 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 pub use agent::serve as serve_agent;
 pub use linger::{disable_linger, enable_linger, lingering};
@@ -95,8 +95,13 @@ impl Manager {
     /// has become it, since a user's bus admits nobody else, root included. An error with the command that mends it
     /// where the account has no user manager.
     pub fn user(account: &Account) -> Result<Manager> {
+        let caller = nix::unistd::geteuid();
+        if !caller.is_root() && caller.as_raw() != account.uid {
+            let what = format!("the user manager of {} admits nobody but {} itself", account.name, account.name);
+            return Err(Error::new(Kind::NotPermitted, what).hint("run it as root"));
+        }
         expect_user_manager(account)?;
-        let way = match nix::unistd::geteuid().as_raw() == account.uid {
+        let way = match caller.as_raw() == account.uid {
             true => Way::Local(Box::new(local::Local::user(account.uid)?)),
             false => Way::Agent(Box::new(agent::Agent::of(account)?)),
         };
