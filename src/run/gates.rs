@@ -19,6 +19,7 @@ pub(super) fn gates(
     seen: Option<&Seen>,
 ) -> Result<Vec<Gate>> {
     let root = Rooted::open(&install.root)?;
+    let secrets = secrets(&install.root, &install.components)?;
     let mut gates = Vec::new();
     for gate in plan.gates.iter().filter(|gate| wanted(gate)) {
         let Some(component) = install.components.iter().find(|component| component.name == gate.component) else {
@@ -44,6 +45,7 @@ pub(super) fn gates(
             probes: if is_stopped { Vec::new() } else { component.health.clone() },
             version: version(&component.name),
             values,
+            secrets: secrets.clone(),
             cursor: None,
         });
     }
