@@ -21,7 +21,9 @@ pub(super) fn gates(
     let root = Rooted::open(&install.root)?;
     let mut gates = Vec::new();
     for gate in plan.gates.iter().filter(|gate| wanted(gate)) {
-        let Some(component) = install.components.iter().find(|component| component.name == gate.component) else { continue };
+        let Some(component) = install.components.iter().find(|component| component.name == gate.component) else {
+            continue;
+        };
         let mut values = BTreeMap::new();
         for declared in &component.env {
             if let Some(content) = root.read(declared.file.below(&component.path).as_ref())? {
@@ -62,12 +64,18 @@ fn old_invocation(plan: &Plan, seen: Option<&Seen>, unit: &str) -> Option<String
 pub fn missing_keys(install: &Install, plan: &Plan, contents: &Contents) -> Result<Vec<Blocker>> {
     let root = Rooted::open(&install.root)?;
     let mut blockers = Vec::new();
-    for component in install.components.iter().filter(|component| plan.components.iter().any(|planned| planned.name == component.name)) {
+    for component in install
+        .components
+        .iter()
+        .filter(|component| plan.components.iter().any(|planned| planned.name == component.name))
+    {
         let mut values = BTreeMap::new();
         for declared in &component.env {
             let path = declared.file.below(&component.path);
             let swapped = plan.actions.iter().find_map(|action| match action {
-                Action::EnvFile(file) if file.swap.path == std::path::Path::new(path.as_str()) => file.swap.after.as_ref(),
+                Action::EnvFile(file) if file.swap.path == std::path::Path::new(path.as_str()) => {
+                    file.swap.after.as_ref()
+                }
                 _ => None,
             });
             let bytes = match swapped.and_then(|image| contents.bytes(image)) {

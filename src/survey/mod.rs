@@ -99,7 +99,9 @@ impl Survey {
     /// The components that are installed here, with their declarations.
     pub fn installed<'a>(&'a self, install: &'a Install) -> impl Iterator<Item = (usize, &'a Component, &'a Surveyed)> {
         let pairs = install.components.iter().zip(&self.components).enumerate();
-        pairs.filter(|(_, (_, surveyed))| surveyed.is_installed).map(|(at, (component, surveyed))| (at, component, surveyed))
+        pairs
+            .filter(|(_, (_, surveyed))| surveyed.is_installed)
+            .map(|(at, (component, surveyed))| (at, component, surveyed))
     }
 
     /// The cone that the installed components ask for, directories that must not lose files included.
@@ -162,7 +164,8 @@ fn component_as_it_is(
     let path = component.path.as_str();
     let is_checked_out = checkout.cone.as_ref().is_none_or(|cone| cone.iter().any(|directory| directory == path));
     let mut surveyed = Surveyed { is_installed, is_checked_out, ..Surveyed::default() };
-    if !is_installed && !(is_checked_out && checkout.cone.is_some()) {
+    let is_leftover = is_checked_out && checkout.cone.is_some();
+    if !is_installed && !is_leftover {
         return Ok(surveyed);
     }
     surveyed.activation = activated.components.get(&component.name).cloned();
@@ -200,17 +203,26 @@ fn unit_as_it_is(unit: &Unit, managers: &mut Managers) -> Result<SurveyedUnit> {
 
 /// Directories that would leave the cone although they hold something that git does not track: git would delete what
 /// it ignores there without a word.
-fn leftovers(install: &Install, source: &GitSource, owner: &Account, checkout: &Checkout, components: &[Surveyed]) -> Result<BTreeMap<String, String>> {
+fn leftovers(
+    install: &Install,
+    source: &GitSource,
+    owner: &Account,
+    checkout: &Checkout,
+    components: &[Surveyed],
+) -> Result<BTreeMap<String, String>> {
     let pairs = install.components.iter().zip(components);
-    let wanted: Vec<&str> = pairs.filter(|(_, surveyed)| surveyed.is_installed).map(|(component, _)| component.path.as_str()).collect();
-    let is_as_wanted = checkout.cone.as_ref().is_some_and(|cone| cone.iter().all(|directory| wanted.contains(&directory.as_str())));
+    let wanted: Vec<&str> =
+        pairs.filter(|(_, surveyed)| surveyed.is_installed).map(|(component, _)| component.path.as_str()).collect();
+    let is_as_wanted =
+        checkout.cone.as_ref().is_some_and(|cone| cone.iter().all(|directory| wanted.contains(&directory.as_str())));
     let mut found = BTreeMap::new();
     if !source.sparse || is_as_wanted {
         return Ok(found);
     }
     let tracked = switch::directories(owner, &install.root)?;
     for path in switch::leftovers(owner, &install.root, ".")? {
-        let depth = 1 + usize::from(wanted.iter().any(|directory| directory.starts_with(&format!("{}/", first(&path, 1)))));
+        let depth =
+            1 + usize::from(wanted.iter().any(|directory| directory.starts_with(&format!("{}/", first(&path, 1)))));
         let directory = first(&path, depth);
         let is_within = wanted.iter().any(|wanted| Path::new(&path).starts_with(wanted));
         if !is_within && path.contains('/') && tracked.contains(&directory) {
@@ -239,6 +251,7 @@ fn discarded(source: &GitSource, root: &Rooted, checkout: &Checkout) -> Result<V
 fn configuration(install: &Install, components: &[Surveyed]) -> String {
     let manifest = std::fs::read(&install.file).unwrap_or_default();
     let files = components.iter().flat_map(|component| &component.env).flatten();
-    let hashes: Vec<String> = std::iter::once(sha256(&manifest)).chain(files.map(|file| file.image.sha256.clone())).collect();
+    let hashes: Vec<String> =
+        std::iter::once(sha256(&manifest)).chain(files.map(|file| file.image.sha256.clone())).collect();
     sha256(hashes.join("\n").as_bytes())
 }
