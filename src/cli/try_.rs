@@ -56,9 +56,9 @@ fn the_plan(stage: &Stage, good: &[Release], old: &Look, voice: &mut Voice) -> R
         good.len()
     ));
     let check = stage.relift(&["check"], voice)?;
+    voice.measured(Measured::of("check", check == 100, format!("exit {check}: something is new")));
     voice.caption("`plan` says what an upgrade would do, in order, and why. It changes nothing.");
     let plan = stage.relift(&["plan"], voice)?;
-    voice.measured(Measured::of("check", check == 100, format!("exit {check}: something is new")));
     let same = stage.look()? == *old;
     let saw = if same { "and nothing was changed" } else { "but something was changed" };
     voice.measured(Measured::of("plan", plan == 0 && same, format!("exit {plan}, {saw}")));
@@ -88,7 +88,11 @@ fn the_way_back(stage: &Stage, broken: &Release, before: &Look, voice: &mut Voic
          dies two seconds later. `systemctl restart` says 0. Relift goes on looking, sees it die, and puts {GOOD} back.",
     ));
     let upgrade = stage.relift(&["upgrade", "--yes"], voice)?;
-    voice.caption("Exit status 3: it failed, and everything is as it was. The history keeps both runs.");
+    voice.caption(
+        "It failed, everything was put back, and Relift remembers that this release failed here: a timer will not try it \
+         again until the release or the configuration is another.",
+    );
+    stage.relift(&["status"], voice)?;
     stage.relift(&["history"], voice)?;
     let after = stage.look()?;
     voice.measured(Measured::of("failing upgrade", upgrade == 3, format!("exit {upgrade}")));

@@ -34,7 +34,8 @@ impl Footprint {
     pub fn take(site: &Site) -> Footprint {
         let Site { name, root, bare, .. } = site;
         let mut found = BTreeMap::new();
-        let own = ["/etc/relift/", "/var/lib/relift/", "/var/cache/relift/", "/home/"].map(|place| format!("{place}{name}"));
+        let own =
+            ["/etc/relift/", "/var/lib/relift/", "/var/cache/relift/", "/home/"].map(|place| format!("{place}{name}"));
         let own = own.iter().map(Path::new).chain([Path::new(root), bare.as_path()]);
         PLACES.iter().map(Path::new).chain(own).for_each(|place| walk(place, &mut found));
         let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

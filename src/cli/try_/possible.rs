@@ -25,8 +25,11 @@ const SOAK: u64 = 3;
 /// This program, where a twin can be had; otherwise one sentence that says why not.
 pub fn check() -> Result<PathBuf> {
     if !nix::unistd::geteuid().is_root() {
-        return Err(Error::new(Kind::NotPermitted, "relift try boots a throw-away copy of this host, which needs root")
-            .hint("run it from a root shell, or: sudo relift try"));
+        return Err(Error::new(
+            Kind::NotPermitted,
+            "relift try boots a throw-away copy of this host, which needs root",
+        )
+        .hint("run it from a root shell, or: sudo relift try"));
     }
     for (program, package) in PROGRAMS {
         if !PATH.iter().any(|directory| Path::new(directory).join(program).exists()) {
@@ -53,7 +56,9 @@ fn is_free(name: &str) -> bool {
     let accounts = [name.to_owned(), format!("{name}-git")];
     let paths = ["/opt/", "/srv/git/", "/home/", "/etc/relift/", "/var/lib/relift/", "/var/cache/relift/"];
     let is_there = |prefix: &&str| {
-        ["", ".git", ".toml"].iter().any(|suffix| Path::new(&format!("{prefix}{name}{suffix}")).symlink_metadata().is_ok())
+        ["", ".git", ".toml"]
+            .iter()
+            .any(|suffix| Path::new(&format!("{prefix}{name}{suffix}")).symlink_metadata().is_ok())
     };
     accounts.iter().all(|account| Account::named(account).is_err()) && !paths.iter().any(|prefix| is_there(&prefix))
 }

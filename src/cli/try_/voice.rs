@@ -123,7 +123,8 @@ impl Voice {
             })),
             Mode::Quiet if failed.is_empty() => {}
             Mode::Quiet => {
-                let error = Error::failed(format!("{} of {} expectations did not hold", failed.len(), self.measured.len()));
+                let error =
+                    Error::failed(format!("{} of {} expectations did not hold", failed.len(), self.measured.len()));
                 let error = failed.iter().fold(error, |error, one| error.because(format!("{}: {}", one.what, one.saw)));
                 return Err(error.hint("to see it happen: relift try"));
             }
