@@ -11,6 +11,7 @@ use super::{Expected, Gate};
 use crate::error::Result;
 use crate::host::account::Account;
 use crate::host::clock;
+use crate::manifest::Probe;
 use crate::report::{Event, Phase, Reporter, seconds_left};
 
 /// How long a unit may take to come up where no probe says.
@@ -222,7 +223,9 @@ impl<'a> Proof<'a> {
 }
 
 fn track<'a>(gate: &'a Gate, expected: &'a Expected, begun: Instant) -> UnitTrack<'a> {
-    let settle = if gate.probes.is_empty() { ALONE } else { PROBED };
+    // That no unwanted line has come yet is no evidence of life.
+    let is_asked = gate.probes.iter().any(|health| !matches!(health.probe, Probe::Journal { .. }));
+    let settle = if is_asked { PROBED } else { ALONE };
     let watch = Watch::new(expected.old_invocation.clone(), settle);
     let within = gate.probes.iter().map(|probe| probe.within).max().unwrap_or(WITHIN);
     let verdict = Verdict::Waiting("has not been looked at".into());

@@ -55,9 +55,8 @@ impl Failure<'_> {
 
     fn when(&self) -> String {
         match (&self.when, &self.subject) {
-            (When::Gate { waited, within }, _) => {
-                format!("waited {:.1} s of at most {} s", waited.as_secs_f64(), within.as_secs_f64())
-            }
+            (When::Gate { waited, within }, _) if waited >= within => format!("waited {} s", within.as_secs_f64()),
+            (When::Gate { waited, .. }, _) => format!("seen {:.1} s after the gate began", waited.as_secs_f64()),
             (When::Soak { held }, Subject::Unit(_)) => format!("it was healthy for {:.1} s before", held.as_secs_f64()),
             (When::Soak { held }, Subject::Probe(_)) => {
                 format!("it was healthy before; this is {:.1} s into the soak", held.as_secs_f64())
