@@ -111,6 +111,9 @@ pub fn decided(session: &Session, planned: &Planned, globals: &Globals, unattend
     if plan.is_empty() || globals.dry_run {
         return Ok(true);
     }
+    if !is_silent {
+        output::data("\n");
+    }
     if globals.yes || unattended {
         return Ok(false);
     }
@@ -216,7 +219,7 @@ fn report(session: &Session, plan: &Plan, globals: &Globals) -> Result<()> {
             })
             .collect();
         output::data(&format!(
-            "{} {}: {}, proven healthy, {tag}\n",
+            "{} {}: {}, proven healthy\n     {tag}\n",
             paint(GOOD, "done"),
             plan.install,
             versions.join(", ")

@@ -139,7 +139,8 @@ fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Sit
     for remark in remarks.into_iter().chain(ended) {
         error = error.because(remark);
     }
-    error.hint(format!("what happened, in full: relift show {0}; the output of steps: relift logs {0}", journal.run()))
+    let run = journal.run();
+    error.hint(format!("relift show {run}   (what happened)")).hint(format!("relift logs {run}   (what steps printed)"))
 }
 
 /// Proves that what was healthy before is healthy again.
@@ -147,7 +148,8 @@ fn prove_old(engine: &Engine, plan: &Plan, journal: &Journal) -> Result<()> {
     let healthy = journal.healthy_before();
     let wanted = |gate: &crate::plan::GatePlan| healthy.contains(&gate.component);
     let gates = gates::gates(engine.install, plan, wanted, |name| version(plan, name, Version::From), None)?;
-    health::prove(&engine.owner, &gates, Duration::ZERO, engine.reporter)
+    let prove = || health::prove(&engine.owner, &gates, Duration::ZERO, engine.reporter);
+    during(engine.reporter, "prove that the old release runs again", prove)
         .map_err(|error| error.while_("the old release is back, but not healthy"))
 }
 
