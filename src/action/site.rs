@@ -122,13 +122,16 @@ impl<'a> Site<'a> {
             env,
             timeout: command.timeout,
             log,
-
+            hide: self.secrets.clone(),
         };
         let what = format!("{} ({})", command.name, command.run.join(" "));
         let reporter = self.reporter;
         let mut told = |line: &str| reporter.tell(Event::Line { step: command.name.to_owned(), line: line.to_owned() });
         let manager = self.manager(Scope::System)?;
         let end = manager.run_watched(&transient, &mut told).map_err(|error| error.while_(format!("{what} could not run")))?;
+        if let Some(fault) = &end.log_fault {
+            reporter.tell(Event::Warning { text: format!("{}: {fault}", command.name) });
+        }
         if end.left_out > 0 {
             let text = format!("{}: {} bytes of output are not in the log", command.name, end.left_out);
             reporter.tell(Event::Warning { text });

@@ -1,8 +1,8 @@
 //! From what a plan says must be proven to what `health` proves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::action::{Action, Seen};
+use crate::action::{Action, Seen, Site};
 use crate::error::Result;
 use crate::health::{Expected, Gate};
 use crate::host::fs::Rooted;
@@ -100,16 +100,27 @@ fn templates(health: &Health) -> Vec<&Template> {
     }
 }
 
-/// Every value of the components' configuration files that must not be shown.
-pub(super) fn secrets(install_root: &std::path::Path, components: &[Component]) -> Result<Vec<String>> {
-    let root = Rooted::open(install_root)?;
+/// Every value that must not be shown: of the declared configuration files, of what the run writes there, and of what was
+/// there before.
+pub(super) fn secrets(plan: &Plan, declared: &[Component], site: &Site) -> Result<Vec<String>> {
+    let root = Rooted::open(&plan.root)?;
+    let declared = declared.iter().flat_map(|component| component.env.iter().map(|env| env.file.below(&component.path).to_string()));
+    let planned = plan.components.iter().flat_map(|component| component.env.iter().map(|env| env.file.clone()));
+    let files: BTreeSet<String> = declared.chain(planned).collect();
     let mut secrets = Vec::new();
-    for component in components {
-        for declared in &component.env {
-            if let Some(content) = root.read(declared.file.below(&component.path).as_ref())? {
-                secrets.extend(env::secrets(&content.bytes));
-            }
+    for file in files {
+        // What cannot be read here cannot be told either.
+        if let Ok(Some(content)) = root.read(file.as_ref()) {
+            secrets.extend(env::secrets(&content.bytes));
         }
     }
+    for action in &plan.actions {
+        let Action::EnvFile(file) = action else { continue };
+        for image in file.swap.before.iter().chain(&file.swap.after) {
+            secrets.extend(env::secrets(&site.content(image)?.bytes));
+        }
+    }
+    secrets.sort();
+    secrets.dedup();
     Ok(secrets)
 }
