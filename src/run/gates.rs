@@ -28,6 +28,7 @@ pub(super) fn gates(
                 values.extend(env::values(&content.bytes));
             }
         }
+        let restarted = seen.is_some() && restarts(plan, &component.name);
         let is_stopped = gate.units.is_empty() && !component.units.is_empty();
         let expected = |(scope, unit): &(crate::manifest::Scope, String)| Expected {
             scope: *scope,
@@ -39,13 +40,26 @@ pub(super) fn gates(
             directory: install.root.join(&component.path),
             units: gate.units.iter().map(expected).collect(),
             // A service that the operator stopped answers no probe.
-            probes: if is_stopped { Vec::new() } else { component.health.clone() },
+            probes: if is_stopped { Vec::new() } else { probes(component, restarted) },
             version: version(&component.name),
             values,
             cursor: None,
         });
     }
     Ok(gates)
+}
+
+/// Whether the plan gives the component a new process.
+fn restarts(plan: &Plan, component: &str) -> bool {
+    plan.actions.iter().any(|action| match action {
+        Action::Service(service) => service.component == component && service.verb != crate::host::systemd::Verb::Reload,
+        _ => false,
+    })
+}
+
+/// The probes that can answer: what is wanted in the journal since a restart comes only where there was one.
+fn probes(component: &Component, restarted: bool) -> Vec<Health> {
+    component.health.iter().filter(|health| restarted || !matches!(health.probe, Probe::Journal { .. })).cloned().collect()
 }
 
 /// The invocation before, for a unit that this plan restarts.
