@@ -76,7 +76,8 @@ fn unpack(site: &Site, path: &Path, archive: Option<&Path>) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let parent = site.root.join(path.parent().unwrap_or(Path::new("")));
     let (fresh, stale) = (format!(".{name}.relift-new"), format!(".{name}.relift-old"));
-    let shell = |words: &[&str]| Command::new(words.iter().copied()).account(&site.owner).cwd(&parent).timeout(BOUND).succeed();
+    let shell =
+        |words: &[&str]| Command::new(words.iter().copied()).account(&site.owner).cwd(&parent).timeout(BOUND).succeed();
     shell(&["rm", "-rf", "--", &fresh, &stale])?;
     if let Some(archive) = archive {
         shell(&["mkdir", "--", &fresh])?;

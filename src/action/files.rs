@@ -50,7 +50,11 @@ impl FileSwap {
             (Sight::Neither(_), Some(foreign)) => {
                 let copy = site.keep_foreign(&self.path.to_string_lossy(), &foreign)?;
                 let path = directory.path().join(&self.path);
-                Some(format!("{} was changed by somebody else during the run: that version is in {}", path.display(), copy.display()))
+                Some(format!(
+                    "{} was changed by somebody else during the run: that version is in {}",
+                    path.display(),
+                    copy.display()
+                ))
             }
             _ => None,
         };

@@ -128,7 +128,9 @@ impl<'a> Site<'a> {
         let reporter = self.reporter;
         let mut told = |line: &str| reporter.tell(Event::Line { step: command.name.to_owned(), line: line.to_owned() });
         let manager = self.manager(Scope::System)?;
-        let end = manager.run_watched(&transient, &mut told).map_err(|error| error.while_(format!("{what} could not run")))?;
+        let end = manager
+            .run_watched(&transient, &mut told)
+            .map_err(|error| error.while_(format!("{what} could not run")))?;
         if let Some(fault) = &end.log_fault {
             reporter.tell(Event::Warning { text: format!("{}: {fault}", command.name) });
         }

@@ -54,7 +54,7 @@ impl Act for Tree {
 
     fn undo(&self, site: &mut Site, _: &Seen) -> Result<Vec<String>> {
         let checkout = site.checkout()?;
-        
+
         let mut remarks = Vec::new();
         let is_set_aside = |path: &str| self.set_aside.iter().any(|aside| aside.path == Path::new(path));
         switch::restore(&site.owner, &site.root, &self.from, &self.to, &mut |path| {
@@ -63,8 +63,10 @@ impl Act for Tree {
             }
             if let Some(content) = checkout.read(Path::new(path))? {
                 let copy = site.keep_foreign(path, &content)?;
-                remarks.push(format!("{path} was changed by somebody else during the run: that version is in {}", copy.display()));
-
+                remarks.push(format!(
+                    "{path} was changed by somebody else during the run: that version is in {}",
+                    copy.display()
+                ));
             }
             Ok(())
         })?;
@@ -76,7 +78,8 @@ impl Act for Tree {
 
     fn sight(&self, site: &mut Site) -> Result<Sight> {
         let now = Checkout::observe(&site.owner, &site.root)?;
-        let is_clean = now.locks.is_empty() && now.dirty.iter().all(|dirty| self.set_aside.iter().any(|aside| aside.path == Path::new(&dirty.path)));
+        let is_clean = now.locks.is_empty()
+            && now.dirty.iter().all(|dirty| self.set_aside.iter().any(|aside| aside.path == Path::new(&dirty.path)));
         Ok(match () {
             () if is_clean && now.head == self.from.revision && now.cone == self.from.cone => Sight::Before,
             () if is_clean && now.head == self.to.revision && now.cone == self.to.cone => Sight::After,

@@ -84,7 +84,11 @@ impl Page {
             true => format!("at {}", plan.from.short()),
             false => format!("{} -> {}", plan.from.short(), plan.to.short()),
         };
-        self.line(format_args!("{} {way} {}", paint(BOLD, format!("{verb} {}", plan.install)), paint(DIM, format!("in {}", plan.root.display()))));
+        self.line(format_args!(
+            "{} {way} {}",
+            paint(BOLD, format!("{verb} {}", plan.install)),
+            paint(DIM, format!("in {}", plan.root.display()))
+        ));
         self.line(format_args!(""));
     }
 
@@ -144,12 +148,23 @@ impl Page {
             ServiceChange::Untouched => "no restart".to_owned(),
             ServiceChange::LeftAlone => "left as it is".to_owned(),
         };
-        self.entry("unit", format_args!("{} {}: {file}{service}: {}", unit.name, paint(DIM, format!("({})", scope(unit.scope))), unit.why));
+        self.entry(
+            "unit",
+            format_args!(
+                "{} {}: {file}{service}: {}",
+                unit.name,
+                paint(DIM, format!("({})", scope(unit.scope))),
+                unit.why
+            ),
+        );
         for change in &unit.settings {
             self.entry("", format_args!("  [{}] {}= changed", change.section, change.key));
         }
         if unit.lifted {
-            self.entry("", format_args!("  your edits of the installed unit are kept in {}.d/50-local.conf", unit.name));
+            self.entry(
+                "",
+                format_args!("  your edits of the installed unit are kept in {}.d/50-local.conf", unit.name),
+            );
         }
     }
 
@@ -163,7 +178,10 @@ impl Page {
             self.line(format_args!("    {} {}", paint(DIM, &commit.id), commit.summary));
         }
         if plan.commits_total > plan.commits.len() {
-            self.line(format_args!("    {}", paint(DIM, format!("and {} older ones", plan.commits_total - plan.commits.len()))));
+            self.line(format_args!(
+                "    {}",
+                paint(DIM, format!("and {} older ones", plan.commits_total - plan.commits.len()))
+            ));
         }
         self.line(format_args!(""));
     }
@@ -173,7 +191,12 @@ impl Page {
         let mut number = 0;
         for check in &plan.staged_checks {
             number += 1;
-            self.line(format_args!("    {number:>2}. {}: check {} {}", check.component, check.run.join(" "), paint(DIM, "(on a staged copy; a failure changes nothing)")));
+            self.line(format_args!(
+                "    {number:>2}. {}: check {} {}",
+                check.component,
+                check.run.join(" "),
+                paint(DIM, "(on a staged copy; a failure changes nothing)")
+            ));
         }
         for action in &plan.actions {
             if matches!(action, Action::Quiesce(_) | Action::Rerun(_)) {
@@ -191,7 +214,11 @@ impl Page {
                 count => format!(", {count} probes"),
             };
             let soak = if plan.soak == 0 { String::new() } else { format!(", for {} s", plan.soak) };
-            self.line(format_args!("    {number:>2}. prove {}: {}{probes}{soak}", gate.component, if units.is_empty() { "nothing runs".into() } else { units.join(", ") }));
+            self.line(format_args!(
+                "    {number:>2}. prove {}: {}{probes}{soak}",
+                gate.component,
+                if units.is_empty() { "nothing runs".into() } else { units.join(", ") }
+            ));
         }
         self.line(format_args!(""));
     }
@@ -208,7 +235,11 @@ impl Page {
             steps => paint(BAD, format!("not from {} on", steps.join(", "))),
         };
         self.line(format_args!("  {} {undo}", paint(DIM, "can be undone  ")));
-        self.line(format_args!("  {} {}", paint(DIM, "source         "), paint(WARN, "unverified: no signature is required by the manifest")));
+        self.line(format_args!(
+            "  {} {}",
+            paint(DIM, "source         "),
+            paint(WARN, "unverified: no signature is required by the manifest")
+        ));
     }
 }
 
@@ -218,8 +249,12 @@ fn key(change: &KeyChange) -> String {
         Class::Added { placeholder: false } => format!("{} {key}: new, with upstream's default", paint(GOOD, "+")),
         Class::Added { placeholder: true } => format!("{} {key}: new, and needs a value of yours", paint(BAD, "?")),
         Class::RemovedUpstream => format!("{} {key}: no longer in the example; your line is kept", paint(DIM, "-")),
-        Class::DefaultChanged { mine_was_default: true } => format!("{} {key}: upstream's default changed; you had the old one, which is kept", paint(WARN, "~")),
-        Class::DefaultChanged { mine_was_default: false } => format!("{} {key}: upstream's default changed; your own value is kept", paint(DIM, "~")),
+        Class::DefaultChanged { mine_was_default: true } => {
+            format!("{} {key}: upstream's default changed; you had the old one, which is kept", paint(WARN, "~"))
+        }
+        Class::DefaultChanged { mine_was_default: false } => {
+            format!("{} {key}: upstream's default changed; your own value is kept", paint(DIM, "~"))
+        }
         Class::MaybeRenamed { to } => format!("{} {key}: perhaps renamed to {to}; your line is kept", paint(WARN, "~")),
         Class::OnlyMine => format!("{} {key}: only yours", paint(DIM, "=")),
     }

@@ -91,7 +91,9 @@ pub fn show(args: &ShowArgs, globals: &Globals) -> Result<Exit> {
 pub fn logs(args: &LogsArgs, globals: &Globals) -> Result<Exit> {
     let journal = find(&args.run, globals)?;
     let directory = journal.directory().join("log");
-    let mut logs: Vec<_> = std::fs::read_dir(&directory).map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect()).unwrap_or_default();
+    let mut logs: Vec<_> = std::fs::read_dir(&directory)
+        .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+        .unwrap_or_default();
     logs.sort();
     if logs.is_empty() {
         output::message(&format!("run {} ran no steps and no checks\n", journal.run()));
@@ -99,7 +101,8 @@ pub fn logs(args: &LogsArgs, globals: &Globals) -> Result<Exit> {
     for path in logs {
         let bytes = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let lines: String = String::from_utf8_lossy(&bytes).lines().map(|line| format!("{}\n", crate::text::harmless(line))).collect();
+        let lines: String =
+            String::from_utf8_lossy(&bytes).lines().map(|line| format!("{}\n", crate::text::harmless(line))).collect();
         output::data(&format!("==> {name} <==\n{lines}"));
     }
     Ok(Exit::Done)
@@ -120,12 +123,19 @@ fn find(id: &str, globals: &Globals) -> Result<Journal> {
     for session in sessions(None, globals)? {
         let all = runs(&session.state.join("runs"))?;
         let wanted = id.to_uppercase();
-        found.extend(all.into_iter().filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&wanted))));
+        found.extend(
+            all.into_iter()
+                .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&wanted))),
+        );
     }
     match found.as_slice() {
         [one] => Journal::open(one),
-        [] => Err(Error::usage(format!("there is no run {}", crate::text::harmless(id))).hint("relift history lists them")),
-        many => Err(Error::usage(format!("{} is the end of {} runs", crate::text::harmless(id), many.len())).hint("give more of it")),
+        [] => {
+            Err(Error::usage(format!("there is no run {}", crate::text::harmless(id)))
+                .hint("relift history lists them"))
+        }
+        many => Err(Error::usage(format!("{} is the end of {} runs", crate::text::harmless(id), many.len()))
+            .hint("give more of it")),
     }
 }
 
@@ -155,7 +165,9 @@ fn row_document(run: &Past) -> Value {
 fn line(time: i64, body: &Body, begin: &crate::run::record::Begin) -> String {
     let title = |action: usize| begin.plan.actions.get(action).map(|action| action.act().title()).unwrap_or_default();
     let text = match body {
-        Body::Begin(begin) => format!("begun by relift {}{}", begin.version, if begin.unattended { ", unattended" } else { "" }),
+        Body::Begin(begin) => {
+            format!("begun by relift {}{}", begin.version, if begin.unattended { ", unattended" } else { "" })
+        }
         Body::Prepared { .. } => "prepared: nothing is changed so far".into(),
         Body::Intent { action, .. } => format!("begin  {}", title(*action)),
         Body::Done { action } => format!("done   {}", title(*action)),

@@ -159,7 +159,9 @@ impl Bars {
 impl Reporter for Bars {
     fn tell(&self, event: Event) {
         match event {
-            Event::Run { install, run } => self.line(format!("{} {}", paint(BOLD, install), paint(DIM, format!("run {run}")))),
+            Event::Run { install, run } => {
+                self.line(format!("{} {}", paint(BOLD, install), paint(DIM, format!("run {run}"))))
+            }
             Event::Phase { phase } => self.line(paint(BOLD, phase_word(phase))),
             Event::Start { what } => self.start(&what),
             Event::Done { what } => self.end(&what, paint(GOOD, "✓")),
@@ -215,7 +217,8 @@ impl Reporter for Journal {
             Event::Warning { text } => (Priority::Warning, text),
             Event::Start { .. } | Event::Line { .. } | Event::Progress { .. } | Event::Waiting { .. } => return,
         };
-        let fields = [("RELIFT_INSTALL", about.install.as_str()), ("RELIFT_RUN", &about.run), ("RELIFT_PHASE", about.phase)];
+        let fields =
+            [("RELIFT_INSTALL", about.install.as_str()), ("RELIFT_RUN", &about.run), ("RELIFT_PHASE", about.phase)];
         // A journal that cannot be reached is replaced by what systemd connected to standard error.
         if journal::send(priority, &text, &fields).is_err() {
             message(&format!("{text}\n"));

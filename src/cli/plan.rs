@@ -51,7 +51,9 @@ pub fn show(session: &Session, planned: &Planned, globals: &Globals) {
     let plan = &planned.plan;
     match () {
         () if globals.json => output::document(&describe::document(plan)),
-        () if plan.is_empty() && plan.blockers.is_empty() => output::data(&format!("{}: nothing to do, {} is activated\n", plan.install, plan.target_words())),
+        () if plan.is_empty() && plan.blockers.is_empty() => {
+            output::data(&format!("{}: nothing to do, {} is activated\n", plan.install, plan.target_words()))
+        }
         () => output::data(&describe::text(plan, session.last_downtime())),
     }
 }

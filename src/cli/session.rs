@@ -50,7 +50,8 @@ impl Session {
         for name in &globals.only {
             if !install.components.iter().any(|component| component.name == *name) {
                 let known: Vec<&str> = install.components.iter().map(|component| component.name.as_str()).collect();
-                return Err(Error::usage(format!("{} has no component {name}", install.name)).hint(format!("it has: {}", known.join(", "))));
+                return Err(Error::usage(format!("{} has no component {name}", install.name))
+                    .hint(format!("it has: {}", known.join(", "))));
             }
         }
         let paths = globals.paths();
@@ -88,8 +89,11 @@ impl Session {
             run::recover(&self.state, reporter)?;
             return Ok(lock);
         }
-        Err(Error::new(Kind::NeedsOperator, format!("the run {} of {} was interrupted and is still open", open.run(), self.install.name))
-            .hint(format!("finish or undo it: relift recover {}", self.install.name)))
+        Err(Error::new(
+            Kind::NeedsOperator,
+            format!("the run {} of {} was interrupted and is still open", open.run(), self.install.name),
+        )
+        .hint(format!("finish or undo it: relift recover {}", self.install.name)))
     }
 
     /// Takes the lock, whatever state the install is in.
@@ -137,9 +141,16 @@ impl Session {
     fn by_version(&self, mirror: &Mirror, to: &str) -> Result<Option<Target>> {
         let wanted = format!("v{}", to.trim_start_matches('v'));
         let Ok(tags) = mirror.repository().tag_names(None) else { return Ok(None) };
-        let mut found: Vec<String> = tags.iter().flatten().flatten().filter(|tag| tag.ends_with(&wanted)).map(str::to_owned).collect();
-        found.retain(|tag| tag.strip_suffix(&wanted).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with(['-', '_', '/'])));
-        let commits: Vec<String> = found.iter().filter_map(|tag| mirror.resolve(&format!("refs/tags/{tag}"))).map(|oid| oid.to_string()).collect();
+        let mut found: Vec<String> =
+            tags.iter().flatten().flatten().filter(|tag| tag.ends_with(&wanted)).map(str::to_owned).collect();
+        found.retain(|tag| {
+            tag.strip_suffix(&wanted).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with(['-', '_', '/']))
+        });
+        let commits: Vec<String> = found
+            .iter()
+            .filter_map(|tag| mirror.resolve(&format!("refs/tags/{tag}")))
+            .map(|oid| oid.to_string())
+            .collect();
         match commits.first() {
             Some(first) if commits.iter().all(|commit| commit == first) => {
                 Ok(Some(Target { revision: first.clone(), label: found.first().cloned() }))
@@ -165,7 +176,9 @@ impl Session {
         }
         let installed: Vec<_> = survey
             .installed(install)
-            .map(|(_, component, surveyed)| (component, surveyed.activation.as_ref().map(|activation| activation.revision.clone())))
+            .map(|(_, component, surveyed)| {
+                (component, surveyed.activation.as_ref().map(|activation| activation.revision.clone()))
+            })
             .collect();
         if installed.is_empty() {
             return Err(Error::failed(format!("no component of {} is installed here", install.name))

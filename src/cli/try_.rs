@@ -5,4 +5,6 @@ use crate::error::{Exit, Result};
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 /// run
-pub fn run(_: &Args, _: &Globals) -> Result<Exit> { Ok(Exit::Done) }
+pub fn run(_: &Args, _: &Globals) -> Result<Exit> {
+    Ok(Exit::Done)
+}

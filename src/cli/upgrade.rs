@@ -45,7 +45,9 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         ..request(globals, args.to.as_deref())
     };
     let planned = session.plan(&mirror, &target, &asked)?;
-    if args.unattended && let Some(skipped) = failed_before(&planned, &target) {
+    if args.unattended
+        && let Some(skipped) = failed_before(&planned, &target)
+    {
         reporter.tell(Event::Warning { text: skipped });
         return Ok(Exit::Done);
     }
@@ -111,8 +113,11 @@ pub fn decided(session: &Session, planned: &Planned, globals: &Globals, unattend
         return Ok(false);
     }
     if !output::is_attended() {
-        return Err(Error::refused(format!("{} was not asked for approval: there is no terminal", session.install.name))
-            .hint("pass --yes when the plan is what you want, or --unattended from a timer"));
+        return Err(Error::refused(format!(
+            "{} was not asked for approval: there is no terminal",
+            session.install.name
+        ))
+        .hint("pass --yes when the plan is what you want, or --unattended from a timer"));
     }
     let go_on = dialoguer::Confirm::new().with_prompt("Go on?").default(false).interact();
     match go_on {
@@ -122,7 +127,14 @@ pub fn decided(session: &Session, planned: &Planned, globals: &Globals, unattend
 }
 
 /// Asks for the values of placeholders, without echo, and makes the plan again with them.
-fn answer(session: &Session, mirror: &Mirror, target: &Target, asked: Request, planned: Planned, globals: &Globals) -> Result<Planned> {
+fn answer(
+    session: &Session,
+    mirror: &Mirror,
+    target: &Target,
+    asked: Request,
+    planned: Planned,
+    globals: &Globals,
+) -> Result<Planned> {
     if asked.unattended || globals.yes || globals.dry_run || !output::is_attended() {
         return Ok(planned);
     }
@@ -133,7 +145,11 @@ fn answer(session: &Session, mirror: &Mirror, target: &Target, asked: Request, p
                 output::message(&format!("  # {line}\n"));
             }
             let prompt = format!("{} (in {}, not shown; empty stops)", change.key, env.file);
-            let value = dialoguer::Password::new().with_prompt(prompt).allow_empty_password(true).interact().unwrap_or_default();
+            let value = dialoguer::Password::new()
+                .with_prompt(prompt)
+                .allow_empty_password(true)
+                .interact()
+                .unwrap_or_default();
             if value.is_empty() {
                 return Ok(planned);
             }
@@ -149,11 +165,14 @@ fn answer(session: &Session, mirror: &Mirror, target: &Target, asked: Request, p
 fn not_held(session: &Session) -> Result<()> {
     let Some(hold) = session.ledger().hold()? else { return Ok(()) };
     let reason = hold.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-    Err(Error::refused(format!("{} is held{reason}", session.install.name)).hint(format!("relift unhold {}", session.install.name)))
+    Err(Error::refused(format!("{} is held{reason}", session.install.name))
+        .hint(format!("relift unhold {}", session.install.name)))
 }
 
 fn failed_before(planned: &Planned, target: &Target) -> Option<String> {
-    let same = |failed: &&crate::ledger::FailedRelease| failed.revision == target.revision && failed.configuration == planned.survey.configuration;
+    let same = |failed: &&crate::ledger::FailedRelease| {
+        failed.revision == target.revision && failed.configuration == planned.survey.configuration
+    };
     let failed = planned.survey.failed.iter().find(same)?;
     Some(format!(
         "{} is skipped: it failed here with this configuration (run {}): {}",
@@ -180,9 +199,16 @@ fn report(session: &Session, plan: &Plan, globals: &Globals) -> Result<()> {
         let versions: Vec<String> = plan
             .components
             .iter()
-            .map(|component| format!("{} {}", component.name, component.to_version.clone().unwrap_or_else(|| plan.to.short())))
+            .map(|component| {
+                format!("{} {}", component.name, component.to_version.clone().unwrap_or_else(|| plan.to.short()))
+            })
             .collect();
-        output::data(&format!("{} {}: {}, proven healthy, {tag}\n", paint(GOOD, "done"), plan.install, versions.join(", ")));
+        output::data(&format!(
+            "{} {}: {}, proven healthy, {tag}\n",
+            paint(GOOD, "done"),
+            plan.install,
+            versions.join(", ")
+        ));
     }
     Ok(())
 }

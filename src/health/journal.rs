@@ -101,7 +101,9 @@ mod tests {
     #[test]
     fn an_unwanted_line_stays_said() {
         let mut seen = seen(Some("ready"), Some("panicked"));
-        assert!(matches!(seen.add(&said(&["ready", "thread panicked at"])), Outcome::Lost(why) if why.contains("panicked at")));
+        assert!(
+            matches!(seen.add(&said(&["ready", "thread panicked at"])), Outcome::Lost(why) if why.contains("panicked at"))
+        );
         assert!(matches!(seen.add(&said(&["ready"])), Outcome::Lost(_)));
     }
 }

@@ -40,7 +40,8 @@ pub(super) struct Failure<'a> {
 impl Failure<'_> {
     /// As the operator reads it.
     pub(super) fn error(&self) -> Error {
-        let secrets = Secrets::of(&self.gates.iter().flat_map(|gate| gate.values.clone()).enumerate().map(numbered).collect());
+        let secrets =
+            Secrets::of(&self.gates.iter().flat_map(|gate| gate.values.clone()).enumerate().map(numbered).collect());
         let component = &self.gate.component;
         let what = match &self.subject {
             Subject::Unit(expected) => format!("{component}: {} {}", expected.unit, crate::text::harmless(&self.why)),

@@ -36,7 +36,8 @@ pub(super) struct Secrets(Vec<String>);
 impl Secrets {
     /// Those of a `.env`.
     pub(super) fn of(values: &BTreeMap<String, String>) -> Secrets {
-        let mut values: Vec<String> = values.values().filter(|value| value.chars().count() >= SHORTEST).cloned().collect();
+        let mut values: Vec<String> =
+            values.values().filter(|value| value.chars().count() >= SHORTEST).cloned().collect();
         // The longest first: one may hold another.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         values.dedup();

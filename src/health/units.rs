@@ -231,7 +231,10 @@ mod tests {
     #[test]
     fn a_oneshot_that_did_its_work_is_up() {
         assert_eq!(restarted().see(NOW, &oneshot()), Verdict::Up);
-        assert_eq!(Watch::new(None, ALONE).see(NOW, &UnitState { invocation: String::new(), ..oneshot() }), Verdict::Up);
+        assert_eq!(
+            Watch::new(None, ALONE).see(NOW, &UnitState { invocation: String::new(), ..oneshot() }),
+            Verdict::Up
+        );
         let working = UnitState { active: "activating".into(), sub: "start".into(), ..oneshot() };
         assert!(matches!(restarted().see(NOW, &working), Verdict::Waiting(_)));
         let remaining = UnitState { active: "active".into(), sub: "exited".into(), remains: true, ..oneshot() };
@@ -241,8 +244,10 @@ mod tests {
     #[test]
     fn a_oneshot_that_did_not_run_or_failed_is_not() {
         assert_eq!(failure(&mut restarted(), UnitState { invocation: "old".into(), ..oneshot() }), "was not started");
-        assert!(failure(&mut restarted(), UnitState { active: "failed".into(), result: "exit-code".into(), ..oneshot() })
-            .starts_with("failed (exit-code)"));
+        assert!(
+            failure(&mut restarted(), UnitState { active: "failed".into(), result: "exit-code".into(), ..oneshot() })
+                .starts_with("failed (exit-code)")
+        );
         assert!(failure(&mut restarted(), UnitState { remains: true, ..oneshot() }).contains("did not stay up"));
     }
 
@@ -263,6 +268,8 @@ mod tests {
         let unmet = UnitState { conditions_met: false, ..died("inactive", "dead") };
         assert!(failure(&mut restarted(), unmet).contains("conditions"));
         let limit = UnitState { result: "start-limit-hit".into(), ..died("failed", "failed") };
-        assert!(failure(&mut restarted(), limit).starts_with("failed (start-limit-hit): its main process exited with 1"));
+        assert!(
+            failure(&mut restarted(), limit).starts_with("failed (start-limit-hit): its main process exited with 1")
+        );
     }
 }

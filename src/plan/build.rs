@@ -2,8 +2,8 @@
 
 use super::contents::Contents;
 use super::{
-    Blocker, ComponentPlan, EnvPlan, FORMAT, GatePlan, Intent, Plan, ServiceChange, StagedCheck, abbreviate,
-    env, lockstep, notes, services, steps, units,
+    Blocker, ComponentPlan, EnvPlan, FORMAT, GatePlan, Intent, Plan, ServiceChange, StagedCheck, abbreviate, env,
+    lockstep, notes, services, steps, units,
 };
 use crate::action::{Action, Artifact, EnvFile, FileSwap, Quiesce, Service, SetAside, Tree};
 use crate::error::Result;
@@ -148,14 +148,18 @@ pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Reques
             path: component.path.to_string(),
             from_version: offered.from_version.clone(),
             to_version: offered.to_version.clone(),
-            activated: surveyed.activation.as_ref().map_or(survey.checkout.head.clone(), |activation| activation.revision.clone()),
+            activated: surveyed
+                .activation
+                .as_ref()
+                .map_or(survey.checkout.head.clone(), |activation| activation.revision.clone()),
             files_changed: offered.changed.len(),
             notes: release_notes(offered, request.intent),
             env: env_plans,
             units: service_plans,
             steps: planned_steps.into_iter().map(|step| step.plan).collect(),
         });
-        env_actions.extend(swaps.into_iter().map(|swap| Action::EnvFile(EnvFile { component: component.name.clone(), swap })));
+        env_actions
+            .extend(swaps.into_iter().map(|swap| Action::EnvFile(EnvFile { component: component.name.clone(), swap })));
         unit_work.push(work);
     }
 
@@ -194,14 +198,22 @@ fn env_changes(
             let example = declared.example.below(&component.path);
             plan.blockers.push(Blocker::impossible(
                 format!("{file} is missing"),
-                format!("make it from the example and fill it in: cd {} && install -m 0640 -o {} {example} {file}", plan.root.display(), plan.owner),
+                format!(
+                    "make it from the example and fill it in: cd {} && install -m 0640 -o {} {example} {file}",
+                    plan.root.display(),
+                    plan.owner
+                ),
             ));
             continue;
         };
         if let Some((_, saved)) = request.restore.env.iter().find(|(path, _)| *path == file) {
             let rewritten = saved.image != mine.image;
             if rewritten {
-                swaps.push(FileSwap { path: file.clone().into(), before: Some(contents.keep(mine)), after: Some(contents.keep(saved)) });
+                swaps.push(FileSwap {
+                    path: file.clone().into(),
+                    before: Some(contents.keep(mine)),
+                    after: Some(contents.keep(saved)),
+                });
             }
             plans.push(EnvPlan { file, changes: Vec::new(), rewritten, after: saved.image.sha256.clone() });
             continue;
@@ -211,9 +223,14 @@ fn env_changes(
             continue;
         }
         let base = if surveyed.activation.is_some() || surveyed.is_checked_out { base.as_deref() } else { None };
-        let answers: Vec<(String, String)> =
-            request.answers.iter().filter(|(path, ..)| *path == file).map(|(_, key, value)| (key.clone(), value.clone())).collect();
-        let compared = env::compare(base, theirs.as_deref(), &mine.bytes, &answers).map_err(|error| error.while_(format!("{file} cannot be compared")))?;
+        let answers: Vec<(String, String)> = request
+            .answers
+            .iter()
+            .filter(|(path, ..)| *path == file)
+            .map(|(_, key, value)| (key.clone(), value.clone()))
+            .collect();
+        let compared = env::compare(base, theirs.as_deref(), &mine.bytes, &answers)
+            .map_err(|error| error.while_(format!("{file} cannot be compared")))?;
         plan.warnings.extend(compared.warnings.iter().map(|warning| format!("{file}: {warning}")));
         let is_open = |key: &&str| answers.iter().all(|(answered, _)| answered != key);
         let full = plan.root.join(&file);
@@ -234,7 +251,11 @@ fn env_changes(
         let merged = mine.with_bytes(compared.merged);
         let after = merged.image.sha256.clone();
         if rewritten {
-            swaps.push(FileSwap { path: file.clone().into(), before: Some(contents.keep(mine)), after: Some(contents.keep(&merged)) });
+            swaps.push(FileSwap {
+                path: file.clone().into(),
+                before: Some(contents.keep(mine)),
+                after: Some(contents.keep(&merged)),
+            });
         }
         plans.push(EnvPlan { file, changes: compared.changes, rewritten, after });
     }
@@ -249,7 +270,10 @@ fn tree(install: &Install, survey: &Survey, offer: &Offer, contents: &mut Conten
     if goal == present {
         return None;
     }
-    let aside = |(path, content): &(std::path::PathBuf, Content)| SetAside { path: path.clone(), image: contents.keep(content) };
+    let aside = |(path, content): &(std::path::PathBuf, Content)| SetAside {
+        path: path.clone(),
+        image: contents.keep(content),
+    };
     Some(Action::Tree(Tree {
         label: offer.to.short(),
         branch: survey.checkout.branch.clone(),
@@ -264,7 +288,12 @@ fn artifact_actions(subject: &Subject, request: &Request, runs_steps: bool) -> V
     let mut actions = Vec::new();
     for (artifact, is_there) in subject.component.artifacts.iter().zip(&subject.surveyed.artifacts) {
         let path = artifact.below(&subject.component.path);
-        let install = request.restore.artifacts.iter().find(|(known, _)| known == path.as_str()).map(|(_, archive)| archive.clone());
+        let install = request
+            .restore
+            .artifacts
+            .iter()
+            .find(|(known, _)| known == path.as_str())
+            .map(|(_, archive)| archive.clone());
         if install.is_none() && !runs_steps {
             continue;
         }
@@ -286,7 +315,9 @@ fn gate(subject: &Subject, units: &[super::UnitPlan]) -> GatePlan {
         units: units.iter().filter(is_up).map(|unit| (unit.scope, unit.name.clone())).collect(),
         probes: subject.component.health.len(),
         version: subject.offer.to_version.clone(),
-        changes: subject.tree_changed() || subject.env_changed || units.iter().any(|unit| unit.service != ServiceChange::Untouched),
+        changes: subject.tree_changed()
+            || subject.env_changed
+            || units.iter().any(|unit| unit.service != ServiceChange::Untouched),
     }
 }
 
@@ -309,7 +340,10 @@ fn judge(install: &Install, survey: &Survey, offer: &Offer, request: &Request, p
     if offer.direction == Direction::Back && request.intent == Intent::Upgrade {
         plan.blockers.push(Blocker::refused(
             format!("{} is older than what is installed", offer.to.short()),
-            format!("go back to a known-good release: relift rollback {}; what there is: relift status {}", install.name, install.name),
+            format!(
+                "go back to a known-good release: relift rollback {}; what there is: relift status {}",
+                install.name, install.name
+            ),
         ));
     }
     plan.blockers.extend(lockstep::broken(install, survey, offer, &request.only));

@@ -43,10 +43,20 @@ impl Work {
 /// Plans the unit files of a component, in the manifest's order.
 pub(super) fn plan(subject: &Subject, contents: &mut Contents) -> Result<Vec<Work>> {
     let declared = subject.component.units.iter().zip(&subject.surveyed.units).zip(&subject.offer.units);
-    declared.map(|((unit, here), (base, theirs))| plan_unit(subject, unit, here, (base.as_deref(), theirs.as_deref()), contents)).collect()
+    declared
+        .map(|((unit, here), (base, theirs))| {
+            plan_unit(subject, unit, here, (base.as_deref(), theirs.as_deref()), contents)
+        })
+        .collect()
 }
 
-fn plan_unit(subject: &Subject, unit: &Unit, here: &SurveyedUnit, upstream: (Option<&str>, Option<&str>), contents: &mut Contents) -> Result<Work> {
+fn plan_unit(
+    subject: &Subject,
+    unit: &Unit,
+    here: &SurveyedUnit,
+    upstream: (Option<&str>, Option<&str>),
+    contents: &mut Contents,
+) -> Result<Work> {
     let mut work = Work {
         scope: unit.scope,
         directory: here.directory.clone(),
@@ -62,8 +72,12 @@ fn plan_unit(subject: &Subject, unit: &Unit, here: &SurveyedUnit, upstream: (Opt
     };
     let (base, theirs) = upstream;
     let theirs = theirs.ok_or_else(|| {
-        Error::failed(format!("the release has no file {} for the unit {}", unit.file.below(&subject.component.path), unit.file.file_name()))
-            .hint("correct `file` in the manifest, or remove the unit: systemctl disable --now, then its file")
+        Error::failed(format!(
+            "the release has no file {} for the unit {}",
+            unit.file.below(&subject.component.path),
+            unit.file.file_name()
+        ))
+        .hint("correct `file` in the manifest, or remove the unit: systemctl disable --now, then its file")
     })?;
     if here.states.iter().any(|(_, state)| state.is_masked()) {
         return Ok(work);
@@ -84,7 +98,8 @@ fn plan_unit(subject: &Subject, unit: &Unit, here: &SurveyedUnit, upstream: (Opt
         return Ok(work);
     };
     let mine = String::from_utf8_lossy(&installed.bytes);
-    let merge = unit::merge(base, theirs, &mine).map_err(|error| error.while_(format!("{} cannot be merged", unit.file.file_name())))?;
+    let merge = unit::merge(base, theirs, &mine)
+        .map_err(|error| error.while_(format!("{} cannot be merged", unit.file.file_name())))?;
     work.notes = merge.notes.iter().map(|note| format!("{}: {note}", unit.file.file_name())).collect();
     let mut drop_ins = here.drop_ins.clone();
     if let Some(local) = &merge.local {
@@ -100,11 +115,19 @@ fn plan_unit(subject: &Subject, unit: &Unit, here: &SurveyedUnit, upstream: (Opt
     work.settings = unit::compare_with_drop_ins(&mine, &before, &merge.unit, &after);
     if merge.unit.as_bytes() != installed.bytes.as_slice() {
         let content = installed.with_bytes(merge.unit.into_bytes());
-        work.swaps.insert(0, FileSwap { path: here.file.clone(), before: Some(contents.keep(installed)), after: Some(contents.keep(&content)) });
+        work.swaps.insert(
+            0,
+            FileSwap {
+                path: here.file.clone(),
+                before: Some(contents.keep(installed)),
+                after: Some(contents.keep(&content)),
+            },
+        );
         work.file = FileChange::Replaced;
     }
     if work.settings.iter().any(|change| change.impact == Impact::Reenable) {
-        work.reenable = here.states.iter().filter(|(_, state)| state.is_enabled()).map(|(name, _)| name.clone()).collect();
+        work.reenable =
+            here.states.iter().filter(|(_, state)| state.is_enabled()).map(|(name, _)| name.clone()).collect();
     }
     Ok(work)
 }
@@ -118,7 +141,11 @@ fn lift(here: &SurveyedUnit, text: &str, unit: &Content, contents: &mut Contents
         Some(present) => present.with_bytes(bytes),
         None => Content::new(bytes, 0o644, unit.image.uid, unit.image.gid),
     };
-    FileSwap { path, before: here.local.as_ref().map(|present| contents.keep(present)), after: Some(contents.keep(&after)) }
+    FileSwap {
+        path,
+        before: here.local.as_ref().map(|present| contents.keep(present)),
+        after: Some(contents.keep(&after)),
+    }
 }
 
 fn owner(subject: &Subject, scope: Scope) -> (u32, u32) {
@@ -131,7 +158,9 @@ fn owner(subject: &Subject, scope: Scope) -> (u32, u32) {
 /// One action for each scope: the manager is reloaded once.
 pub(super) fn actions(work: Vec<Vec<Work>>) -> Vec<Action> {
     let mut scopes: BTreeMap<Scope, Units> = BTreeMap::new();
-    let concerned = |work: &Work| work.needs_reload || !work.swaps.is_empty() || !work.enable.is_empty() || !work.reenable.is_empty();
+    let concerned = |work: &Work| {
+        work.needs_reload || !work.swaps.is_empty() || !work.enable.is_empty() || !work.reenable.is_empty()
+    };
     for work in work.into_iter().flatten().filter(concerned) {
         let units = scopes.entry(work.scope).or_insert_with(|| Units {
             scope: work.scope,

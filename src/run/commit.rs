@@ -40,7 +40,8 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
 /// The release that is left: what it had beside the tree is kept with it, so that going back needs nothing else.
 fn leave(journal: &Journal, begin: &Begin, ledger: &Ledger, known_good: &mut Vec<KnownGood>) -> Result<()> {
     let plan = &begin.plan;
-    let was_healthy = !journal.healthy_before().is_empty() && plan.components.iter().all(|component| journal.healthy_before().contains(&component.name));
+    let was_healthy = !journal.healthy_before().is_empty()
+        && plan.components.iter().all(|component| journal.healthy_before().contains(&component.name));
     if plan.from.revision == plan.to.revision {
         return Ok(());
     }

@@ -45,13 +45,25 @@ pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()>
     site.hide(gates::secrets(&plan, &engine.install.components, &site)?);
 
     engine.reporter.tell(Event::Phase { phase: Phase::Prepare });
-    let prepared = prepare(engine, &plan, contents, &mut site).and_then(|healthy| if_not_interrupted(healthy, "preparing"));
+    let prepared =
+        prepare(engine, &plan, contents, &mut site).and_then(|healthy| if_not_interrupted(healthy, "preparing"));
     let healthy = match prepared {
         Ok(healthy) => healthy,
         Err(error) => {
-            journal.append(Body::End(End { outcome: Outcome::Stopped, why: Some(error.to_string()), detail: error.detail.clone() }))?;
+            journal.append(Body::End(End {
+                outcome: Outcome::Stopped,
+                why: Some(error.to_string()),
+                detail: error.detail.clone(),
+            }))?;
             // A check that fails will fail again with this configuration.
-            remember(engine, &plan, &configuration, &journal, &error, error.kind == Kind::Failed && !interrupt::requested())?;
+            remember(
+                engine,
+                &plan,
+                &configuration,
+                &journal,
+                &error,
+                error.kind == Kind::Failed && !interrupt::requested(),
+            )?;
             return Err(error.while_(format!("{} stopped before any change", title(&plan))));
         }
     };
@@ -139,7 +151,14 @@ fn prove_old(engine: &Engine, plan: &Plan, journal: &Journal) -> Result<()> {
         .map_err(|error| error.while_("the old release is back, but not healthy"))
 }
 
-fn remember(engine: &Engine, plan: &Plan, configuration: &str, journal: &Journal, error: &Error, is_its_fault: bool) -> Result<()> {
+fn remember(
+    engine: &Engine,
+    plan: &Plan,
+    configuration: &str,
+    journal: &Journal,
+    error: &Error,
+    is_its_fault: bool,
+) -> Result<()> {
     if plan.intent == Intent::Rollback || !is_its_fault {
         return Ok(());
     }

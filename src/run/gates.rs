@@ -21,7 +21,9 @@ pub(super) fn gates(
     let root = Rooted::open(&install.root)?;
     let mut gates = Vec::new();
     for gate in plan.gates.iter().filter(|gate| wanted(gate)) {
-        let Some(component) = install.components.iter().find(|component| component.name == gate.component) else { continue };
+        let Some(component) = install.components.iter().find(|component| component.name == gate.component) else {
+            continue;
+        };
         let mut values = BTreeMap::new();
         for declared in &component.env {
             if let Some(content) = root.read(declared.file.below(&component.path).as_ref())? {
@@ -52,14 +54,21 @@ pub(super) fn gates(
 /// Whether the plan gives the component a new process.
 fn restarts(plan: &Plan, component: &str) -> bool {
     plan.actions.iter().any(|action| match action {
-        Action::Service(service) => service.component == component && service.verb != crate::host::systemd::Verb::Reload,
+        Action::Service(service) => {
+            service.component == component && service.verb != crate::host::systemd::Verb::Reload
+        }
         _ => false,
     })
 }
 
 /// The probes that can answer: what is wanted in the journal since a restart comes only where there was one.
 fn probes(component: &Component, restarted: bool) -> Vec<Health> {
-    component.health.iter().filter(|health| restarted || !matches!(health.probe, Probe::Journal { .. })).cloned().collect()
+    component
+        .health
+        .iter()
+        .filter(|health| restarted || !matches!(health.probe, Probe::Journal { .. }))
+        .cloned()
+        .collect()
 }
 
 /// The invocation before, for a unit that this plan restarts.
@@ -76,12 +85,18 @@ fn old_invocation(plan: &Plan, seen: Option<&Seen>, unit: &str) -> Option<String
 pub fn missing_keys(install: &Install, plan: &Plan, contents: &Contents) -> Result<Vec<Blocker>> {
     let root = Rooted::open(&install.root)?;
     let mut blockers = Vec::new();
-    for component in install.components.iter().filter(|component| plan.components.iter().any(|planned| planned.name == component.name)) {
+    for component in install
+        .components
+        .iter()
+        .filter(|component| plan.components.iter().any(|planned| planned.name == component.name))
+    {
         let mut values = BTreeMap::new();
         for declared in &component.env {
             let path = declared.file.below(&component.path);
             let swapped = plan.actions.iter().find_map(|action| match action {
-                Action::EnvFile(file) if file.swap.path == std::path::Path::new(path.as_str()) => file.swap.after.as_ref(),
+                Action::EnvFile(file) if file.swap.path == std::path::Path::new(path.as_str()) => {
+                    file.swap.after.as_ref()
+                }
                 _ => None,
             });
             let bytes = match swapped.and_then(|image| contents.bytes(image)) {
@@ -118,7 +133,9 @@ fn templates(health: &Health) -> Vec<&Template> {
 /// there before.
 pub(super) fn secrets(plan: &Plan, declared: &[Component], site: &Site) -> Result<Vec<String>> {
     let root = Rooted::open(&plan.root)?;
-    let declared = declared.iter().flat_map(|component| component.env.iter().map(|env| env.file.below(&component.path).to_string()));
+    let declared = declared
+        .iter()
+        .flat_map(|component| component.env.iter().map(|env| env.file.below(&component.path).to_string()));
     let planned = plan.components.iter().flat_map(|component| component.env.iter().map(|env| env.file.clone()));
     let files: BTreeSet<String> = declared.chain(planned).collect();
     let mut secrets = Vec::new();

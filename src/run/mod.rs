@@ -14,9 +14,9 @@ mod undo;
 
 pub use execute::{Engine, execute};
 pub use gates::missing_keys;
-pub use prepare::in_the_way;
 pub use interrupt::{listen, requested};
 pub use lock::{Lock, lock};
+pub use prepare::in_the_way;
 pub use recover::{Recovered, close, recover};
 
 /// A named instant of a run. In test builds, `RELIFT_KILL_AT` names the one at which the process kills itself, as a

@@ -45,7 +45,8 @@ pub(super) fn prepare(engine: &Engine, plan: &Plan, contents: &Contents, site: &
         staged?;
     }
     save_artifacts(engine, plan, site)?;
-    let is_healthy = |name: &String| findings.iter().all(|finding| finding.component != *name || finding.fault.is_none());
+    let is_healthy =
+        |name: &String| findings.iter().all(|finding| finding.component != *name || finding.fault.is_none());
     Ok(gates.into_iter().map(|gate| gate.component).filter(is_healthy).collect())
 }
 
@@ -68,8 +69,10 @@ fn room(place: &Path) -> Result<()> {
     let free = free_bytes(place)?;
     match free >= FLOOR {
         true => Ok(()),
-        false => Err(Error::failed(format!("only {} MiB are free on the filesystem of {}", free >> 20, place.display()))
-            .hint(format!("at least {} MiB must be: df -h {}", FLOOR >> 20, place.display()))),
+        false => {
+            Err(Error::failed(format!("only {} MiB are free on the filesystem of {}", free >> 20, place.display()))
+                .hint(format!("at least {} MiB must be: df -h {}", FLOOR >> 20, place.display())))
+        }
     }
 }
 
@@ -77,14 +80,17 @@ fn room(place: &Path) -> Result<()> {
 fn unchanged(engine: &Engine, plan: &Plan) -> Result<()> {
     let now = Checkout::observe(&engine.owner, &plan.root)?;
     if now.head != plan.from.revision || !now.locks.is_empty() || now.operation.is_some() {
-        return Err(Error::failed("the checkout was changed since the plan was made").hint("start again: nothing was changed"));
+        return Err(
+            Error::failed("the checkout was changed since the plan was made").hint("start again: nothing was changed")
+        );
     }
     let root = Rooted::open(&plan.root)?;
     for action in &plan.actions {
         if let Action::EnvFile(file) = action
             && root.read(&file.swap.path)?.map(|content| content.image) != file.swap.before
         {
-            return Err(Error::failed(format!("{} was changed since the plan was made", file.swap.path.display())).hint("start again: nothing was changed"));
+            return Err(Error::failed(format!("{} was changed since the plan was made", file.swap.path.display()))
+                .hint("start again: nothing was changed"));
         }
     }
     Ok(())

@@ -50,15 +50,16 @@ pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
             let why = "it was interrupted after a step that nothing undoes had begun";
             Err(Error::new(Kind::NeedsOperator, format!("run {run} cannot be put back: {why}"))
                 .because("the new tree, `.env` and units are left in place for it")
-                .hint(format!("see what it had done: relift show {run}; settle it by hand, then close it: relift recover --close")))
+                .hint(format!(
+                    "see what it had done: relift show {run}; settle it by hand, then close it: relift recover --close"
+                )))
         }
         Decision::Undo => {
             reporter.tell(Event::Phase { phase: Phase::Undo });
             let trouble = |error: Error| {
-                error
-                    .while_(format!("run {run} could not be undone"))
-                    .kind(Kind::NeedsOperator)
-                    .hint(format!("mend what is named above, then run again: relift recover; what the run had done: relift show {run}"))
+                error.while_(format!("run {run} could not be undone")).kind(Kind::NeedsOperator).hint(format!(
+                    "mend what is named above, then run again: relift recover; what the run had done: relift show {run}"
+                ))
             };
             let remarks = undo::undo(&mut journal, &mut site).map_err(trouble)?;
             let outcome = if remarks.is_empty() { Outcome::RolledBack } else { Outcome::NeedsOperator };
@@ -66,7 +67,8 @@ pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
             if remarks.is_empty() {
                 return Ok(Recovered::Undone(run));
             }
-            let error = Error::new(Kind::NeedsOperator, format!("run {run} was undone, but not everything is as it was"));
+            let error =
+                Error::new(Kind::NeedsOperator, format!("run {run} was undone, but not everything is as it was"));
             Err(remarks.into_iter().fold(error, |error, remark| error.because(remark)))
         }
     }

@@ -102,14 +102,22 @@ impl Survey {
     /// The components that are installed here, with their declarations.
     pub fn installed<'a>(&'a self, install: &'a Install) -> impl Iterator<Item = (usize, &'a Component, &'a Surveyed)> {
         let pairs = install.components.iter().zip(&self.components).enumerate();
-        pairs.filter(|(_, (_, surveyed))| surveyed.is_installed).map(|(at, (component, surveyed))| (at, component, surveyed))
+        pairs
+            .filter(|(_, (_, surveyed))| surveyed.is_installed)
+            .map(|(at, (component, surveyed))| (at, component, surveyed))
     }
 
     /// Components that count as gone while their units still run: a lost `.env` is no removal.
     pub fn left_running(&self, install: &Install) -> Vec<Blocker> {
         let mut blockers = Vec::new();
-        for (component, surveyed) in install.components.iter().zip(&self.components).filter(|(_, surveyed)| !surveyed.is_installed) {
-            let states = component.units.iter().zip(&surveyed.units).flat_map(|(unit, here)| here.states.iter().map(move |state| (unit.scope, state)));
+        for (component, surveyed) in
+            install.components.iter().zip(&self.components).filter(|(_, surveyed)| !surveyed.is_installed)
+        {
+            let states = component
+                .units
+                .iter()
+                .zip(&surveyed.units)
+                .flat_map(|(unit, here)| here.states.iter().map(move |state| (unit.scope, state)));
             for (scope, (name, _)) in states.filter(|(_, (_, state))| state.is_active()) {
                 let path = component.installed_if.as_ref().unwrap_or(&component.path);
                 let systemctl = if scope == Scope::User { "systemctl --user" } else { "systemctl" };
@@ -236,7 +244,8 @@ fn drop_ins(place: &Rooted, directory: &Path) -> Result<BTreeMap<String, String>
     for entry in std::fs::read_dir(place.path().join(directory)).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_plain = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if name.ends_with(".conf") && is_plain
+        if name.ends_with(".conf")
+            && is_plain
             && let Some(content) = place.read(&directory.join(&name))?
         {
             found.insert(name, String::from_utf8_lossy(&content.bytes).into_owned());
@@ -247,17 +256,26 @@ fn drop_ins(place: &Rooted, directory: &Path) -> Result<BTreeMap<String, String>
 
 /// Directories that would leave the cone although they hold something that git does not track: git would delete what
 /// it ignores there without a word.
-fn leftovers(install: &Install, source: &GitSource, owner: &Account, checkout: &Checkout, components: &[Surveyed]) -> Result<BTreeMap<String, String>> {
+fn leftovers(
+    install: &Install,
+    source: &GitSource,
+    owner: &Account,
+    checkout: &Checkout,
+    components: &[Surveyed],
+) -> Result<BTreeMap<String, String>> {
     let pairs = install.components.iter().zip(components);
-    let wanted: Vec<&str> = pairs.filter(|(_, surveyed)| surveyed.is_installed).map(|(component, _)| component.path.as_str()).collect();
-    let is_as_wanted = checkout.cone.as_ref().is_some_and(|cone| cone.iter().all(|directory| wanted.contains(&directory.as_str())));
+    let wanted: Vec<&str> =
+        pairs.filter(|(_, surveyed)| surveyed.is_installed).map(|(component, _)| component.path.as_str()).collect();
+    let is_as_wanted =
+        checkout.cone.as_ref().is_some_and(|cone| cone.iter().all(|directory| wanted.contains(&directory.as_str())));
     let mut found = BTreeMap::new();
     if !source.sparse || is_as_wanted {
         return Ok(found);
     }
     let tracked = switch::directories(owner, &install.root)?;
     for path in switch::leftovers(owner, &install.root, ".")? {
-        let depth = 1 + usize::from(wanted.iter().any(|directory| directory.starts_with(&format!("{}/", first(&path, 1)))));
+        let depth =
+            1 + usize::from(wanted.iter().any(|directory| directory.starts_with(&format!("{}/", first(&path, 1)))));
         let directory = first(&path, depth);
         let is_within = wanted.iter().any(|wanted| Path::new(&path).starts_with(wanted));
         if !is_within && path.contains('/') && tracked.contains(&directory) {
@@ -286,6 +304,7 @@ fn discarded(source: &GitSource, root: &Rooted, checkout: &Checkout) -> Result<V
 fn configuration(install: &Install, components: &[Surveyed]) -> String {
     let manifest = std::fs::read(&install.file).unwrap_or_default();
     let files = components.iter().flat_map(|component| &component.env).flatten();
-    let hashes: Vec<String> = std::iter::once(sha256(&manifest)).chain(files.map(|file| file.image.sha256.clone())).collect();
+    let hashes: Vec<String> =
+        std::iter::once(sha256(&manifest)).chain(files.map(|file| file.image.sha256.clone())).collect();
     sha256(hashes.join("\n").as_bytes())
 }

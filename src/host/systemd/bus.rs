@@ -117,14 +117,20 @@ impl Bus {
     pub(super) fn manager_name(&self) -> Option<String> {
         let bus = "org.freedesktop.DBus";
         let ask = || {
-            let reply = self.connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "GetNameOwner", &SYSTEMD)?;
+            let reply =
+                self.connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "GetNameOwner", &SYSTEMD)?;
             reply.body().deserialize::<String>()
         };
         (self.peer == Peer::Bus).then(ask)?.ok()
     }
 
     /// Calls a method of another service of the system bus.
-    pub(super) fn other<B, R>(&self, service: &str, (path, interface, name): (&str, &str, &str), body: &B) -> zbus::Result<R>
+    pub(super) fn other<B, R>(
+        &self,
+        service: &str,
+        (path, interface, name): (&str, &str, &str),
+        body: &B,
+    ) -> zbus::Result<R>
     where
         B: Serialize + DynamicType,
         R: DeserializeOwned + Type,
@@ -179,7 +185,8 @@ pub(super) fn is_away(error: &zbus::Error) -> bool {
         zbus::Error::InputOutput(cause) => cause.kind() != std::io::ErrorKind::TimedOut,
         zbus::Error::MethodError(name, ..) => {
             let name = name.strip_prefix("org.freedesktop.DBus.Error.").unwrap_or_default();
-            matches!(name, "NoReply" | "NameHasNoOwner" | "ServiceUnknown" | "Disconnected") || name.starts_with("Spawn.")
+            matches!(name, "NoReply" | "NameHasNoOwner" | "ServiceUnknown" | "Disconnected")
+                || name.starts_with("Spawn.")
         }
         _ => false,
     }
@@ -190,7 +197,8 @@ fn connect(address: &Address, patience: Duration) -> Result<(Connection, Peer)> 
     let (builder, peer) = match address {
         Address::System => (Builder::system().map_err(|error| unreachable_bus(address, error))?, Peer::Bus),
         Address::User(runtime) => {
-            let (socket, peer) = super::socket_in(runtime).ok_or_else(|| unreachable_bus(address, "no socket is there"))?;
+            let (socket, peer) =
+                super::socket_in(runtime).ok_or_else(|| unreachable_bus(address, "no socket is there"))?;
             let stream = match peer {
                 Peer::Bus => UnixStream::connect(&socket),
                 Peer::Manager => private::connect(&socket),
@@ -205,7 +213,8 @@ fn connect(address: &Address, patience: Duration) -> Result<(Connection, Peer)> 
         sender.send(builder.method_timeout(patience).build()).unwrap_or_default();
     });
     let connection = receiver.recv_timeout(CONNECT);
-    let connection = connection.map_err(|_| unreachable_bus(address, format!("no answer within {} s", CONNECT.as_secs())))?;
+    let connection =
+        connection.map_err(|_| unreachable_bus(address, format!("no answer within {} s", CONNECT.as_secs())))?;
     Ok((connection.map_err(|error| unreachable_bus(address, error))?, peer))
 }
 

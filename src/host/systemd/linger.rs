@@ -20,8 +20,7 @@ const MANAGER_UP: Duration = Duration::from_secs(30);
 pub fn lingering(account: &Account) -> Result<bool> {
     let bus = Bus::open(Address::System, CALL)?;
     let asked = Asked::of(&bus, "", format!("logind cannot tell whether {} lingers", account.name));
-    let user: zbus::Result<OwnedObjectPath> =
-        bus.other(LOGIND, (LOGIND_PATH, LOGIND_MANAGER, "GetUser"), &account.uid);
+    let user: zbus::Result<OwnedObjectPath> = bus.other(LOGIND, (LOGIND_PATH, LOGIND_MANAGER, "GetUser"), &account.uid);
     let user = match user {
         // logind knows every account that lingers or is logged in.
         Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".NoSuchUser") => return Ok(false),

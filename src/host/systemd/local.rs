@@ -90,8 +90,7 @@ impl Local {
             Verb::Reload => "ReloadUnit",
         };
         self.bus.removed.clear();
-        let job: OwnedObjectPath =
-            self.bus.manager(method, &(unit, "replace")).map_err(|error| asked.failed(error))?;
+        let job: OwnedObjectPath = self.bus.manager(method, &(unit, "replace")).map_err(|error| asked.failed(error))?;
         let ended = Waiting::new(&self.bus, &job).wait(&mut self.bus, timeout).map_err(|error| asked.failed(error))?;
         match ended {
             Ended::Told(result) => Ok(JobResult(result)),

@@ -123,7 +123,8 @@ impl Output {
         self.held.extend_from_slice(bytes);
         let ended = self.held.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let long = self.held.len() - ended > HELD;
-        let cut = if long { self.secrets.gap_before(&self.held, self.held.len() - self.secrets.longest) } else { ended };
+        let cut =
+            if long { self.secrets.gap_before(&self.held, self.held.len() - self.secrets.longest) } else { ended };
         self.release(cut);
     }
 
@@ -194,7 +195,8 @@ struct Secrets {
 impl Secrets {
     /// Texts over several lines are told to us by their lines as well.
     fn of(texts: &[String]) -> Result<Secrets> {
-        let texts: Vec<String> = texts.iter().filter(|text| !text.is_empty() && !text.contains('\n')).cloned().collect();
+        let texts: Vec<String> =
+            texts.iter().filter(|text| !text.is_empty() && !text.contains('\n')).cloned().collect();
         let words: Vec<String> = texts.iter().map(|text| regex::escape(text)).collect();
         let pattern = match words.is_empty() {
             true => None,
@@ -219,7 +221,9 @@ impl Secrets {
         loop {
             let window = at.saturating_sub(self.longest)..bytes.len().min(at + self.longest);
             let start = window.start;
-            let over = (start..at).find_map(|from| pattern.find_at(&bytes[..window.end], from).filter(|found| found.start() < at && found.end() > at));
+            let over = (start..at).find_map(|from| {
+                pattern.find_at(&bytes[..window.end], from).filter(|found| found.start() < at && found.end() > at)
+            });
             match over {
                 Some(found) if found.start() > 0 => at = found.start(),
                 Some(_) => return bytes.len(),
@@ -261,7 +265,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_in_no_log_and_in_no_line() {
-        let (written, log, told) = hiding(&["hunter2-long", "long-tail"], CAP, b"a hunter2-long-tail b\nhunter2-long\rlong-tail");
+        let (written, log, told) =
+            hiding(&["hunter2-long", "long-tail"], CAP, b"a hunter2-long-tail b\nhunter2-long\rlong-tail");
         assert_eq!(log, "a <redacted> b\n<redacted>\r<redacted>");
         assert_eq!(told, ["a <redacted> b", "<redacted>", "<redacted>"]);
         assert!(!written.tail.join("").contains("long"));

@@ -279,7 +279,8 @@ fn properties<'a>(command: &'a Transient, inherited: Vec<String>, output: &'a Ow
     let search = command.env.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.as_str()).unwrap_or_default();
     let search: Vec<&str> = search.split(':').filter(|place| place.starts_with('/')).collect();
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    let fd = |fd: &OwnedFd| fd.try_clone().map(|fd| Value::Fd(Fd::Owned(fd))).context("the log's pipe cannot be shared");
+    let fd =
+        |fd: &OwnedFd| fd.try_clone().map(|fd| Value::Fd(Fd::Owned(fd))).context("the log's pipe cannot be shared");
     let mut all: Vec<Property<'a>> = vec![
         ("Description", command.description.as_str().into()),
         ("Type", "oneshot".into()),

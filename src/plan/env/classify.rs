@@ -153,9 +153,11 @@ impl Sides<'_> {
                 format!("{key}: added with upstream's default, and upstream names it beside {legacy}, which is set here: compare them")
             }));
         }
-        warnings.extend(self.stale().iter().map(|key| {
-            format!("{key}: upstream now asks for a value of your own, and here is still the old default")
-        }));
+        warnings.extend(
+            self.stale().iter().map(|key| {
+                format!("{key}: upstream now asks for a value of your own, and here is still the old default")
+            }),
+        );
         warnings
     }
 

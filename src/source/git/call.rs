@@ -16,8 +16,18 @@ const QUESTION: Duration = Duration::from_secs(60);
 
 /// Settings that take every hook, monitor and background job out of a repository's own configuration.
 const QUIET: [&str; 12] = [
-    "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "maintenance.auto=false", "-c", "gc.auto=0",
-    "-c", "core.fsync=all", "-c", "advice.detachedHead=false",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "maintenance.auto=false",
+    "-c",
+    "gc.auto=0",
+    "-c",
+    "core.fsync=all",
+    "-c",
+    "advice.detachedHead=false",
 ];
 
 /// git in the checkout, as its owner.
@@ -27,7 +37,10 @@ pub fn in_checkout(owner: &Account, root: &Path) -> Command {
 
 /// git in our mirror, as the caller, with no configuration but the mirror's own.
 pub fn in_mirror(mirror: &Path) -> Command {
-    base(Command::new(["git"]), mirror).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").timeout(LOCAL)
+    base(Command::new(["git"]), mirror)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .timeout(LOCAL)
 }
 
 fn base(command: Command, directory: &Path) -> Command {
@@ -80,7 +93,10 @@ impl Remote {
         let quoted = self.url.replace('\\', "\\\\").replace('"', "\\\"");
         let remote = format!("[remote \"{SOURCE}\"]\n\turl = \"{quoted}\"\n");
         match self.url.strip_prefix("file://").or(Some(self.url.as_str()).filter(|url| url.starts_with('/'))) {
-            Some(path) => format!("{remote}[safe]\n\tdirectory = \"{0}\"\n\tdirectory = \"{0}/.git\"\n", path.trim_end_matches('/')),
+            Some(path) => format!(
+                "{remote}[safe]\n\tdirectory = \"{0}\"\n\tdirectory = \"{0}/.git\"\n",
+                path.trim_end_matches('/')
+            ),
             None => remote,
         }
     }
@@ -109,28 +125,52 @@ pub fn explain(remote: &str, output: &Output) -> Error {
     let said = output.stderr.join("\n");
     let has = |needles: &[&str]| needles.iter().any(|needle| said.contains(needle));
     let error = |what: String| Error::failed(what).detail(significant(&output.stderr));
-    if output.status.is_none() || has(&["Operation too slow", "transfer closed", "timed out", "Timeout", "not responding"]) {
-        return error(format!("{remote} did not answer in time")).hint("look at the network and at the server, then run this again; nothing was changed");
+    if output.status.is_none()
+        || has(&["Operation too slow", "transfer closed", "timed out", "Timeout", "not responding"])
+    {
+        return error(format!("{remote} did not answer in time"))
+            .hint("look at the network and at the server, then run this again; nothing was changed");
     }
     if has(&["Could not resolve host", "Name or service not known", "Temporary failure in name resolution"]) {
-        return error(format!("the host name in {remote} cannot be resolved")).hint("look at the name and at the resolver: getent hosts NAME");
+        return error(format!("the host name in {remote} cannot be resolved"))
+            .hint("look at the name and at the resolver: getent hosts NAME");
     }
-    if has(&["Failed to connect", "Connection refused", "No route to host", "Network is unreachable", "Couldn't connect", "Connection reset"]) {
-        return error(format!("{remote} cannot be reached")).hint("look at the network and at the server, then run this again");
+    if has(&[
+        "Failed to connect",
+        "Connection refused",
+        "No route to host",
+        "Network is unreachable",
+        "Couldn't connect",
+        "Connection reset",
+    ]) {
+        return error(format!("{remote} cannot be reached"))
+            .hint("look at the network and at the server, then run this again");
     }
-    if has(&["Authentication failed", "could not read Username", "could not read Password", "Permission denied", "HTTP 401", "HTTP 403", "returned error: 401", "returned error: 403"]) {
-        return error(format!("{remote} refused the authentication"))
-            .hint("over ssh the keys of the install's owner are used: try, as that account, `git ls-remote` with this URL");
+    if has(&[
+        "Authentication failed",
+        "could not read Username",
+        "could not read Password",
+        "Permission denied",
+        "HTTP 401",
+        "HTTP 403",
+        "returned error: 401",
+        "returned error: 403",
+    ]) {
+        return error(format!("{remote} refused the authentication")).hint(
+            "over ssh the keys of the install's owner are used: try, as that account, `git ls-remote` with this URL",
+        );
     }
     if has(&["Host key verification failed"]) {
         return error(format!("the host key of {remote} is not known to the install's owner"))
             .hint("as the owner, compare the key with its published fingerprint and add it to ~/.ssh/known_hosts");
     }
     if has(&["couldn't find remote ref", "Couldn't find remote ref"]) {
-        return error(format!("{remote} has no such branch or tag")).hint("correct `branch` in the manifest, or ask upstream what became of it");
+        return error(format!("{remote} has no such branch or tag"))
+            .hint("correct `branch` in the manifest, or ask upstream what became of it");
     }
     if has(&["does not appear to be a git repository", "not found", "does not exist", "No such file"]) {
-        return error(format!("{remote} is no git repository that this host can see")).hint("correct `url` in the manifest");
+        return error(format!("{remote} is no git repository that this host can see"))
+            .hint("correct `url` in the manifest");
     }
     if has(&["dubious ownership"]) {
         return error(format!("git does not trust the owner of {remote}"));
@@ -139,7 +179,8 @@ pub fn explain(remote: &str, output: &Output) -> Error {
 }
 
 fn significant(lines: &[String]) -> Vec<String> {
-    let lines: Vec<_> = lines.iter().map(|line| crate::text::harmless(line)).filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<_> =
+        lines.iter().map(|line| crate::text::harmless(line)).filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(5)..].to_vec()
 }
 

@@ -109,9 +109,14 @@ impl Checkout {
     }
 
     fn read_status(&mut self, owner: &Account, root: &Path) -> Result<()> {
-        let status = in_checkout(owner, root).args(["status", "--porcelain=v2", "--branch", "--untracked-files=no", "-z"]);
+        let status =
+            in_checkout(owner, root).args(["status", "--porcelain=v2", "--branch", "--untracked-files=no", "-z"]);
         let status = text(status, &format!("the checkout {} cannot be read", root.display())).map_err(|error| {
-            error.hint(format!("look at it as its owner: sudo -u {} git -C {} status; git fsck", owner.name, root.display()))
+            error.hint(format!(
+                "look at it as its owner: sudo -u {} git -C {} status; git fsck",
+                owner.name,
+                root.display()
+            ))
         })?;
         let mut entries = status.split('\0');
         while let Some(entry) = entries.next() {
@@ -150,7 +155,10 @@ impl Checkout {
             }
         }
         if is_sparse && is_cone {
-            let list = text(in_checkout(owner, root).args(["sparse-checkout", "list"]), "the sparse-checkout cone cannot be read")?;
+            let list = text(
+                in_checkout(owner, root).args(["sparse-checkout", "list"]),
+                "the sparse-checkout cone cannot be read",
+            )?;
             self.cone = Some(list.lines().map(str::to_owned).collect());
         }
         self.has_sparse_patterns = is_sparse && !is_cone;

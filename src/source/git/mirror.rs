@@ -35,7 +35,10 @@ impl Mirror {
         make_private(state, 0o700)?;
         let path = state.join("mirror.git");
         if !path.join("HEAD").exists() {
-            text(in_mirror(state).args(["init", "--quiet", "--bare", "--template="]).args([&path]), "the mirror cannot be made")?;
+            text(
+                in_mirror(state).args(["init", "--quiet", "--bare", "--template="]).args([&path]),
+                "the mirror cannot be made",
+            )?;
         }
         // Written anew each time: nothing that got into it otherwise counts.
         write_if_other(&path.join("config"), CONFIG)?;
@@ -100,7 +103,15 @@ impl Mirror {
         let command = self
             .remote
             .git(&self.path, false)
-            .args(["fetch", "--progress", "--no-auto-maintenance", "--no-write-fetch-head", "--no-tags", "--prune", "--"])
+            .args([
+                "fetch",
+                "--progress",
+                "--no-auto-maintenance",
+                "--no-write-fetch-head",
+                "--no-tags",
+                "--prune",
+                "--",
+            ])
             .args([SOURCE])
             .args(refspecs);
         let mut running = command.spawn()?;

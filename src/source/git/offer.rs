@@ -17,7 +17,13 @@ const COMMITS: usize = 15;
 const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// Compares the target with what is checked out (`head`) and, for each component, with what is activated.
-pub fn offer(mirror: &Mirror, head: &str, target: &Target, components: &[(&Component, Option<String>)], cone: Option<&[String]>) -> Result<Offer> {
+pub fn offer(
+    mirror: &Mirror,
+    head: &str,
+    target: &Target,
+    components: &[(&Component, Option<String>)],
+    cone: Option<&[String]>,
+) -> Result<Offer> {
     let repository = mirror.repository();
     let from = commit(repository, head).map_err(|_| {
         Error::failed(format!("the checkout is at {}, which upstream does not have", abbreviate(head)))
@@ -89,9 +95,15 @@ fn direction(repository: &Repository, from: Oid, to: Oid) -> Result<Direction> {
 }
 
 /// The commits of `newer` that `older` does not have and that touch a component, newest first.
-fn commits(repository: &Repository, older: &GitCommit, newer: &GitCommit, components: &[(&Component, Option<String>)]) -> Result<(Vec<Commit>, usize)> {
+fn commits(
+    repository: &Repository,
+    older: &GitCommit,
+    newer: &GitCommit,
+    components: &[(&Component, Option<String>)],
+) -> Result<(Vec<Commit>, usize)> {
     let mut walk = repository.revwalk().context("the history cannot be read")?;
-    let ready = walk.set_sorting(Sort::TOPOLOGICAL).and_then(|()| walk.push(newer.id())).and_then(|()| walk.hide(older.id()));
+    let ready =
+        walk.set_sorting(Sort::TOPOLOGICAL).and_then(|()| walk.push(newer.id())).and_then(|()| walk.hide(older.id()));
     ready.context("the history cannot be read")?;
     let (mut listed, mut total) = (Vec::new(), 0);
     for oid in walk {
@@ -123,7 +135,8 @@ fn touches(commit: &GitCommit, components: &[(&Component, Option<String>)]) -> b
 fn read_component(mirror: &Mirror, component: &Component, base: &GitCommit, to: &GitCommit) -> Result<ComponentOffer> {
     let path = component.path.as_str();
     let at = |commit: &GitCommit, file: &str| mirror.file(commit.id(), &format!("{path}/{file}"));
-    let text = |commit: &GitCommit, file: &str| at(commit, file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text =
+        |commit: &GitCommit, file: &str| at(commit, file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let version = |commit: &GitCommit| {
         let source = component.version.as_ref()?;
         parse_version(source, &text(commit, source.file.as_str())?)
@@ -132,8 +145,10 @@ fn read_component(mirror: &Mirror, component: &Component, base: &GitCommit, to: 
         Some(path) => vec![path.as_str()],
         None => vec!["CHANGELOG.md", "docs/CHANGELOG.md"],
     };
-    let env = |declared: &crate::manifest::EnvFile| (at(base, declared.example.as_str()), at(to, declared.example.as_str()));
-    let unit = |declared: &crate::manifest::Unit| (text(base, declared.file.as_str()), text(to, declared.file.as_str()));
+    let env =
+        |declared: &crate::manifest::EnvFile| (at(base, declared.example.as_str()), at(to, declared.example.as_str()));
+    let unit =
+        |declared: &crate::manifest::Unit| (text(base, declared.file.as_str()), text(to, declared.file.as_str()));
     Ok(ComponentOffer {
         present: subtree(mirror.repository(), to, path)?.is_some(),
         from_version: version(base),
@@ -174,7 +189,9 @@ fn changed(repository: &Repository, base: &GitCommit, to: &GitCommit, path: &str
     if old.as_ref().map(Tree::id) == new.as_ref().map(Tree::id) {
         return Ok(Vec::new());
     }
-    let diff = repository.diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut DiffOptions::new())).context("the releases cannot be compared")?;
+    let diff = repository
+        .diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut DiffOptions::new()))
+        .context("the releases cannot be compared")?;
     let name = |delta: git2::DiffDelta| {
         let file = delta.new_file().path_bytes().or(delta.old_file().path_bytes())?;
         Some(String::from_utf8_lossy(file).into_owned())
@@ -183,14 +200,21 @@ fn changed(repository: &Repository, base: &GitCommit, to: &GitCommit, path: &str
 }
 
 /// Paths below `path` (the files at the top for `""`) that appear and that disappear, relative to the root.
-fn entries(repository: &Repository, from: Option<&GitCommit>, to: &GitCommit, path: &str) -> Result<(Vec<String>, Vec<String>)> {
+fn entries(
+    repository: &Repository,
+    from: Option<&GitCommit>,
+    to: &GitCommit,
+    path: &str,
+) -> Result<(Vec<String>, Vec<String>)> {
     let tree = |commit: &GitCommit| match path {
         "" => repository.find_tree(commit.tree_id()).map(Some).context("the mirror cannot be read"),
         path => subtree(repository, commit, path),
     };
     let old = from.map(&tree).transpose()?.flatten();
     let new = tree(to)?;
-    let diff = repository.diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut DiffOptions::new())).context("the releases cannot be compared")?;
+    let diff = repository
+        .diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut DiffOptions::new()))
+        .context("the releases cannot be compared")?;
     let (mut added, mut removed) = (Vec::new(), Vec::new());
     for delta in diff.deltas() {
         let file = String::from_utf8_lossy(delta.new_file().path_bytes().unwrap_or_default()).into_owned();

@@ -15,7 +15,11 @@ pub fn preflight(root: &Path, source: &GitSource, checkout: &Checkout, offer: Op
         let word = operation.word();
         blockers.push(Blocker::impossible(
             format!("the checkout is in the middle of a {word}"),
-            if word == "bisect" { format!("{git} bisect reset") } else { format!("{git} {word} --abort, or finish it") },
+            if word == "bisect" {
+                format!("{git} bisect reset")
+            } else {
+                format!("{git} {word} --abort, or finish it")
+            },
         ));
     }
     for lock in &checkout.locks {
@@ -52,7 +56,8 @@ fn dirty(git: &str, source: &GitSource, checkout: &Checkout) -> Vec<Blocker> {
     let mut blockers = Vec::new();
     let conflicts: Vec<&str> = conflicts.iter().map(|dirty| dirty.path.as_str()).collect();
     if !conflicts.is_empty() {
-        blockers.push(Blocker::impossible(format!("unresolved conflicts: {}", names(&conflicts)), format!("{git} status")));
+        blockers
+            .push(Blocker::impossible(format!("unresolved conflicts: {}", names(&conflicts)), format!("{git} status")));
     }
     let changed: Vec<&str> = changed.iter().map(|dirty| dirty.path.as_str()).filter(|path| !declared(path)).collect();
     if !changed.is_empty() {
@@ -73,7 +78,9 @@ fn remote(git: &str, source: &GitSource, checkout: &Checkout) -> Option<Blocker>
         None => Blocker::impossible("the checkout has no remote", format!("{git} remote add origin {url}")),
         Some((name, known)) => Blocker::impossible(
             format!("the checkout's remote {name} is {}, the manifest pins {url}", without_password(known)),
-            format!("when the manifest is right: {git} remote set-url {name} {url}; otherwise correct `url` in the manifest"),
+            format!(
+                "when the manifest is right: {git} remote set-url {name} {url}; otherwise correct `url` in the manifest"
+            ),
         ),
     })
 }
@@ -90,7 +97,9 @@ fn branch(git: &str, source: &GitSource, checkout: &Checkout, offer: Option<&Off
         )),
         _ if offer.is_some_and(|offer| offer.direction == Direction::Diverged) => Some(Blocker::impossible(
             "the checkout and the target have diverged: no fast-forward leads there",
-            format!("see both sides: {git} log --oneline --left-right HEAD...TARGET; local commits have to go upstream or elsewhere first"),
+            format!(
+                "see both sides: {git} log --oneline --left-right HEAD...TARGET; local commits have to go upstream or elsewhere first"
+            ),
         )),
         _ => None,
     }
@@ -145,7 +154,10 @@ mod tests {
         let mut checkout = sound();
         change(&mut checkout);
         let blockers = preflight(Path::new("/opt/app"), &source(), &checkout, None);
-        blockers.iter().map(|blocker| format!("{} -> {}", blocker.what, blocker.hint.clone().unwrap_or_default())).collect()
+        blockers
+            .iter()
+            .map(|blocker| format!("{} -> {}", blocker.what, blocker.hint.clone().unwrap_or_default()))
+            .collect()
     }
 
     #[test]
@@ -162,7 +174,9 @@ mod tests {
         assert!(found(|c| c.branch = None).contains("detached HEAD"));
         assert!(found(|c| c.branch = Some("dev".into())).contains("switch main"));
         assert!(found(|c| c.remotes.clear()).contains("remote add origin https://git.example.org/app.git"));
-        assert!(found(|c| c.dirty = vec![dirty("manager/x.py")]).contains("tracked files have local changes: manager/x.py"));
+        assert!(
+            found(|c| c.dirty = vec![dirty("manager/x.py")]).contains("tracked files have local changes: manager/x.py")
+        );
     }
 
     #[test]
