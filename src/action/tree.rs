@@ -39,10 +39,13 @@ pub struct SetAside {
 
 impl Act for Tree {
     fn title(&self) -> String {
-        match self.from.revision == self.to.revision {
-            true => "set the sparse-checkout cone".into(),
-            false => format!("switch the tree to {}", self.label),
-        }
+        let cone = match (self.from.cone == self.to.cone, &self.to.cone) {
+            (true, _) => None,
+            (false, Some(cone)) => Some(format!("keep only {} checked out", cone.join(", "))),
+            (false, None) => Some("check out the whole tree".to_owned()),
+        };
+        let switch = (self.from.revision != self.to.revision).then(|| format!("switch the tree to {}", self.label));
+        switch.into_iter().chain(cone).collect::<Vec<_>>().join(", ")
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {

@@ -158,7 +158,11 @@ impl Page {
             ),
         );
         for change in &unit.settings {
-            self.entry("", format_args!("  [{}] {}= changed", change.section, change.key));
+            let side = |values: &[String]| {
+                if values.is_empty() { "(not set)".to_owned() } else { crate::text::harmless(&values.join(" ")) }
+            };
+            let (before, after) = (side(&change.before), side(&change.after));
+            self.entry("", format_args!("  [{}] {}= {before} -> {after}", change.section, change.key));
         }
         if unit.lifted {
             self.entry(
@@ -172,7 +176,12 @@ impl Page {
         if plan.commits_total == 0 {
             return;
         }
-        let word = if plan.intent == Intent::Rollback { "commits go away" } else { "commits" };
+        let word = match (plan.commits_total, plan.intent) {
+            (1, Intent::Upgrade) => "commit",
+            (_, Intent::Upgrade) => "commits",
+            (1, Intent::Rollback) => "commit goes away",
+            (_, Intent::Rollback) => "commits go away",
+        };
         self.line(format_args!("  {} {}", paint(BOLD, plan.commits_total), word));
         for commit in &plan.commits {
             self.line(format_args!("    {} {}", paint(DIM, &commit.id), commit.summary));

@@ -6,7 +6,7 @@ use super::session::{Planned, Session, refusal};
 use super::style::{GOOD, paint};
 use super::{describe, output};
 use crate::error::{Error, Exit, Result};
-use crate::manifest::Follow;
+use crate::manifest::{Follow, window_is_open};
 use crate::plan::env::Class;
 use crate::plan::{Plan, Request};
 use crate::report::{Event, Reporter};
@@ -36,6 +36,9 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let reporter = output::reporter(globals);
     let _lock = session.lock(globals, args.unattended, &*reporter)?;
     not_held(&session)?;
+    if args.unattended {
+        within_window(&session)?;
+    }
     let mirror = session.mirror()?;
     let target = session.target(&mirror, args.to.as_deref(), globals.offline, &*reporter)?;
     let asked = Request {
@@ -167,6 +170,16 @@ fn not_held(session: &Session) -> Result<()> {
     let reason = hold.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     Err(Error::refused(format!("{} is held{reason}", session.install.name))
         .hint(format!("relift unhold {}", session.install.name)))
+}
+
+/// A run by itself starts only in the window of the policy.
+fn within_window(session: &Session) -> Result<()> {
+    let Some(window) = &session.install.policy.window else { return Ok(()) };
+    match window_is_open(window, jiff::Timestamp::now())? {
+        true => Ok(()),
+        false => Err(Error::refused(format!("{} is outside its window {window}", session.install.name))
+            .hint(format!("run it by hand: relift upgrade {}", session.install.name))),
+    }
 }
 
 fn failed_before(planned: &Planned, target: &Target) -> Option<String> {

@@ -1,6 +1,7 @@
 //! From what a plan says must be proven to what `health` proves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::action::{Action, Seen, Site};
 use crate::error::Result;
@@ -19,6 +20,7 @@ pub(super) fn gates(
     seen: Option<&Seen>,
 ) -> Result<Vec<Gate>> {
     let root = Rooted::open(&install.root)?;
+    let secrets = live_secrets(&install.root, declared_files(&install.components))?;
     let mut gates = Vec::new();
     for gate in plan.gates.iter().filter(|gate| wanted(gate)) {
         let Some(component) = install.components.iter().find(|component| component.name == gate.component) else {
@@ -45,6 +47,7 @@ pub(super) fn gates(
             probes: if is_stopped { Vec::new() } else { probes(component, restarted) },
             version: version(&component.name),
             values,
+            secrets: secrets.clone(),
             cursor: None,
         });
     }
@@ -132,19 +135,9 @@ fn templates(health: &Health) -> Vec<&Template> {
 /// Every value that must not be shown: of the declared configuration files, of what the run writes there, and of what was
 /// there before.
 pub(super) fn secrets(plan: &Plan, declared: &[Component], site: &Site) -> Result<Vec<String>> {
-    let root = Rooted::open(&plan.root)?;
-    let declared = declared
-        .iter()
-        .flat_map(|component| component.env.iter().map(|env| env.file.below(&component.path).to_string()));
+    let declared = declared_files(declared);
     let planned = plan.components.iter().flat_map(|component| component.env.iter().map(|env| env.file.clone()));
-    let files: BTreeSet<String> = declared.chain(planned).collect();
-    let mut secrets = Vec::new();
-    for file in files {
-        // What cannot be read here cannot be told either.
-        if let Ok(Some(content)) = root.read(file.as_ref()) {
-            secrets.extend(env::secrets(&content.bytes));
-        }
-    }
+    let mut secrets = live_secrets(&plan.root, declared.into_iter().chain(planned).collect())?;
     for action in &plan.actions {
         let Action::EnvFile(file) = action else { continue };
         for image in file.swap.before.iter().chain(&file.swap.after) {
@@ -153,5 +146,24 @@ pub(super) fn secrets(plan: &Plan, declared: &[Component], site: &Site) -> Resul
     }
     secrets.sort();
     secrets.dedup();
+    Ok(secrets)
+}
+
+fn declared_files(components: &[Component]) -> BTreeSet<String> {
+    let files = |component: &Component| -> Vec<String> {
+        component.env.iter().map(|env| env.file.below(&component.path).to_string()).collect()
+    };
+    components.iter().flat_map(files).collect()
+}
+
+fn live_secrets(root: &Path, files: BTreeSet<String>) -> Result<Vec<String>> {
+    let root = Rooted::open(root)?;
+    let mut secrets = Vec::new();
+    for file in files {
+        // What cannot be read here cannot be told either.
+        if let Ok(Some(content)) = root.read(file.as_ref()) {
+            secrets.extend(env::secrets(&content.bytes));
+        }
+    }
     Ok(secrets)
 }

@@ -189,10 +189,11 @@ fn component_as_it_is(
     };
     let path = component.path.as_str();
     let is_checked_out = checkout.cone.as_ref().is_none_or(|cone| cone.iter().any(|directory| directory == path));
-    let mut surveyed = Surveyed { is_installed, is_checked_out, ..Surveyed::default() };
-    surveyed.activation = activated.components.get(&component.name).cloned();
+    let activation = activated.components.get(&component.name).cloned();
+    let mut surveyed = Surveyed { is_installed, is_checked_out, activation, ..Surveyed::default() };
     let is_known = surveyed.activation.is_some() || component.units.iter().any(|unit| has_file(unit, managers.owner));
-    if !is_installed && !is_known && !(is_checked_out && checkout.cone.is_some()) {
+    let is_leftover = is_checked_out && checkout.cone.is_some();
+    if !is_installed && !is_known && !is_leftover {
         return Ok(surveyed);
     }
     for env in &component.env {

@@ -30,20 +30,43 @@ fn a_file_that_cannot_be_merged_stops_the_upgrade_and_nothing_is_changed() {
             code: 1,
             says: &["manager/.env is missing", "but sample-manager.service runs", "next:  put manager/.env back"],
         },
-        Trouble { what: "a directory", script: "rm .env; mkdir .env", code: 1, says: &["manager/.env is not read", "it is no regular file"] },
-        Trouble { what: "a FIFO", script: "rm .env; mkfifo .env", code: 1, says: &["manager/.env is not read", "it is no regular file"] },
+        Trouble {
+            what: "a directory",
+            script: "rm .env; mkdir .env",
+            code: 1,
+            says: &["manager/.env is not read", "it is no regular file"],
+        },
+        Trouble {
+            what: "a FIFO",
+            script: "rm .env; mkfifo .env",
+            code: 1,
+            says: &["manager/.env is not read", "it is no regular file"],
+        },
         Trouble {
             what: "a link to a file of root's",
             script: "rm .env; ln -s /root/other .env",
             code: 1,
-            says: &["manager/.env cannot be read", "symbolic link", "next:  replace the link by a file: cp --remove-destination"],
+            says: &[
+                "manager/.env cannot be read",
+                "symbolic link",
+                "next:  replace the link by a file: cp --remove-destination",
+            ],
         },
-        Trouble { what: "two hard links", script: "ln .env data.env", code: 1, says: &["manager/.env is not read", "more than one hard link"] },
+        Trouble {
+            what: "two hard links",
+            script: "ln .env data.env",
+            code: 1,
+            says: &["manager/.env is not read", "more than one hard link"],
+        },
         Trouble {
             what: "an open quote",
             script: "printf 'OPEN=\"s3cr3t-canary-open\\nNEXT=1\\n' >> .env",
             code: 1,
-            says: &["manager/.env cannot be compared", "a quote in line 11 of the file is never closed", "next:  close it"],
+            says: &[
+                "manager/.env cannot be compared",
+                "a quote in line 11 of the file is never closed",
+                "next:  close it",
+            ],
         },
         Trouble {
             what: "a key that a probe asks for",
@@ -101,7 +124,9 @@ fn a_merge_keeps_every_byte_and_the_mode_owner_acl_and_attributes() {
 
     // What is not UTF-8 is told, kept, and given back as it was when the release fails.
     host.must(&format!("printf '# caf\\351\\n' >> {ENV}"));
-    host.release(|release| release.next("1.2.0").env_key("manager", "SECOND", "x", "Two.").behaviour("manager", "exit-at-once 1"));
+    host.release(|release| {
+        release.next("1.2.0").env_key("manager", "SECOND", "x", "Two.").behaviour("manager", "exit-at-once 1")
+    });
     let snapshot = host.snapshot();
     let out = host.relift(&["upgrade", "app", "--yes"]).exits(3);
     assert!(out.stdout.contains("is not UTF-8"), "{out}");
@@ -112,19 +137,26 @@ fn a_merge_keeps_every_byte_and_the_mode_owner_acl_and_attributes() {
 #[test]
 fn a_placeholder_stops_who_cannot_be_asked_and_a_terminal_asks() {
     let mut host = Host::with_sample();
-    host.release(|release| release.next("1.1.0").env_key("manager", "ADMIN_USERS__admin", "admin", "Who may administer."));
+    host.release(|release| {
+        release.next("1.1.0").env_key("manager", "ADMIN_USERS__admin", "admin", "Who may administer.")
+    });
     host.relift(&["upgrade", "app", "--yes"]).exits(0);
     host.release(|release| {
-        release.next("1.2.0").edit("manager/.env.example", |text| text.replace("__admin=admin", "__admin=CHANGE_ME_BCRYPT"))
+        release
+            .next("1.2.0")
+            .edit("manager/.env.example", |text| text.replace("__admin=admin", "__admin=CHANGE_ME_BCRYPT"))
     });
     let before = host.snapshot();
     for words in [["upgrade", "app", "--yes"], ["upgrade", "app", "--unattended"]] {
         let out = host.relift(&words).exits(2);
-        says(&out, &[
-            "manager/.env still has the old default of ADMIN_USERS__admin, and upstream now asks for a value of your own",
-            "state: nothing was changed",
-            "next:  set ADMIN_USERS__admin= in /opt/app/manager/.env",
-        ]);
+        says(
+            &out,
+            &[
+                "manager/.env still has the old default of ADMIN_USERS__admin, and upstream now asks for a value of your own",
+                "state: nothing was changed",
+                "next:  set ADMIN_USERS__admin= in /opt/app/manager/.env",
+            ],
+        );
     }
     before.assert_same(&host.snapshot());
     host.must(&format!("sed -i 's/^ADMIN_USERS__admin=.*/ADMIN_USERS__admin=bcrypt/' {ENV}"));
@@ -133,7 +165,13 @@ fn a_placeholder_stops_who_cannot_be_asked_and_a_terminal_asks() {
     let before = host.snapshot();
     for words in [["upgrade", "app", "--yes"], ["upgrade", "app", "--unattended"]] {
         let out = host.relift(&words).exits(2);
-        says(&out, &["manager/.env needs a value for the new key SMTP_PASSWORD: its default is a placeholder", "add SMTP_PASSWORD= to"]);
+        says(
+            &out,
+            &[
+                "manager/.env needs a value for the new key SMTP_PASSWORD: its default is a placeholder",
+                "add SMTP_PASSWORD= to",
+            ],
+        );
     }
     before.assert_same(&host.snapshot());
     let out = at_a_terminal(&host, &[("SMTP_PASSWORD (in", "s3cr3t-canary-typed\\n"), ("Go on?", "y")]).exits(0);
@@ -141,7 +179,12 @@ fn a_placeholder_stops_who_cannot_be_asked_and_a_terminal_asks() {
     host.assert_no_secret(&out);
     assert!(host.read(ENV).ends_with("\n# For mail.\nSMTP_PASSWORD=s3cr3t-canary-typed\n"));
     assert_eq!(host.answers("manager").as_deref(), Some("1.3.0"));
-    assert_eq!(host.must("grep -rl s3cr3t-canary-typed /var/lib/relift /var/cache/relift /run/relift | grep -v /content/ || :"), "");
+    assert_eq!(
+        host.must(
+            "grep -rl s3cr3t-canary-typed /var/lib/relift /var/cache/relift /run/relift | grep -v /content/ || :"
+        ),
+        ""
+    );
 }
 
 /// Runs an upgrade on a terminal and answers its prompts; the output is what the terminal showed.
@@ -150,7 +193,9 @@ fn at_a_terminal(host: &Host, answers: &[(&str, &str)]) -> Out {
         TERM=xterm script -qefc 'relift upgrade app' seen < keys > /dev/null & exec 3> keys\n"
         .to_owned();
     for (prompt, answer) in answers {
-        script.push_str(&format!("until grep -qF '{prompt}' seen; do sleep 0.05; done; sleep 0.2; printf '{answer}' >&3\n"));
+        script.push_str(&format!(
+            "until grep -qF '{prompt}' seen; do sleep 0.05; done; sleep 0.2; printf '{answer}' >&3\n"
+        ));
     }
     script.push_str("wait $!; code=$?; exec 3>&-; cat seen; exit $code\n");
     host.sh(&script)

@@ -7,7 +7,11 @@ mod network;
 mod server;
 mod snapshot;
 
+mod env;
+mod health;
 mod sample;
 mod servers;
+mod steps;
 mod twins;
+mod units;
 mod upgrade;

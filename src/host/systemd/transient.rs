@@ -154,8 +154,14 @@ impl Local {
     ) -> Result<()> {
         let asked = Asked::of(&self.bus, &command.name, format!("the end of {} cannot be awaited", command.name));
         let deadline = Instant::now() + command.timeout + STOP + MARGIN;
+        let mut opened = self.bus.reopened;
         loop {
             output.pass_on(TICK, told);
+            if self.bus.reopened != opened {
+                opened = self.bus.reopened;
+                // The reference went with the old connection. Where the unit has ended already, reading its end says so.
+                self.bus.manager::<_, ()>("RefUnit", &command.name).unwrap_or_default();
+            }
             match job.wait(&mut self.bus, Duration::ZERO).map_err(|error| asked.failed(error))? {
                 Ended::Told(_) | Ended::Vanished => return Ok(()),
                 Ended::Pending if Instant::now() < deadline => {}
