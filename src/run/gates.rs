@@ -1,6 +1,7 @@
 //! From what a plan says must be proven to what `health` proves.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::action::{Action, Seen};
 use crate::error::Result;
@@ -73,9 +74,7 @@ pub fn missing_keys(install: &Install, plan: &Plan, contents: &Contents) -> Resu
         for declared in &component.env {
             let path = declared.file.below(&component.path);
             let swapped = plan.actions.iter().find_map(|action| match action {
-                Action::EnvFile(file) if file.swap.path == std::path::Path::new(path.as_str()) => {
-                    file.swap.after.as_ref()
-                }
+                Action::EnvFile(file) if file.swap.path == Path::new(path.as_str()) => file.swap.after.as_ref(),
                 _ => None,
             });
             let bytes = match swapped.and_then(|image| contents.bytes(image)) {
@@ -109,14 +108,27 @@ fn templates(health: &Health) -> Vec<&Template> {
 }
 
 /// Every value of the components' configuration files that must not be shown.
-pub(super) fn secrets(install_root: &std::path::Path, components: &[Component]) -> Result<Vec<String>> {
-    let root = Rooted::open(install_root)?;
+pub(super) fn secrets(install_root: &Path, components: &[Component]) -> Result<Vec<String>> {
+    let files = components
+        .iter()
+        .flat_map(|component| component.env.iter().map(|declared| declared.file.below(&component.path).to_string()));
+    secrets_in(install_root, files)
+}
+
+/// The same for the components of a plan, which recovery knows without the manifest.
+pub(super) fn secrets_of(plan: &Plan) -> Result<Vec<String>> {
+    secrets_in(
+        &plan.root,
+        plan.components.iter().flat_map(|component| component.env.iter().map(|env| env.file.clone())),
+    )
+}
+
+fn secrets_in(root: &Path, files: impl Iterator<Item = String>) -> Result<Vec<String>> {
+    let root = Rooted::open(root)?;
     let mut secrets = Vec::new();
-    for component in components {
-        for declared in &component.env {
-            if let Some(content) = root.read(declared.file.below(&component.path).as_ref())? {
-                secrets.extend(env::secrets(&content.bytes));
-            }
+    for file in files {
+        if let Some(content) = root.read(Path::new(&file))? {
+            secrets.extend(env::secrets(&content.bytes));
         }
     }
     Ok(secrets)

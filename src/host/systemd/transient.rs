@@ -16,6 +16,7 @@ use super::output::Output;
 use super::unit::{self, UnitState};
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
+use crate::host::interrupt;
 
 /// How long a service may take to end after SIGTERM, before SIGKILL.
 const STOP: Duration = Duration::from_secs(5);
@@ -153,6 +154,7 @@ impl Local {
         let asked = Asked::of(&self.bus, &command.name, format!("the end of {} cannot be awaited", command.name));
         let deadline = Instant::now() + command.timeout + STOP + MARGIN;
         loop {
+            interrupt::check()?;
             output.pass_on(TICK, told);
             match job.wait(&mut self.bus, Duration::ZERO).map_err(|error| asked.failed(error))? {
                 Ended::Told(_) | Ended::Vanished => return Ok(()),
