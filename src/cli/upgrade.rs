@@ -187,7 +187,8 @@ fn within_window(session: &Session) -> Result<()> {
 
 fn failed_before(planned: &Planned, target: &Target) -> Option<String> {
     let same = |failed: &&crate::ledger::FailedRelease| {
-        failed.revision == target.revision && failed.configuration == planned.survey.configuration
+        failed.revision == target.revision
+            && (failed.configuration.is_empty() || failed.configuration == planned.survey.configuration)
     };
     let failed = planned.survey.failed.iter().find(same)?;
     Some(format!(
