@@ -122,6 +122,7 @@ impl<'a> Site<'a> {
             env,
             timeout: command.timeout,
             log,
+            hide: self.secrets.clone(),
         };
         let what = format!("{} ({})", command.name, command.run.join(" "));
         let reporter = self.reporter;
@@ -130,6 +131,9 @@ impl<'a> Site<'a> {
         let end = manager
             .run_watched(&transient, &mut told)
             .map_err(|error| error.while_(format!("{what} could not run")))?;
+        if let Some(fault) = &end.log_fault {
+            reporter.tell(Event::Warning { text: format!("{}: {fault}", command.name) });
+        }
         if end.left_out > 0 {
             let text = format!("{}: {} bytes of output are not in the log", command.name, end.left_out);
             reporter.tell(Event::Warning { text });

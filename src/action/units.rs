@@ -49,10 +49,11 @@ impl Act for Units {
             directory.make_directories(swap.path.parent().unwrap_or(Path::new("")), uid, gid)?;
             swap.apply(site, &directory)?;
         }
-        site.manager(self.scope)?.reload()?;
+        // Enabling reads files, not the manager: one reload afterwards sees both.
         for name in self.enable.iter().chain(&self.reenable) {
             site.manager(self.scope)?.enable(name)?;
         }
+        site.manager(self.scope)?.reload()?;
         crate::host::fs::sync_filesystem(&self.directory)
     }
 
@@ -68,10 +69,10 @@ impl Act for Units {
                 directory.remove_empty_directory(parent)?;
             }
         }
-        site.manager(self.scope)?.reload()?;
         for name in &self.reenable {
             site.manager(self.scope)?.enable(name)?;
         }
+        site.manager(self.scope)?.reload()?;
         crate::host::fs::sync_filesystem(&self.directory)?;
         Ok(remarks)
     }

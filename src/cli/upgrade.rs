@@ -43,6 +43,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let target = session.target(&mirror, args.to.as_deref(), globals.offline, &*reporter)?;
     let asked = Request {
         unattended: args.unattended,
+        attended: output::is_attended() && !globals.yes && !args.unattended,
         allow_irreversible: args.allow_irreversible,
         ..request(globals, args.to.as_deref())
     };

@@ -42,7 +42,7 @@ pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()>
     let mut journal = Journal::begin(&engine.state.join("runs"), begin, contents)?;
     engine.reporter.tell(Event::Run { install: plan.install.clone(), run: journal.run().to_owned() });
     let mut site = Site::new(&plan, journal.run(), journal.directory(), engine.reporter)?;
-    site.hide(gates::secrets(&plan.root, &engine.install.components)?);
+    site.hide(gates::secrets(&plan, &engine.install.components, &site)?);
 
     engine.reporter.tell(Event::Phase { phase: Phase::Prepare });
     let prepared =

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::commit;
 use super::decide::{Decision, decide};
+use super::gates;
 use super::record::{Body, End, Outcome};
 use super::undo;
 use crate::action::Site;
@@ -32,6 +33,7 @@ pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
     reporter.tell(Event::Run { install: begin.plan.install.clone(), run: run.clone() });
     let mut site = Site::new(&begin.plan, &run, journal.directory(), reporter)?;
     site.end_leftovers()?;
+    site.hide(gates::secrets(&begin.plan, &[], &site)?);
     let interrupted = || Some("the run was interrupted".to_owned());
     match decide(journal.records()) {
         Decision::Nothing => Ok(Recovered::Nothing),

@@ -7,8 +7,12 @@ mod network;
 mod server;
 mod snapshot;
 
+mod env;
+mod health;
 mod sample;
 mod servers;
+mod steps;
 mod try_;
 mod twins;
+mod units;
 mod upgrade;

@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(message("[111,107,255]"), "ok\u{fffd}");
         assert_eq!(message(r#"["a",[98]]"#), "a b");
         assert_eq!(message("null"), "");
-        assert_eq!(message(r#""\u001b[31mred""#), "\u{fffd}[31mred");
+        assert_eq!(message(r#""\u001b[31mred""#), "\\x1b[31mred");
     }
 
     #[test]
