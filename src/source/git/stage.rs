@@ -12,7 +12,13 @@ use crate::host::fs::{make_private, remove_durably};
 use crate::host::process::{Command, Input};
 
 /// Unpacks `directories` and the files at the top of `revision` into a fresh directory of the owner's below `cache`.
-pub fn stage(mirror: &Mirror, revision: &str, directories: &[String], owner: &Account, cache: &Path) -> Result<PathBuf> {
+pub fn stage(
+    mirror: &Mirror,
+    revision: &str,
+    directories: &[String],
+    owner: &Account,
+    cache: &Path,
+) -> Result<PathBuf> {
     let stage = cache.join("stage");
     remove(&stage)?;
     make_private(cache, 0o755)?;
@@ -49,7 +55,8 @@ pub fn remove(stage: &Path) -> Result<()> {
 
 fn top_files(mirror: &Mirror, revision: &str) -> Result<Vec<String>> {
     let oid = Oid::from_str(revision).context("a commit id is malformed")?;
-    let tree = mirror.repository().find_commit(oid).and_then(|commit| commit.tree()).context("the target cannot be read")?;
+    let tree =
+        mirror.repository().find_commit(oid).and_then(|commit| commit.tree()).context("the target cannot be read")?;
     let names = tree.iter().filter(|entry| entry.kind() == Some(ObjectType::Blob));
     Ok(names.filter_map(|entry| entry.name().ok().map(|name| format!(":(literal,top){name}"))).collect())
 }

@@ -1,13 +1,14 @@
 //! Switching the checkout: by git, as the owner; and putting it back from any state that a kill can leave.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::call::{in_checkout, in_mirror, text};
-use super::checkout::LOCKS;
+use super::checkout::{LOCKS, by_hand};
 use super::mirror::Mirror;
+use super::offer::is_within;
 use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Rooted, sync_filesystem};
@@ -26,11 +27,15 @@ pub struct Goal {
 /// Brings the objects of `to` into the checkout, without a ref: nothing there changes. `head` is what it has.
 pub fn transfer(mirror: &Mirror, owner: &Account, root: &Path, head: &str, to: &str) -> Result<()> {
     let wanted = format!("{to}\n^{head}\n");
-    let command = in_mirror(mirror.path()).args(["pack-objects", "--revs", "--stdout", "--delta-base-offset", "--quiet"]);
+    let command =
+        in_mirror(mirror.path()).args(["pack-objects", "--revs", "--stdout", "--delta-base-offset", "--quiet"]);
     let mut packing = command.stdin(Input::File(in_memory(wanted.as_bytes())?)).spawn()?;
     let pipe = packing.child.stdout.take().ok_or_else(|| Error::failed("git pack-objects has no output"))?;
     let pipe = Input::File(std::fs::File::from(std::os::fd::OwnedFd::from(pipe)));
-    let unpacked = text(in_checkout(owner, root).args(["index-pack", "--stdin"]).stdin(pipe), "the release's objects cannot be stored in the checkout");
+    let unpacked = text(
+        in_checkout(owner, root).args(["index-pack", "--stdin"]).stdin(pipe),
+        "the release's objects cannot be stored in the checkout",
+    );
     let status = packing.wait("git pack-objects")?;
     unpacked?;
     match status.is_some_and(|status| status.success()) {
@@ -39,8 +44,38 @@ pub fn transfer(mirror: &Mirror, owner: &Account, root: &Path, head: &str, to: &
     }
 }
 
+/// Makes sure that the checkout has every file of both releases that a switch there, and one back, would write.
+pub fn both_ways(owner: &Account, root: &Path, from: &Goal, to: &Goal) -> Result<()> {
+    let differing = differing(owner, root, &from.revision, &to.revision)?;
+    let is_written = |path: &str| is_within(from.cone.as_deref(), path) || is_within(to.cone.as_deref(), path);
+    let written = differing.iter().filter(|(path, _)| is_written(path));
+    let blobs: BTreeSet<_> = written.flat_map(|(_, entry)| [&entry.in_goal, &entry.in_other]).flatten().collect();
+    let list: String = blobs.iter().map(|blob| format!("{blob}\n")).collect();
+    let look = in_checkout(owner, root)
+        .args(["cat-file", "--batch-check=%(objecttype)"])
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .stdin(Input::Bytes(list.into_bytes()));
+    let found = text(look, "the checkout's objects cannot be looked at")?;
+    let missing = found.lines().filter(|line| line.ends_with(" missing")).count();
+    if missing == 0 {
+        return Ok(());
+    }
+    let git = by_hand(&owner.name, root);
+    Err(Error::failed(format!(
+        "the checkout lacks {missing} objects of the two releases: it is corrupt, or a partial clone"
+    ))
+    .hint(format!("see what is wrong: {git} fsck --no-dangling; bring what is missing: {git} fetch --refetch REMOTE")))
+}
+
 /// Goes forward (or, for a rollback, back) to `goal` by the means that refuse to overwrite anything of the user's.
-pub fn go(owner: &Account, root: &Path, goal: &Goal, present: &Goal, branch: Option<&str>, is_forward: bool) -> Result<()> {
+pub fn go(
+    owner: &Account,
+    root: &Path,
+    goal: &Goal,
+    present: &Goal,
+    branch: Option<&str>,
+    is_forward: bool,
+) -> Result<()> {
     if goal.cone != present.cone {
         set_cone(owner, root, goal.cone.as_deref())?;
     }
@@ -53,12 +88,26 @@ pub fn go(owner: &Account, root: &Path, goal: &Goal, present: &Goal, branch: Opt
     if goal.revision != present.revision {
         text(in_checkout(owner, root).args(words), "the checkout cannot be switched")?;
     }
+    // git leaves what it cannot switch as a local change, with no more than a warning.
+    let changes = local_changes(owner, root, revision)?;
+    if let Some(path) = changes.first() {
+        return Err(Error::failed(format!(
+            "the tree was switched, but {} of its files are not the release's: {path}",
+            changes.len()
+        )));
+    }
     verify(owner, root, goal)
 }
 
 /// Puts the checkout at `goal` from any mixture of it and `other`. Paths that hold
 /// neither's bytes are passed to `keep` first.
-pub fn restore(owner: &Account, root: &Path, goal: &Goal, other: &Goal, keep: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+pub fn restore(
+    owner: &Account,
+    root: &Path,
+    goal: &Goal,
+    other: &Goal,
+    keep: &mut dyn FnMut(&str) -> Result<()>,
+) -> Result<()> {
     let checkout = Rooted::open(root)?;
     for lock in LOCKS {
         checkout.remove(Path::new(lock))?;
@@ -82,7 +131,10 @@ pub fn restore(owner: &Account, root: &Path, goal: &Goal, other: &Goal, keep: &m
         keep(&path)?;
         edits.extend(checkout.read(Path::new(&path))?.map(|content| (path, content)));
     }
-    text(in_checkout(owner, root).args(["reset", "--quiet", "--hard", &goal.revision]), "the checkout cannot be put back")?;
+    text(
+        in_checkout(owner, root).args(["reset", "--quiet", "--hard", &goal.revision]),
+        "the checkout cannot be put back",
+    )?;
     for (path, content) in &edits {
         checkout.replace(Path::new(path), content)?;
     }
@@ -93,19 +145,25 @@ pub fn restore(owner: &Account, root: &Path, goal: &Goal, other: &Goal, keep: &m
 /// Tags a known-good commit where `git tag` shows it.
 pub fn tag_known_good(owner: &Account, root: &Path, name: &str, revision: &str) -> Result<()> {
     let reference = format!("refs/tags/{name}");
-    text(in_checkout(owner, root).args(["update-ref", &reference, revision]), "the known-good tag cannot be made").map(drop)
+    text(in_checkout(owner, root).args(["update-ref", &reference, revision]), "the known-good tag cannot be made")
+        .map(drop)
 }
 
 /// Moves the remote-tracking branch, as a fetch by hand would have.
 pub fn track(owner: &Account, root: &Path, remote: &str, branch: &str, revision: &str) -> Result<()> {
     let reference = format!("refs/remotes/{remote}/{branch}");
-    text(in_checkout(owner, root).args(["update-ref", &reference, revision]), "the remote-tracking branch cannot be moved").map(drop)
+    text(
+        in_checkout(owner, root).args(["update-ref", &reference, revision]),
+        "the remote-tracking branch cannot be moved",
+    )
+    .map(drop)
 }
 
 /// Removes a known-good tag; one that is not there is no error.
 pub fn untag(owner: &Account, root: &Path, name: &str) -> Result<()> {
     let reference = format!("refs/tags/{name}");
-    text(in_checkout(owner, root).args(["update-ref", "-d", &reference]), "the known-good tag cannot be removed").map(drop)
+    text(in_checkout(owner, root).args(["update-ref", "-d", &reference]), "the known-good tag cannot be removed")
+        .map(drop)
 }
 
 /// Where HEAD is now; an error when the repository cannot be read.
@@ -116,7 +174,15 @@ pub fn head(owner: &Account, root: &Path) -> Result<String> {
 /// Files below `directories` that git does not track, ignored ones too: what leaving the cone would delete or strand.
 pub fn leftovers(owner: &Account, root: &Path, directory: &str) -> Result<Vec<String>> {
     let pathspec = format!(":(literal,top){directory}");
-    let list = in_checkout(owner, root).args(["ls-files", "--others", "--directory", "--no-empty-directory", "-z", "--", &pathspec]);
+    let list = in_checkout(owner, root).args([
+        "ls-files",
+        "--others",
+        "--directory",
+        "--no-empty-directory",
+        "-z",
+        "--",
+        &pathspec,
+    ]);
     let list = text(list, "untracked files cannot be listed")?;
     Ok(list.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
 }
@@ -124,15 +190,16 @@ pub fn leftovers(owner: &Account, root: &Path, directory: &str) -> Result<Vec<St
 /// Whether HEAD's index has something at `path`.
 pub fn is_tracked(owner: &Account, root: &Path, path: &Path) -> Result<bool> {
     let pathspec = format!(":(literal,top){}", path.display());
-    let list = text(in_checkout(owner, root).args(["ls-files", "-z", "--", &pathspec]), "tracked files cannot be listed")?;
+    let list =
+        text(in_checkout(owner, root).args(["ls-files", "-z", "--", &pathspec]), "tracked files cannot be listed")?;
     Ok(!list.is_empty())
 }
 
-/// The directories of HEAD, two levels deep.
+/// The directories of HEAD.
 pub fn directories(owner: &Account, root: &Path) -> Result<std::collections::BTreeSet<String>> {
     let list = in_checkout(owner, root).args(["ls-tree", "-r", "-d", "--name-only", "-z", "HEAD"]);
     let list = text(list, "the tree of HEAD cannot be read")?;
-    Ok(list.split('\0').filter(|path| path.matches('/').count() < 2).map(str::to_owned).collect())
+    Ok(list.split('\0').map(str::to_owned).collect())
 }
 
 /// Puts a tracked file back to its committed state; its local change is kept elsewhere by now.
@@ -146,7 +213,10 @@ fn set_cone(owner: &Account, root: &Path, cone: Option<&[String]>) -> Result<()>
     let command = match cone {
         Some(directories) => command.args(["set", "--cone", "--no-sparse-index", "--"]).args(directories),
         None => {
-            let is_sparse = text(in_checkout(owner, root).args(["config", "--default=false", "--get", "core.sparseCheckout"]), "the configuration cannot be read")?;
+            let is_sparse = text(
+                in_checkout(owner, root).args(["config", "--default=false", "--get", "core.sparseCheckout"]),
+                "the configuration cannot be read",
+            )?;
             if is_sparse != "true" {
                 return Ok(());
             }
@@ -160,7 +230,11 @@ fn set_cone(owner: &Account, root: &Path, cone: Option<&[String]>) -> Result<()>
 fn verify(owner: &Account, root: &Path, goal: &Goal) -> Result<()> {
     let at = head(owner, root)?;
     if at != goal.revision {
-        return Err(Error::failed(format!("the checkout is at {} and not at {}", abbreviate(&at), abbreviate(&goal.revision))));
+        return Err(Error::failed(format!(
+            "the checkout is at {} and not at {}",
+            abbreviate(&at),
+            abbreviate(&goal.revision)
+        )));
     }
     sync_filesystem(root)
 }
@@ -173,7 +247,8 @@ struct Entry {
 
 /// Paths that differ between two commits, with their blobs (git-diff-tree(1), raw format).
 fn differing(owner: &Account, root: &Path, other: &str, goal: &str) -> Result<BTreeMap<String, Entry>> {
-    let raw = in_checkout(owner, root).args(["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", other, goal]);
+    let raw =
+        in_checkout(owner, root).args(["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", other, goal]);
     let raw = text(raw, "the two releases cannot be compared")?;
     let mut fields = raw.split('\0');
     let mut entries = BTreeMap::new();
@@ -189,7 +264,12 @@ fn differing(owner: &Account, root: &Path, other: &str, goal: &str) -> Result<BT
 }
 
 /// Paths whose bytes are neither side's, nor the beginning of one: somebody else wrote them.
-fn foreign(owner: &Account, root: &Path, checkout: &Rooted, differing: &BTreeMap<String, Entry>) -> Result<Vec<String>> {
+fn foreign(
+    owner: &Account,
+    root: &Path,
+    checkout: &Rooted,
+    differing: &BTreeMap<String, Entry>,
+) -> Result<Vec<String>> {
     let mut present = Vec::new();
     for (path, entry) in differing {
         let is_plain = !path.contains('\n') && !entry.is_link;
@@ -230,7 +310,10 @@ fn is_torn(owner: &Account, root: &Path, path: &str, blobs: &[&Option<String>]) 
 fn local_changes(owner: &Account, root: &Path, goal: &str) -> Result<Vec<String>> {
     // Exit status 1 only says that something needs an update.
     in_checkout(owner, root).args(["update-index", "-q", "--refresh"]).output()?;
-    let list = text(in_checkout(owner, root).args(["diff-index", "--name-only", "-z", "--no-renames", "--diff-filter=M", goal]), "the checkout cannot be compared")?;
+    let list = text(
+        in_checkout(owner, root).args(["diff-index", "--name-only", "-z", "--no-renames", "--diff-filter=M", goal]),
+        "the checkout cannot be compared",
+    )?;
     Ok(list.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
 }
 

@@ -52,7 +52,11 @@ pub fn candidates(source: &GitSource, to: &str) -> Vec<String> {
         _ => None,
     };
     let tag = format!("refs/tags/{to}");
-    shaped.map(|tag| format!("refs/tags/{tag}")).into_iter().chain([tag, format!("refs/heads/{to}"), to.to_owned()]).collect()
+    shaped
+        .map(|tag| format!("refs/tags/{tag}"))
+        .into_iter()
+        .chain([tag, format!("refs/heads/{to}"), to.to_owned()])
+        .collect()
 }
 
 #[cfg(test)]
@@ -74,7 +78,8 @@ mod tests {
 
     #[test]
     fn the_newest_tag_is_the_newest_version_and_not_the_last_in_the_alphabet() {
-        let refs = refs(&["manager-v1.9.0", "manager-v1.10.0", "runner-v3.0.0", "manager-v1.11.0-rc.1", "manager-vNext"]);
+        let refs =
+            refs(&["manager-v1.9.0", "manager-v1.10.0", "runner-v3.0.0", "manager-v1.11.0-rc.1", "manager-vNext"]);
         let target = choose(&source(shape(), None), &refs).unwrap();
         assert_eq!(target.label.as_deref(), Some("manager-v1.10.0"));
     }
