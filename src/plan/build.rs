@@ -263,10 +263,8 @@ fn env_changes(
 }
 
 fn tree(install: &Install, survey: &Survey, offer: &Offer, contents: &mut Contents) -> Option<Action> {
-    let Source::Git(source) = &install.source;
     let present = Goal { revision: survey.checkout.head.clone(), cone: survey.checkout.cone.clone() };
-    let cone = if source.sparse { Some(survey.wanted_cone(install)) } else { present.cone.clone() };
-    let goal = Goal { revision: offer.to.revision.clone(), cone };
+    let goal = Goal { revision: offer.to.revision.clone(), cone: survey.goal_cone(install) };
     if goal == present {
         return None;
     }
