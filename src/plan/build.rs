@@ -64,6 +64,12 @@ impl Subject<'_> {
     pub fn tree_changed(&self) -> bool {
         self.is_new || self.runs_older || !self.offer.changed.is_empty()
     }
+
+    /// Whether more than its units differs: what a unit's change asks for, its settings say.
+    pub fn code_changed(&self) -> bool {
+        let is_unit = |path: &String| self.component.units.iter().any(|unit| unit.file.as_str() == path);
+        self.is_new || self.offer.changed.iter().any(|path| !is_unit(path))
+    }
 }
 
 /// Makes the plan and collects the bytes that it speaks of. `offer.components` follows `survey.installed`.
