@@ -6,9 +6,13 @@ use std::time::Duration;
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, Image, Rooted};
+use crate::host::process;
 use crate::host::systemd::{Manager, Transient};
 use crate::manifest::Scope;
 use crate::report::{Event, Reporter};
+
+/// How long what a dead run left may take to end.
+const LEFTOVERS: Duration = Duration::from_secs(30);
 
 /// Where actions work.
 pub struct Site<'a> {
@@ -164,10 +168,11 @@ impl<'a> Site<'a> {
     /// Ends whatever transient units an earlier life of this run left, and waits until they are gone: nothing may still
     /// write to the tree when recovery touches it.
     pub fn end_leftovers(&mut self) -> Result<()> {
+        process::end_those_of(&self.run, LEFTOVERS)?;
         let logs = std::fs::read_dir(self.directory.join("log")).map_or(0, |entries| entries.count() as u32);
         for number in 1..=logs {
             let name = self.unit_name(number);
-            self.manager(Scope::System)?.end(&name, Duration::from_secs(30))?;
+            self.manager(Scope::System)?.end(&name, LEFTOVERS)?;
         }
         self.commands = self.commands.max(logs);
         Ok(())

@@ -112,6 +112,9 @@ pub fn decided(session: &Session, planned: &Planned, globals: &Globals, unattend
     if plan.is_empty() || globals.dry_run {
         return Ok(true);
     }
+    if !is_silent {
+        output::data("\n");
+    }
     if globals.yes || unattended {
         return Ok(false);
     }
@@ -184,7 +187,8 @@ fn within_window(session: &Session) -> Result<()> {
 
 fn failed_before(planned: &Planned, target: &Target) -> Option<String> {
     let same = |failed: &&crate::ledger::FailedRelease| {
-        failed.revision == target.revision && failed.configuration == planned.survey.configuration
+        failed.revision == target.revision
+            && (failed.configuration.is_empty() || failed.configuration == planned.survey.configuration)
     };
     let failed = planned.survey.failed.iter().find(same)?;
     Some(format!(
@@ -217,7 +221,7 @@ fn report(session: &Session, plan: &Plan, globals: &Globals) -> Result<()> {
             })
             .collect();
         output::data(&format!(
-            "{} {}: {}, proven healthy, {tag}\n",
+            "{} {}: {}, proven healthy\n     {tag}\n",
             paint(GOOD, "done"),
             plan.install,
             versions.join(", ")

@@ -97,9 +97,7 @@ pub fn missing_keys(install: &Install, plan: &Plan, contents: &Contents) -> Resu
         for declared in &component.env {
             let path = declared.file.below(&component.path);
             let swapped = plan.actions.iter().find_map(|action| match action {
-                Action::EnvFile(file) if file.swap.path == std::path::Path::new(path.as_str()) => {
-                    file.swap.after.as_ref()
-                }
+                Action::EnvFile(file) if file.swap.path == Path::new(path.as_str()) => file.swap.after.as_ref(),
                 _ => None,
             });
             let bytes = match swapped.and_then(|image| contents.bytes(image)) {

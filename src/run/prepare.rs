@@ -19,8 +19,27 @@ use crate::source::git::{Checkout, remove_stage, stage, switch};
 /// What must stay free on each filesystem that a run writes to, bytes.
 const FLOOR: u64 = 100 << 20;
 
+/// Why a run stopped before any change.
+pub(super) struct Stop {
+    /// What happened.
+    pub error: Error,
+    /// The release's own checks refused: they will again. A full disk says nothing about the release.
+    pub is_of_release: bool,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop { error, is_of_release: false }
+    }
+}
+
 /// Prepares a run; gives the components that are healthy now.
-pub(super) fn prepare(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Site) -> Result<Vec<String>> {
+pub(super) fn prepare(
+    engine: &Engine,
+    plan: &Plan,
+    contents: &Contents,
+    site: &mut Site,
+) -> std::result::Result<Vec<String>, Stop> {
     let install = engine.install;
     room(&install.root)?;
     room(engine.state)?;
@@ -38,11 +57,11 @@ pub(super) fn prepare(engine: &Engine, plan: &Plan, contents: &Contents, site: &
             switch::transfer(engine.mirror, &engine.owner, &install.root, &plan.from.revision, &plan.to.revision)
         })?;
     }
-    verify_units(plan, contents, &engine.owner, site.reporter)?;
+    verify_units(plan, contents, &engine.owner, site.reporter).map_err(|error| Stop { error, is_of_release: true })?;
     if !plan.staged_checks.is_empty() {
         let staged = check_staged(engine, plan, contents, site);
         remove_stage(&engine.cache.join("stage"))?;
-        staged?;
+        staged.map_err(|error| Stop { error, is_of_release: true })?;
     }
     save_artifacts(engine, plan, site)?;
     let is_healthy =

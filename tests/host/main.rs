@@ -7,11 +7,13 @@ mod network;
 mod server;
 mod snapshot;
 
+mod crash;
 mod env;
 mod health;
 mod sample;
 mod servers;
 mod steps;
+mod try_;
 mod twins;
 mod units;
 mod upgrade;

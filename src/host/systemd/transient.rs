@@ -16,6 +16,7 @@ use super::output::Output;
 use super::unit::{self, UnitState};
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
+use crate::host::interrupt;
 
 /// How long a service may take to end after SIGTERM, before SIGKILL.
 const STOP: Duration = Duration::from_secs(5);
@@ -156,6 +157,7 @@ impl Local {
         let deadline = Instant::now() + command.timeout + STOP + MARGIN;
         let mut opened = self.bus.reopened;
         loop {
+            interrupt::check()?;
             output.pass_on(TICK, told);
             if self.bus.reopened != opened {
                 opened = self.bus.reopened;
