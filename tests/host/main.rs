@@ -8,6 +8,9 @@ mod server;
 mod snapshot;
 
 mod crash;
+mod recover;
+mod rollback;
+mod runs;
 mod sample;
 mod servers;
 mod twins;

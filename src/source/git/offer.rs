@@ -56,7 +56,10 @@ pub fn offer(
         offer.blockers.extend(pointers(mirror, &to, component, &offer.components[offer.components.len() - 1]));
         offer.added.extend(added);
     }
+    // Outside the cone as well: git takes a file that is there for a checked out one as soon as it tracks the path.
     offer.added.extend(entries(repository, Some(&from), &to, "")?.0);
+    offer.added.sort();
+    offer.added.dedup();
     offer.blockers.extend(submodules(mirror, to.id(), components));
     Ok(offer)
 }
@@ -181,7 +184,7 @@ fn changed(repository: &Repository, base: &GitCommit, to: &GitCommit, path: &str
     Ok(diff.deltas().filter_map(name).collect())
 }
 
-/// Paths below `path` (the files at the top for `""`) that appear and that disappear, relative to the root.
+/// Paths below `path` (all for `""`) that appear and that disappear, relative to the root.
 fn entries(
     repository: &Repository,
     from: Option<&GitCommit>,
@@ -201,7 +204,6 @@ fn entries(
     for delta in diff.deltas() {
         let file = String::from_utf8_lossy(delta.new_file().path_bytes().unwrap_or_default()).into_owned();
         let full = match path {
-            "" if file.contains('/') => continue,
             "" => file,
             path => format!("{path}/{file}"),
         };
