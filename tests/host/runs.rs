@@ -99,14 +99,11 @@ fn a_signal_ends_a_run_in_order_whenever_it_comes_and_a_lost_terminal_does_not()
     host.must(
         "sed -i 's|^run = .\"sh\", \"scripts/check_config.sh\".|run = [\"sleep\", \"47\"]|' /etc/relift/app.toml",
     );
-    let out = meanwhile(
-        &host,
-        "begin.json",
-        "while ! pgrep -x sleep -f 'sleep 47' >/dev/null; do sleep 0.05; done; kill -INT $pid",
-    )
-    .exits(1);
+    let out =
+        meanwhile(&host, "begin.json", "while ! pgrep -xf 'sleep 47' >/dev/null; do sleep 0.05; done; kill -INT $pid")
+            .exits(1);
     assert!(out.stderr.contains("stopped before any change") && out.stderr.contains("nothing was changed"), "{out}");
-    assert_ne!(host.sh("pgrep -f 'sleep 47'").code, 0, "the check must be gone");
+    assert_ne!(host.sh("pgrep -xf 'sleep 47'").code, 0, "the check must be gone");
     before.assert_same(&host.snapshot());
     host.must("sed -i 's|^run = .\"sleep\", \"47\".|run = [\"true\"]|' /etc/relift/app.toml");
     meanwhile(&host, "prepared.json", "kill -HUP $pid").exits(0);
