@@ -359,6 +359,13 @@ fn judge(install: &Install, survey: &Survey, offer: &Offer, request: &Request, p
     }
     plan.blockers.extend(lockstep::broken(install, survey, offer, &request.only));
     if request.intent == Intent::Rollback {
+        let steps = plan.irreversible().join(", ");
+        if !steps.is_empty() && !request.allow_irreversible {
+            plan.blockers.push(Blocker::refused(
+                format!("a step ran for the newer release, and nothing undoes it: {steps}"),
+                "where the older release copes with what it did, pass --allow-irreversible",
+            ));
+        }
         return;
     }
     plan.blockers.extend(lockstep::major_steps(plan, request.is_explicit));

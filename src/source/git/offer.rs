@@ -55,12 +55,15 @@ pub fn offer(
     }
     let (added, removed) = entries(repository, Some(&from), &to)?;
     offer.blockers.extend(components.iter().flat_map(|(component, _)| stops_tracking(component, &removed)));
-    offer.added.extend(added.into_iter().filter(|path| is_within(wanted, path)));
+    // Outside the cone as well: git takes a file that is there for a checked out one as soon as it tracks the path.
+    offer.added.extend(added);
     // What enters the cone is written as well, whichever release has had it.
     if present.is_some() && wanted != present {
         let all = entries(repository, None, &to)?.0;
         offer.added.extend(all.into_iter().filter(|path| is_within(wanted, path) && !is_within(present, path)));
     }
+    offer.added.sort();
+    offer.added.dedup();
     Ok(offer)
 }
 
