@@ -34,7 +34,14 @@ impl Act for Artifact {
     fn title(&self) -> String {
         match self.install {
             Some(_) => format!("put back {}", self.path.display()),
-            None => format!("guard {}", self.path.display()),
+            None => format!("keep a copy of {}", self.path.display()),
+        }
+    }
+
+    fn undo_title(&self) -> String {
+        match self.saved {
+            Some(_) => format!("put back {}", self.path.display()),
+            None => format!("remove {}", self.path.display()),
         }
     }
 

@@ -108,6 +108,9 @@ impl<'a> Site<'a> {
     pub fn invoke(&mut self, command: &Invocation) -> Result<()> {
         let account = if command.as_root { Account::root() } else { self.owner.clone() };
         let mut env = account.environment();
+        // Its output goes to a log.
+        env.push(("TERM".into(), "dumb".into()));
+        env.push(("NO_COLOR".into(), "1".into()));
         env.push(("RELIFT_INSTALL".into(), self.install.clone()));
         env.push(("RELIFT_COMPONENT".into(), command.component.to_owned()));
         env.push(("RELIFT_RUN".into(), self.run.clone()));
@@ -125,7 +128,11 @@ impl<'a> Site<'a> {
         };
         let what = format!("{} ({})", command.name, command.run.join(" "));
         let reporter = self.reporter;
-        let mut told = |line: &str| reporter.tell(Event::Line { step: command.name.to_owned(), line: line.to_owned() });
+        let secrets = self.secrets.clone();
+        let mut told = |line: &str| {
+            let line = crate::text::redact(line, &secrets);
+            reporter.tell(Event::Line { step: command.name.to_owned(), line });
+        };
         let manager = self.manager(Scope::System)?;
         let end = manager
             .run_watched(&transient, &mut told)
@@ -143,7 +150,7 @@ impl<'a> Site<'a> {
         };
         let last = end.tail.len().saturating_sub(15);
         Err(Error::failed(format!("{what} {ending}"))
-            .detail(end.tail[last..].iter().cloned())
+            .detail(self.redacted(&end.tail[last..]))
             .hint(format!("the whole output: relift logs {}", self.run)))
     }
 

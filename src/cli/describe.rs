@@ -8,6 +8,9 @@ use crate::manifest::{Scope, StepUndo};
 use crate::plan::env::{Class, KeyChange};
 use crate::plan::{ComponentPlan, FileChange, Intent, Plan, ServiceChange, StepPlan, UnitPlan};
 
+/// The widest line of release notes, so that a plan fits a terminal of 100 columns.
+const NOTES: usize = 82;
+
 /// The plan for a person. `downtime` is what the last run measured, where there was one.
 pub fn text(plan: &Plan, downtime: Option<u64>) -> String {
     let mut page = Page(String::new());
@@ -103,7 +106,9 @@ impl Page {
         for note in &component.notes {
             self.entry("notes", format_args!("{}", paint(BOLD, &note.heading)));
             for line in note.body.iter().filter(|line| !line.trim().is_empty()) {
-                self.entry("", format_args!("  {line}"));
+                for (at, piece) in crate::text::wrapped(line, NOTES).iter().enumerate() {
+                    self.entry("", format_args!("{}{piece}", if at == 0 { "  " } else { "    " }));
+                }
             }
         }
         for env in &component.env {
@@ -182,7 +187,9 @@ impl Page {
             (1, Intent::Rollback) => "commit goes away",
             (_, Intent::Rollback) => "commits go away",
         };
-        self.line(format_args!("  {} {}", paint(BOLD, plan.commits_total), word));
+        // Fewer than `git log` counts: those elsewhere in the repository change nothing here.
+        let places: Vec<&str> = plan.components.iter().map(|component| component.name.as_str()).collect();
+        self.line(format_args!("  {} {word} in {}", paint(BOLD, plan.commits_total), places.join(", ")));
         for commit in &plan.commits {
             self.line(format_args!("    {} {}", paint(DIM, &commit.id), commit.summary));
         }

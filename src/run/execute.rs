@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::gates;
 use super::journal::Journal;
-use super::prepare::{Version, prepare, version};
+use super::prepare::{Stopped, Version, prepare, version};
 use super::record::{Begin, Body, End, Outcome};
 use super::{commit, interrupt, undo};
-use crate::action::{Action, Site};
+use crate::action::{Action, Artifact, Site};
 use crate::error::{Error, Kind, Result};
 use crate::health;
 use crate::host::account::Account;
@@ -45,24 +45,24 @@ pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()>
     site.hide(gates::secrets(&plan.root, &engine.install.components)?);
 
     engine.reporter.tell(Event::Phase { phase: Phase::Prepare });
-    let prepared =
-        prepare(engine, &plan, contents, &mut site).and_then(|healthy| if_not_interrupted(healthy, "preparing"));
+    let prepared = prepare(engine, &plan, contents, &mut site)
+        .and_then(|healthy| if_not_interrupted(healthy, "preparing").map_err(Stopped::from));
     let healthy = match prepared {
         Ok(healthy) => healthy,
-        Err(error) => {
+        Err(Stopped { error, by_check }) => {
             journal.append(Body::End(End {
                 outcome: Outcome::Stopped,
                 why: Some(error.to_string()),
                 detail: error.detail.clone(),
             }))?;
-            // A check that fails will fail again with this configuration.
+            // A check that fails will fail again with this configuration; a full disk is not the release's fault.
             remember(
                 engine,
                 &plan,
                 &configuration,
                 &journal,
                 &error,
-                error.kind == Kind::Failed && !interrupt::requested(),
+                by_check && error.kind == Kind::Failed && !interrupt::requested(),
             )?;
             return Err(error.while_(format!("{} stopped before any change", title(&plan))));
         }
@@ -97,7 +97,9 @@ fn switch(plan: &Plan, journal: &mut Journal, site: &mut Site) -> Result<()> {
         let reporter = site.reporter;
         match action {
             // What changes nothing by itself is not worth a line.
-            Action::Quiesce(_) | Action::Rerun(_) => act.apply(site)?,
+            Action::Quiesce(_) | Action::Rerun(_) | Action::Artifact(Artifact { install: None, .. }) => {
+                act.apply(site)?
+            }
             _ => during(reporter, act.title(), || act.apply(site))?,
         }
         journal.append(Body::Done { action: at })?;

@@ -19,8 +19,26 @@ use crate::source::git::{Checkout, remove_stage, stage, switch};
 /// What must stay free on each filesystem that a run writes to, bytes.
 const FLOOR: u64 = 100 << 20;
 
+/// Why a run stops before any change.
+pub(super) struct Stopped {
+    pub(super) error: Error,
+    /// A declared check did not pass.
+    pub(super) by_check: bool,
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Stopped {
+        Stopped { error, by_check: false }
+    }
+}
+
 /// Prepares a run; gives the components that are healthy now.
-pub(super) fn prepare(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Site) -> Result<Vec<String>> {
+pub(super) fn prepare(
+    engine: &Engine,
+    plan: &Plan,
+    contents: &Contents,
+    site: &mut Site,
+) -> std::result::Result<Vec<String>, Stopped> {
     let install = engine.install;
     room(&install.root)?;
     room(engine.state)?;
@@ -42,7 +60,7 @@ pub(super) fn prepare(engine: &Engine, plan: &Plan, contents: &Contents, site: &
     if !plan.staged_checks.is_empty() {
         let staged = check_staged(engine, plan, contents, site);
         remove_stage(&engine.cache.join("stage"))?;
-        staged?;
+        staged.map_err(|error| Stopped { error, by_check: true })?;
     }
     save_artifacts(engine, plan, site)?;
     let is_healthy =

@@ -24,7 +24,7 @@ pub(super) fn undo(journal: &mut Journal, site: &mut Site) -> Result<Vec<String>
             let reporter = site.reporter;
             remarks.extend(match action {
                 Action::Check(_) => action.act().undo(site, seen)?,
-                _ => during(reporter, format!("undo: {}", action.act().title()), || action.act().undo(site, seen))?,
+                _ => during(reporter, action.act().undo_title(), || action.act().undo(site, seen))?,
             });
         }
         journal.append(Body::Undone { action: *at })?;

@@ -143,7 +143,8 @@ impl Output {
     }
 
     fn end_line(&mut self, told: &mut dyn FnMut(&str)) {
-        let line = crate::text::harmless(String::from_utf8_lossy(&self.line).trim_end());
+        let line = crate::text::uncoloured(String::from_utf8_lossy(&self.line).trim_end());
+        let line = crate::text::harmless(&line);
         self.line.clear();
         told(&line);
         if self.tail.len() == TAIL_LINES {
@@ -174,7 +175,7 @@ mod tests {
     fn output_is_logged_as_it_is_and_told_by_line() {
         let (written, log, told) = through(CAP, b"one\n\x1b[31mtwo\rthree");
         assert_eq!(log, "one\n\x1b[31mtwo\rthree");
-        assert_eq!(told, ["one", "\u{fffd}[31mtwo", "three"]);
+        assert_eq!(told, ["one", "two", "three"]);
         assert_eq!((written.left_out, written.fault), (0, None));
     }
 
