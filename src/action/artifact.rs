@@ -34,15 +34,12 @@ impl Act for Artifact {
     fn title(&self) -> String {
         match self.install {
             Some(_) => format!("put back {}", self.path.display()),
-            None => format!("keep a copy of {}", self.path.display()),
+            None => format!("keep {} for the way back", self.path.display()),
         }
     }
 
-    fn undo_title(&self) -> String {
-        match self.saved {
-            Some(_) => format!("put back {}", self.path.display()),
-            None => format!("remove {}", self.path.display()),
-        }
+    fn undo_title(&self) -> Option<String> {
+        Some(format!("put back {}", self.path.display()))
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {

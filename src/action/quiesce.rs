@@ -37,6 +37,10 @@ impl Act for Quiesce {
         "note what runs".into()
     }
 
+    fn undo_title(&self) -> Option<String> {
+        Some("start what ran before".into())
+    }
+
     fn seen(&self, site: &mut Site) -> Result<Seen> {
         let look = |(scope, name): &(Scope, String)| {
             let state = site.manager(*scope)?.unit(name)?;

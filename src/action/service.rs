@@ -33,6 +33,10 @@ impl Act for Service {
         format!("{verb} {}", self.unit)
     }
 
+    fn undo_title(&self) -> Option<String> {
+        (self.verb != Verb::Reload).then(|| format!("stop {}", self.unit))
+    }
+
     fn apply(&self, site: &mut Site) -> Result<()> {
         let origin = Origin { unit: self.unit.clone(), uid: (self.scope == Scope::User).then_some(site.owner.uid) };
         let manager = site.manager(self.scope)?;

@@ -26,16 +26,17 @@ pub struct Units {
 
 impl Act for Units {
     fn title(&self) -> String {
-        let names: Vec<String> = self
-            .files
-            .iter()
-            .filter_map(|swap| swap.path.file_name())
-            .map(|name| name.to_string_lossy().into_owned())
-            .collect();
-        match names.as_slice() {
-            [] => "reload systemd".into(),
-            names => format!("install {}", names.join(", ")),
+        match self.names().as_str() {
+            "" => "reload systemd".into(),
+            names => format!("install {names}"),
         }
+    }
+
+    fn undo_title(&self) -> Option<String> {
+        Some(match self.names().as_str() {
+            "" => "reload systemd".into(),
+            names => format!("put back {names}"),
+        })
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {
@@ -88,6 +89,12 @@ impl Act for Units {
 }
 
 impl Units {
+    /// The names of the files, in one line.
+    fn names(&self) -> String {
+        let names = self.files.iter().filter_map(|swap| swap.path.file_name());
+        names.map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(", ")
+    }
+
     fn owner(&self, site: &Site) -> (u32, u32) {
         match self.scope {
             Scope::System => (0, 0),

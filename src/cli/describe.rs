@@ -106,8 +106,11 @@ impl Page {
         for note in &component.notes {
             self.entry("notes", format_args!("{}", paint(BOLD, &note.heading)));
             for line in note.body.iter().filter(|line| !line.trim().is_empty()) {
-                for (at, piece) in crate::text::wrapped(line, NOTES).iter().enumerate() {
-                    self.entry("", format_args!("{}{piece}", if at == 0 { "  " } else { "    " }));
+                match line.trim_start_matches('#') {
+                    heading if heading.len() < line.len() => {
+                        self.entry("", format_args!("  {}", paint(DIM, heading.trim())))
+                    }
+                    _ => self.note(line),
                 }
             }
         }
@@ -128,6 +131,13 @@ impl Page {
         self.line(format_args!(""));
     }
 
+    /// A line of release notes, broken where it is wider than the terminal.
+    fn note(&mut self, line: &str) {
+        for (at, piece) in crate::text::wrapped(line, NOTES).iter().enumerate() {
+            self.entry("", format_args!("{}{piece}", if at == 0 { "  " } else { "    " }));
+        }
+    }
+
     fn step(&mut self, step: &StepPlan) {
         let who = if step.as_root { paint(WARN, " as root, from the checkout") } else { String::new() };
         let (mark, undo) = match (step.runs, &step.undo) {
@@ -137,7 +147,9 @@ impl Page {
             (true, StepUndo::Run(command)) => (paint(GOOD, "+"), format!("; undone by {}", command.join(" "))),
             (true, StepUndo::Irreversible) => (paint(BAD, "!"), paint(BAD, "; nothing undoes it")),
         };
-        self.entry("step", format_args!("{mark} {} ({}){who}: {}{undo}", step.name, step.run.join(" "), step.why));
+        let skipped = if step.runs { "" } else { "not run: " };
+        self.entry("step", format_args!("{mark} {}: {}{who}", step.name, step.run.join(" ")));
+        self.entry("", format_args!("  {skipped}{}{undo}", step.why));
     }
 
     fn unit(&mut self, unit: &UnitPlan) {
@@ -155,13 +167,9 @@ impl Page {
         };
         self.entry(
             "unit",
-            format_args!(
-                "{} {}: {file}{service}: {}",
-                unit.name,
-                paint(DIM, format!("({})", scope(unit.scope))),
-                unit.why
-            ),
+            format_args!("{} {}: {file}{service}", unit.name, paint(DIM, format!("({})", scope(unit.scope)))),
         );
+        self.entry("", format_args!("  {}", unit.why));
         for change in &unit.settings {
             let side = |values: &[String]| {
                 if values.is_empty() { "(not set)".to_owned() } else { crate::text::harmless(&values.join(" ")) }
@@ -211,7 +219,7 @@ impl Page {
                 "    {number:>2}. {}: check {} {}",
                 check.component,
                 check.run.join(" "),
-                paint(DIM, "(on a staged copy; a failure changes nothing)")
+                paint(DIM, "(on a staged copy)")
             ));
         }
         for action in &plan.actions {
@@ -243,7 +251,7 @@ impl Page {
         let time = match (plan.restarts().is_empty(), downtime) {
             (true, _) => "none: nothing is restarted".to_owned(),
             (false, Some(seconds)) => format!("about {} s, as in the last run", seconds.max(1)),
-            (false, None) => "from the restart until the probes answer; measured in the first run".to_owned(),
+            (false, None) => "until the probes answer; the first run measures it".to_owned(),
         };
         self.line(format_args!("  {} {time}", paint(DIM, "without service")));
         let undo = match plan.irreversible().as_slice() {

@@ -111,6 +111,9 @@ pub fn decided(session: &Session, planned: &Planned, globals: &Globals, unattend
     if plan.is_empty() || globals.dry_run {
         return Ok(true);
     }
+    if !is_silent {
+        output::data("\n");
+    }
     if globals.yes || unattended {
         return Ok(false);
     }
@@ -218,7 +221,7 @@ fn report(session: &Session, plan: &Plan, globals: &Globals) -> Result<()> {
         let downtime = session.last_downtime().filter(|_| !plan.restarts().is_empty());
         let downtime = downtime.map(|seconds| format!(", about {} s without service", seconds.max(1)));
         output::data(&format!(
-            "{} {}: {}, proven healthy{}, {tag}\n",
+            "{} {}: {}, proven healthy{}\n     {tag}\n",
             paint(GOOD, "done"),
             plan.install,
             versions.join(", "),

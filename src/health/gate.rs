@@ -50,7 +50,6 @@ pub(super) fn prove(owner: &Account, gates: &[Gate], soak: Duration, reporter: &
 /// What is being proven.
 struct Proof<'a> {
     owner: &'a Account,
-    gates: &'a [Gate],
     managers: Managers<'a>,
     begun: Instant,
     soaking: Option<Instant>,
@@ -101,7 +100,6 @@ impl<'a> Proof<'a> {
         });
         Proof {
             owner,
-            gates,
             managers: Managers::new(owner),
             begun,
             soaking: None,
@@ -183,7 +181,7 @@ impl<'a> Proof<'a> {
             None => When::Gate { waited: self.begun.elapsed(), within },
             Some(since) => When::Soak { held: since.elapsed() },
         };
-        Failure { owner: self.owner, gates: self.gates, gate, subject, why, when }
+        Failure { owner: self.owner, gate, subject, why, when }
     }
 
     /// Tells what is waited for, once per second.
@@ -292,6 +290,7 @@ mod tests {
             probes: Vec::new(),
             version: None,
             values: [("TOKEN".to_owned(), "a-long-secret".to_owned())].into(),
+            secrets: vec!["a-long-secret".into()],
             cursor: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::template::Secrets;
+use super::shown;
 use super::{Expected, Gate, journal};
 use crate::error::Error;
 use crate::host::account::Account;
@@ -30,7 +30,6 @@ pub(super) enum When {
 /// A failure to prove health.
 pub(super) struct Failure<'a> {
     pub(super) owner: &'a Account,
-    pub(super) gates: &'a [Gate],
     pub(super) gate: &'a Gate,
     pub(super) subject: Subject<'a>,
     pub(super) why: String,
@@ -40,8 +39,6 @@ pub(super) struct Failure<'a> {
 impl Failure<'_> {
     /// As the operator reads it.
     pub(super) fn error(&self) -> Error {
-        let secrets =
-            Secrets::of(&self.gates.iter().flat_map(|gate| gate.values.clone()).enumerate().map(numbered).collect());
         let component = &self.gate.component;
         let what = match &self.subject {
             Subject::Unit(expected) => format!("{component}: {} {}", expected.unit, crate::text::harmless(&self.why)),
@@ -49,7 +46,8 @@ impl Failure<'_> {
             Subject::Probe(name) => format!("{component}: {name}: {}", self.why),
         };
         let error = Error::failed(what).because(self.when());
-        let error = self.lines().into_iter().fold(error, |error, line| error.detail([secrets.redact(&line)]));
+        let error =
+            self.lines().into_iter().fold(error, |error, line| error.detail([shown(&line, &self.gate.secrets)]));
         self.units().into_iter().fold(error, |error, expected| error.hint(self.journal_command(expected)))
     }
 
@@ -97,9 +95,4 @@ impl Failure<'_> {
             }
         }
     }
-}
-
-/// Two components may give one key two values; both are secret.
-fn numbered((at, (key, value)): (usize, (String, String))) -> (String, String) {
-    (format!("{at} {key}"), value)
 }

@@ -43,6 +43,7 @@ pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()>
     engine.reporter.tell(Event::Run { install: plan.install.clone(), run: journal.run().to_owned() });
     let mut site = Site::new(&plan, journal.run(), journal.directory(), engine.reporter)?;
     site.hide(gates::secrets(&plan.root, &engine.install.components)?);
+    site.hide(gates::new_secrets(&plan, contents));
 
     engine.reporter.tell(Event::Phase { phase: Phase::Prepare });
     let prepared = prepare(engine, &plan, contents, &mut site)
@@ -141,7 +142,8 @@ fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Sit
     for remark in remarks.into_iter().chain(ended) {
         error = error.because(remark);
     }
-    error.hint(format!("what happened, in full: relift show {0}; the output of steps: relift logs {0}", journal.run()))
+    let run = journal.run();
+    error.hint(format!("relift show {run}   (what happened)")).hint(format!("relift logs {run}   (what steps printed)"))
 }
 
 /// Proves that what was healthy before is healthy again.
@@ -149,7 +151,8 @@ fn prove_old(engine: &Engine, plan: &Plan, journal: &Journal) -> Result<()> {
     let healthy = journal.healthy_before();
     let wanted = |gate: &crate::plan::GatePlan| healthy.contains(&gate.component);
     let gates = gates::gates(engine.install, plan, wanted, |name| version(plan, name, Version::From), None)?;
-    health::prove(&engine.owner, &gates, Duration::ZERO, engine.reporter)
+    let prove = || health::prove(&engine.owner, &gates, Duration::ZERO, engine.reporter);
+    during(engine.reporter, "prove that the old release runs again", prove)
         .map_err(|error| error.while_("the old release is back, but not healthy"))
 }
 

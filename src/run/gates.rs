@@ -19,6 +19,7 @@ pub(super) fn gates(
     seen: Option<&Seen>,
 ) -> Result<Vec<Gate>> {
     let root = Rooted::open(&install.root)?;
+    let secrets = secrets(&install.root, &install.components)?;
     let mut gates = Vec::new();
     for gate in plan.gates.iter().filter(|gate| wanted(gate)) {
         let Some(component) = install.components.iter().find(|component| component.name == gate.component) else {
@@ -44,6 +45,7 @@ pub(super) fn gates(
             probes: if is_stopped { Vec::new() } else { component.health.clone() },
             version: version(&component.name),
             values,
+            secrets: secrets.clone(),
             cursor: None,
         });
     }
@@ -120,4 +122,13 @@ pub(super) fn secrets(install_root: &std::path::Path, components: &[Component]) 
         }
     }
     Ok(secrets)
+}
+
+/// The same of the files as the plan would leave them: answers of the operator's are not in the present ones.
+pub(super) fn new_secrets(plan: &Plan, contents: &Contents) -> Vec<String> {
+    let after = plan.actions.iter().filter_map(|action| match action {
+        Action::EnvFile(file) => contents.bytes(file.swap.after.as_ref()?),
+        _ => None,
+    });
+    after.flat_map(env::secrets).collect()
 }

@@ -9,5 +9,6 @@ mod snapshot;
 
 mod sample;
 mod servers;
+mod try_;
 mod twins;
 mod upgrade;
