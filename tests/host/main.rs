@@ -7,6 +7,7 @@ mod network;
 mod server;
 mod snapshot;
 
+mod newcomer;
 mod sample;
 mod servers;
 mod try_;
