@@ -71,7 +71,7 @@ enum Verb {
     /// List the runs of the past
     #[command(after_help = "Examples:\n  relift history app --lines 5")]
     History(history::Args),
-    /// Show a run
+    /// Show one run: its plan, what it did, and how it ended
     #[command(after_help = "Examples:\n  relift show 2JX03JMNRK\n  relift show 2JX03JMNRK --json")]
     Show(history::ShowArgs),
     /// Show the output of a run's steps

@@ -42,7 +42,9 @@ fn the_manifest_that_init_writes_upgrades_and_goes_back() {
     assert!(init.stdout.contains("manager 1.0.0: sample-manager.service"), "{init}");
     assert!(init.stdout.contains("runner 1.0.0: sample-runner.service"), "{init}");
     let manifest = host.read("/etc/relift/app.toml");
-    for line in ["scope   = \"system\"", "scope   = \"user\"", "tcp = \"127.0.0.1:${PORT}\"", "undo = \"rerun\""] {
+    for line in
+        ["scope   = \"system\"", "scope   = \"user\"", "tcp = \"127.0.0.1:${PORT}\"", "run  = [\"make\", \"sync\"]"]
+    {
         assert!(manifest.contains(line), "{line}: {manifest}");
     }
     before.assert_same(&host.snapshot());
@@ -63,7 +65,7 @@ fn the_manifest_that_init_writes_upgrades_and_goes_back() {
     assert!(plan.stdout.contains("- Faster."), "{plan}");
     host.relift(&["upgrade", "--yes"]).exits(0);
     assert_eq!([host.answers("manager"), host.answers("runner")].map(Option::unwrap), ["1.1.0", "1.1.0"]);
-    host.must("chmod 000 /srv/git");
+    host.must("mv /srv/git /srv/gone");
     host.relift(&["rollback", "--yes", "--offline"]).exits(0);
     assert_eq!([host.answers("manager"), host.answers("runner")].map(Option::unwrap), ["1.0.0", "1.0.0"]);
 }
