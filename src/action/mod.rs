@@ -61,6 +61,8 @@ pub enum Seen {
     Nothing,
     /// What ran.
     Units(Vec<UnitWas>),
+    /// Directories that were not there, outermost first, relative to where the action works.
+    Missing(Vec<std::path::PathBuf>),
 }
 
 /// What an action sees of its subject.

@@ -8,6 +8,7 @@ use super::{Act, Seen, Sight, Site};
 use crate::error::Result;
 use crate::host::fs::Image;
 use crate::plan::abbreviate;
+use crate::report::Event;
 use crate::source::git::switch;
 use crate::source::git::{Checkout, Goal};
 
@@ -67,12 +68,17 @@ impl Act for Tree {
 
         let mut remarks = Vec::new();
         let is_set_aside = |path: &str| self.set_aside.iter().any(|aside| aside.path == Path::new(path));
-        switch::restore(&site.owner, &site.root, &self.from, &self.to, &mut |path| {
+        switch::restore(&site.owner, &site.root, &self.from, &self.to, &mut |path, foreign| {
             if is_set_aside(path) {
                 return Ok(());
             }
             if let Some(content) = checkout.read(Path::new(path))? {
                 let copy = site.keep_foreign(path, &content)?;
+                if foreign == switch::Foreign::Elsewhere {
+                    let text = format!("{path} was changed by somebody else during the run: it stays so");
+                    site.reporter.tell(Event::Warning { text });
+                    return Ok(());
+                }
                 remarks.push(format!(
                     "{path} was changed by somebody else during the run: that version is in {}",
                     copy.display()

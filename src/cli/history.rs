@@ -1,7 +1,5 @@
 //! `relift history`, `show` and `logs`.
 
-use std::path::Path;
-
 use comfy_table::Table;
 use serde_json::{Value, json};
 
@@ -9,15 +7,12 @@ use super::globals::Globals;
 use super::session::{Session, must_be_root};
 use super::status::when;
 use super::{describe, output};
-use crate::action::Action;
 use crate::error::{Context, Error, Exit, Result};
-use crate::host::fs::Rooted;
 use crate::ledger::{Past, history};
 use crate::manifest;
-use crate::plan::env;
 use crate::run::journal::{Journal, runs};
 use crate::run::record::Body;
-use crate::text::{redact, uncoloured};
+use crate::text::uncoloured;
 
 /// How much of a run's id a table shows: 50 random bits of a ULID.
 const RUN_SHOWN: usize = 10;
@@ -104,38 +99,17 @@ pub fn logs(args: &LogsArgs, globals: &Globals) -> Result<Exit> {
         .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
         .unwrap_or_default();
     logs.sort();
-    let secrets = secrets(&journal)?;
     if logs.is_empty() {
         output::message(&format!("run {} ran no steps and no checks\n", journal.run()));
     }
     for path in logs {
         let bytes = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let clean = |line| crate::text::harmless(&redact(&uncoloured(line), &secrets));
+        let clean = |line| crate::text::harmless(&uncoloured(line));
         let lines: String = String::from_utf8_lossy(&bytes).lines().map(|line| format!("{}\n", clean(line))).collect();
         output::data(&format!("==> {name} <==\n{lines}"));
     }
     Ok(Exit::Done)
-}
-
-/// What a step may have printed of the configuration, as the run met it, left it, and as it is now.
-fn secrets(journal: &Journal) -> Result<Vec<String>> {
-    let Some(begin) = journal.start() else { return Ok(Vec::new()) };
-    let root = Rooted::open(&begin.plan.root)?;
-    let mut secrets = Vec::new();
-    for env in begin.plan.components.iter().flat_map(|component| &component.env) {
-        let now = root.read(Path::new(&env.file))?.map(|content| content.bytes);
-        secrets.extend(now.iter().flat_map(|bytes| env::secrets(bytes)));
-    }
-    for action in &begin.plan.actions {
-        let Action::EnvFile(file) = action else { continue };
-        for image in file.swap.before.iter().chain(&file.swap.after) {
-            // What is no longer kept cannot be looked up, and its values are no longer in use.
-            let kept = std::fs::read(journal.directory().join("content").join(&image.sha256)).unwrap_or_default();
-            secrets.extend(env::secrets(&kept));
-        }
-    }
-    Ok(secrets)
 }
 
 fn sessions(name: Option<&str>, globals: &Globals) -> Result<Vec<Session>> {

@@ -49,15 +49,16 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     execute(&session, &mirror, planned, &*reporter, (false, None), globals)
 }
 
-/// The newest known-good release that is not what is checked out, or the named one.
+/// The known-good release before the one that is checked out, or the named one.
 fn choose(session: &Session, survey: &Survey, to: Option<&str>) -> Result<KnownGood> {
     let name = &session.install.name;
     let all = &survey.known_good;
     let listed = || all.iter().map(|entry| entry.tag.clone()).collect::<Vec<_>>().join(", ");
     let Some(to) = to else {
-        let before = all.iter().rev().find(|entry| entry.revision != survey.checkout.head);
+        let here = all.iter().position(|entry| entry.revision == survey.checkout.head);
+        let before = all[..here.unwrap_or(all.len())].last();
         return before.cloned().ok_or_else(|| {
-            Error::failed(format!("{name} has no known-good release to go back to")).hint(format!(
+            Error::refused(format!("{name} has no known-good release to go back to")).hint(format!(
                 "one is recorded by the first run that succeeds; go to a commit by hand: relift upgrade {name} --to REV"
             ))
         });

@@ -43,6 +43,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let target = session.target(&mirror, args.to.as_deref(), globals.offline, &*reporter)?;
     let asked = Request {
         unattended: args.unattended,
+        attended: output::is_attended() && !globals.yes && !args.unattended,
         allow_irreversible: args.allow_irreversible,
         ..request(globals, args.to.as_deref())
     };
@@ -186,7 +187,8 @@ fn within_window(session: &Session) -> Result<()> {
 
 fn failed_before(planned: &Planned, target: &Target) -> Option<String> {
     let same = |failed: &&crate::ledger::FailedRelease| {
-        failed.revision == target.revision && failed.configuration == planned.survey.configuration
+        failed.revision == target.revision
+            && (failed.configuration.is_empty() || failed.configuration == planned.survey.configuration)
     };
     let failed = planned.survey.failed.iter().find(same)?;
     Some(format!(

@@ -10,7 +10,7 @@ use super::units::{ALONE, PROBED, Verdict, Watch};
 use super::{Expected, Gate};
 use crate::error::Result;
 use crate::host::account::Account;
-use crate::host::clock;
+use crate::host::{clock, interrupt};
 use crate::manifest::Probe;
 use crate::report::{Event, Phase, Reporter, seconds_left};
 
@@ -30,6 +30,7 @@ const TOLERATED: u32 = 1;
 pub(super) fn prove(owner: &Account, gates: &[Gate], soak: Duration, reporter: &dyn Reporter) -> Result<()> {
     let mut proof = Proof::begin(owner, gates);
     loop {
+        interrupt::check()?;
         proof.listen();
         proof.look()?;
         proof.judge_probes()?;

@@ -66,7 +66,7 @@ pub struct KnownGood {
 pub struct FailedRelease {
     /// The commit, full hex.
     pub revision: String,
-    /// Hash of the configuration that it failed with.
+    /// Hash of the configuration that it failed with; empty: whatever the configuration, an operator rolled it back.
     pub configuration: String,
     /// The run.
     pub run: String,

@@ -19,16 +19,17 @@ use crate::source::git::{Checkout, remove_stage, stage, switch};
 /// What must stay free on each filesystem that a run writes to, bytes.
 const FLOOR: u64 = 100 << 20;
 
-/// Why a run stops before any change.
-pub(super) struct Stopped {
-    pub(super) error: Error,
-    /// A declared check did not pass.
-    pub(super) by_check: bool,
+/// Why a run stopped before any change.
+pub(super) struct Stop {
+    /// What happened.
+    pub error: Error,
+    /// The release's own checks refused: they will again. A full disk says nothing about the release.
+    pub is_of_release: bool,
 }
 
-impl From<Error> for Stopped {
-    fn from(error: Error) -> Stopped {
-        Stopped { error, by_check: false }
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop { error, is_of_release: false }
     }
 }
 
@@ -38,7 +39,7 @@ pub(super) fn prepare(
     plan: &Plan,
     contents: &Contents,
     site: &mut Site,
-) -> std::result::Result<Vec<String>, Stopped> {
+) -> std::result::Result<Vec<String>, Stop> {
     let install = engine.install;
     room(&install.root)?;
     room(engine.state)?;
@@ -56,11 +57,11 @@ pub(super) fn prepare(
             switch::transfer(engine.mirror, &engine.owner, &install.root, &plan.from.revision, &plan.to.revision)
         })?;
     }
-    verify_units(plan, contents, &engine.owner, site.reporter)?;
+    verify_units(plan, contents, &engine.owner, site.reporter).map_err(|error| Stop { error, is_of_release: true })?;
     if !plan.staged_checks.is_empty() {
         let staged = check_staged(engine, plan, contents, site);
         remove_stage(&engine.cache.join("stage"))?;
-        staged.map_err(|error| Stopped { error, by_check: true })?;
+        staged.map_err(|error| Stop { error, is_of_release: true })?;
     }
     save_artifacts(engine, plan, site)?;
     let is_healthy =
@@ -120,19 +121,24 @@ fn verify_units(plan: &Plan, contents: &Contents, owner: &Account, reporter: &dy
         let Action::Units(units) = action else { continue };
         let mut files = Vec::new();
         for swap in &units.files {
-            let name = swap.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let bytes = swap.after.as_ref().and_then(|image| contents.bytes(image)).unwrap_or_default();
-            if !name.ends_with(".conf") {
-                files.push((name, String::from_utf8_lossy(bytes).into_owned()));
-            }
+            files.push((place_of(&swap.path), String::from_utf8_lossy(bytes).into_owned()));
         }
-        if !files.is_empty() {
+        // A drop-in alone is no unit that could be verified.
+        if files.iter().any(|(name, _)| !name.contains('/')) {
             for warning in systemd::verify(&files, units.scope, owner)? {
                 reporter.tell(Event::Warning { text: warning });
             }
         }
     }
     Ok(())
+}
+
+/// The path of a unit file or a drop-in below the directory of units.
+fn place_of(path: &Path) -> String {
+    let name = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    let (parent, file) = (name(path.parent()), name(Some(path)));
+    if parent.ends_with(".d") { format!("{parent}/{file}") } else { file }
 }
 
 /// Runs the declared checks on the staged tree with the `.env` that the run would leave.
@@ -150,8 +156,6 @@ fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Si
         if let Some(bytes) = after.and_then(|image| contents.bytes(image)) {
             content = content.with_bytes(bytes.to_vec());
         }
-        // Checks run as the owner, who reads the live file too.
-        (content.image.uid, content.image.gid) = (engine.owner.uid, engine.owner.gid);
         aside.replace(path, &content)?;
     }
     for check in &plan.staged_checks {

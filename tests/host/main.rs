@@ -7,9 +7,14 @@ mod network;
 mod server;
 mod snapshot;
 
+mod crash;
+mod env;
+mod health;
 mod newcomer;
 mod sample;
 mod servers;
+mod steps;
 mod try_;
 mod twins;
+mod units;
 mod upgrade;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zbus::zvariant::{OwnedObjectPath, OwnedValue};
 
@@ -12,9 +12,13 @@ use super::job::{Ended, Waiting};
 use super::unit::UnitState;
 use super::{JobResult, Verb};
 use crate::error::{Error, Result};
+use crate::host::interrupt;
 
 /// How long `daemon-reload` may take: generators run in it. systemctl(1) gives it 180 s.
 pub(super) const RELOAD: Duration = Duration::from_secs(180);
+
+/// How soon a wait for a job notices that somebody asked for an end.
+const ATTENTION: Duration = Duration::from_millis(200);
 
 /// Of `ListUnitsByPatterns`: the name, and what else is listed.
 type UnitListing = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
@@ -98,11 +102,17 @@ impl Local {
         }
         self.bus.removed.clear();
         let job: OwnedObjectPath = self.bus.manager(method, &(unit, "replace")).map_err(|error| asked.failed(error))?;
-        let ended = Waiting::new(&self.bus, &job).wait(&mut self.bus, timeout).map_err(|error| asked.failed(error))?;
-        match ended {
-            Ended::Told(result) => Ok(JobResult(result)),
-            Ended::Vanished => self.job_by_state(verb, unit),
-            Ended::Pending => Err(self.pending(verb, unit, timeout)),
+        let mut waiting = Waiting::new(&self.bus, &job);
+        let deadline = Instant::now() + timeout;
+        loop {
+            let patience = deadline.saturating_duration_since(Instant::now()).min(ATTENTION);
+            match waiting.wait(&mut self.bus, patience).map_err(|error| asked.failed(error))? {
+                Ended::Told(result) => return Ok(JobResult(result)),
+                Ended::Vanished => return self.job_by_state(verb, unit),
+                Ended::Pending if Instant::now() >= deadline => return Err(self.pending(verb, unit, timeout)),
+                // The job goes on; the undo that follows replaces it.
+                Ended::Pending => interrupt::check()?,
+            }
         }
     }
 

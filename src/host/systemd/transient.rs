@@ -16,6 +16,7 @@ use super::output::Output;
 use super::unit::{self, UnitState};
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
+use crate::host::interrupt;
 
 /// How long a service may take to end after SIGTERM, before SIGKILL.
 const STOP: Duration = Duration::from_secs(5);
@@ -46,6 +47,8 @@ pub struct Transient {
     pub timeout: Duration,
     /// The file that its standard output and error are appended to, made 0640 where it is not there.
     pub log: PathBuf,
+    /// Texts that get neither into the log nor into the lines that are told.
+    pub hide: Vec<String>,
 }
 
 /// How a transient service ended.
@@ -103,7 +106,7 @@ fn exec_failure(status: i32) -> Option<&'static str> {
 impl Local {
     /// See [`super::Manager::run_watched`].
     pub(super) fn run(&mut self, command: &Transient, told: &mut dyn FnMut(&str)) -> Result<TransientEnd> {
-        let (mut output, write_end) = Output::to(&command.log)?;
+        let (mut output, write_end) = Output::to(&command.log, &command.hide)?;
         let mut job = self.start(command, write_end)?;
         let outcome = self.await_end(command, &mut job, &mut output, told).and_then(|()| self.read_end(command));
         // In any case nothing of it may be left, and what it wrote is kept.
@@ -154,6 +157,7 @@ impl Local {
         let deadline = Instant::now() + command.timeout + STOP + MARGIN;
         let mut opened = self.bus.reopened;
         loop {
+            interrupt::check()?;
             output.pass_on(TICK, told);
             if self.bus.reopened != opened {
                 opened = self.bus.reopened;

@@ -76,8 +76,14 @@ const OPERATIONS: [(&str, Operation); 6] = [
 ];
 
 /// Locks that stop a switch.
-pub const LOCKS: [&str; 5] =
-    [".git/index.lock", ".git/HEAD.lock", ".git/config.lock", ".git/shallow.lock", ".git/info/sparse-checkout.lock"];
+pub const LOCKS: [&str; 6] = [
+    ".git/index.lock",
+    ".git/HEAD.lock",
+    ".git/config.lock",
+    ".git/config.worktree.lock",
+    ".git/shallow.lock",
+    ".git/info/sparse-checkout.lock",
+];
 
 impl Checkout {
     /// Looks at the checkout.
