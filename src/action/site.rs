@@ -112,6 +112,9 @@ impl<'a> Site<'a> {
     pub fn invoke(&mut self, command: &Invocation) -> Result<()> {
         let account = if command.as_root { Account::root() } else { self.owner.clone() };
         let mut env = account.environment();
+        // Its output goes to a log.
+        env.push(("TERM".into(), "dumb".into()));
+        env.push(("NO_COLOR".into(), "1".into()));
         env.push(("RELIFT_INSTALL".into(), self.install.clone()));
         env.push(("RELIFT_COMPONENT".into(), command.component.to_owned()));
         env.push(("RELIFT_RUN".into(), self.run.clone()));

@@ -216,11 +216,14 @@ fn report(session: &Session, plan: &Plan, globals: &Globals) -> Result<()> {
                 format!("{} {}", component.name, component.to_version.clone().unwrap_or_else(|| plan.to.short()))
             })
             .collect();
+        let downtime = session.last_downtime().filter(|_| !plan.restarts().is_empty());
+        let downtime = downtime.map(|seconds| format!(", about {} s without service", seconds.max(1)));
         output::data(&format!(
-            "{} {}: {}, proven healthy\n     {tag}\n",
+            "{} {}: {}, proven healthy{}\n     {tag}\n",
             paint(GOOD, "done"),
             plan.install,
-            versions.join(", ")
+            versions.join(", "),
+            downtime.unwrap_or_default()
         ));
     }
     Ok(())

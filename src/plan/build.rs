@@ -126,7 +126,10 @@ pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Reques
             steps.extend(step.after_tree.clone());
             reruns.extend(step.rerun.clone());
         }
-        for check in component.checks.iter().filter(|_| subject.tree_changed() || subject.env_changed) {
+        // A known-good release has passed its gate here. It may be older than a check's script, and going back must not
+        // depend on it.
+        let is_checked = request.intent == Intent::Upgrade && (subject.tree_changed() || subject.env_changed);
+        for check in component.checks.iter().filter(|_| is_checked) {
             match check.at {
                 CheckAt::Staged => plan.staged_checks.push(StagedCheck {
                     component: component.name.clone(),

@@ -11,6 +11,7 @@ mod checkout;
 mod crash;
 mod env;
 mod health;
+mod newcomer;
 mod recover;
 mod rollback;
 mod runs;
