@@ -116,7 +116,7 @@ fn a_release_that_is_stricter_about_its_env_never_ends_as_a_success() {
         &out,
         &[
             "because manager: sample-manager.service did not stay up",
-            "| error: ADMIN_USERS__admin must be replaced in .env",
+            "| ADMIN_USERS__admin must be replaced in .env",
             "state: everything was put back as it was, and checked",
         ],
     );
