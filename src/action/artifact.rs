@@ -34,8 +34,12 @@ impl Act for Artifact {
     fn title(&self) -> String {
         match self.install {
             Some(_) => format!("put back {}", self.path.display()),
-            None => format!("guard {}", self.path.display()),
+            None => format!("keep {} for the way back", self.path.display()),
         }
+    }
+
+    fn undo_title(&self) -> Option<String> {
+        Some(format!("put back {}", self.path.display()))
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {
@@ -76,7 +80,8 @@ fn unpack(site: &Site, path: &Path, archive: Option<&Path>) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let parent = site.root.join(path.parent().unwrap_or(Path::new("")));
     let (fresh, stale) = (format!(".{name}.relift-new"), format!(".{name}.relift-old"));
-    let shell = |words: &[&str]| Command::new(words.iter().copied()).account(&site.owner).cwd(&parent).timeout(BOUND).succeed();
+    let shell =
+        |words: &[&str]| Command::new(words.iter().copied()).account(&site.owner).cwd(&parent).timeout(BOUND).succeed();
     shell(&["rm", "-rf", "--", &fresh, &stale])?;
     if let Some(archive) = archive {
         shell(&["mkdir", "--", &fresh])?;

@@ -45,12 +45,21 @@ impl FileSwap {
 
     /// Makes the file what it was. What somebody else wrote meanwhile is kept as a copy, and the remark says where.
     pub fn undo(&self, site: &Site, directory: &Rooted) -> Result<Option<String>> {
+        directory.remove_temporary(&self.path)?;
         let sight = self.sight(directory)?;
         let remark = match (&sight, directory.read(&self.path)?) {
             (Sight::Neither(_), Some(foreign)) => {
                 let copy = site.keep_foreign(&self.path.to_string_lossy(), &foreign)?;
                 let path = directory.path().join(&self.path);
-                Some(format!("{} was changed by somebody else during the run: that version is in {}", path.display(), copy.display()))
+                Some(format!(
+                    "{} was changed by somebody else during the run: that version is in {}",
+                    path.display(),
+                    copy.display()
+                ))
+            }
+            (Sight::Neither(_), None) => {
+                let path = directory.path().join(&self.path);
+                Some(format!("{} was removed by somebody else during the run: it is put back", path.display()))
             }
             _ => None,
         };

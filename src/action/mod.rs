@@ -61,6 +61,8 @@ pub enum Seen {
     Nothing,
     /// What ran.
     Units(Vec<UnitWas>),
+    /// Directories that were not there, outermost first, relative to where the action works.
+    Missing(Vec<std::path::PathBuf>),
 }
 
 /// What an action sees of its subject.
@@ -80,6 +82,9 @@ pub enum Sight {
 pub trait Act {
     /// What it does, for progress and reports: `switch the tree to 1.7.1`.
     fn title(&self) -> String;
+
+    /// What its undo does, in the same way; `None`: nothing that is worth a line.
+    fn undo_title(&self) -> Option<String>;
 
     /// What must be known to undo it and only this moment knows.
     fn seen(&self, _site: &mut Site) -> Result<Seen> {

@@ -6,9 +6,13 @@ use std::time::Duration;
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, Image, Rooted};
+use crate::host::process;
 use crate::host::systemd::{Manager, Transient};
 use crate::manifest::Scope;
 use crate::report::{Event, Reporter};
+
+/// How long what a dead run left may take to end.
+const LEFTOVERS: Duration = Duration::from_secs(30);
 
 /// Where actions work.
 pub struct Site<'a> {
@@ -122,13 +126,18 @@ impl<'a> Site<'a> {
             env,
             timeout: command.timeout,
             log,
-
+            hide: self.secrets.clone(),
         };
         let what = format!("{} ({})", command.name, command.run.join(" "));
         let reporter = self.reporter;
         let mut told = |line: &str| reporter.tell(Event::Line { step: command.name.to_owned(), line: line.to_owned() });
         let manager = self.manager(Scope::System)?;
-        let end = manager.run_watched(&transient, &mut told).map_err(|error| error.while_(format!("{what} could not run")))?;
+        let end = manager
+            .run_watched(&transient, &mut told)
+            .map_err(|error| error.while_(format!("{what} could not run")))?;
+        if let Some(fault) = &end.log_fault {
+            reporter.tell(Event::Warning { text: format!("{}: {fault}", command.name) });
+        }
         if end.left_out > 0 {
             let text = format!("{}: {} bytes of output are not in the log", command.name, end.left_out);
             reporter.tell(Event::Warning { text });
@@ -159,10 +168,11 @@ impl<'a> Site<'a> {
     /// Ends whatever transient units an earlier life of this run left, and waits until they are gone: nothing may still
     /// write to the tree when recovery touches it.
     pub fn end_leftovers(&mut self) -> Result<()> {
+        process::end_those_of(&self.run, LEFTOVERS)?;
         let logs = std::fs::read_dir(self.directory.join("log")).map_or(0, |entries| entries.count() as u32);
         for number in 1..=logs {
             let name = self.unit_name(number);
-            self.manager(Scope::System)?.end(&name, Duration::from_secs(30))?;
+            self.manager(Scope::System)?.end(&name, LEFTOVERS)?;
         }
         self.commands = self.commands.max(logs);
         Ok(())

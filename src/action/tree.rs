@@ -8,6 +8,7 @@ use super::{Act, Seen, Sight, Site};
 use crate::error::Result;
 use crate::host::fs::Image;
 use crate::plan::abbreviate;
+use crate::report::Event;
 use crate::source::git::switch;
 use crate::source::git::{Checkout, Goal};
 
@@ -39,10 +40,20 @@ pub struct SetAside {
 
 impl Act for Tree {
     fn title(&self) -> String {
-        match self.from.revision == self.to.revision {
-            true => "set the sparse-checkout cone".into(),
-            false => format!("switch the tree to {}", self.label),
-        }
+        let cone = match (self.from.cone == self.to.cone, &self.to.cone) {
+            (true, _) => None,
+            (false, Some(cone)) => Some(format!("keep only {} checked out", cone.join(", "))),
+            (false, None) => Some("check out the whole tree".to_owned()),
+        };
+        let switch = (self.from.revision != self.to.revision).then(|| format!("switch the tree to {}", self.label));
+        switch.into_iter().chain(cone).collect::<Vec<_>>().join(", ")
+    }
+
+    fn undo_title(&self) -> Option<String> {
+        Some(match self.from.revision == self.to.revision {
+            true => "set the old sparse-checkout cone".into(),
+            false => format!("switch the tree back to {}", abbreviate(&self.from.revision)),
+        })
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {
@@ -54,17 +65,24 @@ impl Act for Tree {
 
     fn undo(&self, site: &mut Site, _: &Seen) -> Result<Vec<String>> {
         let checkout = site.checkout()?;
-        
+
         let mut remarks = Vec::new();
         let is_set_aside = |path: &str| self.set_aside.iter().any(|aside| aside.path == Path::new(path));
-        switch::restore(&site.owner, &site.root, &self.from, &self.to, &mut |path| {
+        switch::restore(&site.owner, &site.root, &self.from, &self.to, &mut |path, foreign| {
             if is_set_aside(path) {
                 return Ok(());
             }
             if let Some(content) = checkout.read(Path::new(path))? {
                 let copy = site.keep_foreign(path, &content)?;
-                remarks.push(format!("{path} was changed by somebody else during the run: that version is in {}", copy.display()));
-
+                if foreign == switch::Foreign::Elsewhere {
+                    let text = format!("{path} was changed by somebody else during the run: it stays so");
+                    site.reporter.tell(Event::Warning { text });
+                    return Ok(());
+                }
+                remarks.push(format!(
+                    "{path} was changed by somebody else during the run: that version is in {}",
+                    copy.display()
+                ));
             }
             Ok(())
         })?;
@@ -76,7 +94,8 @@ impl Act for Tree {
 
     fn sight(&self, site: &mut Site) -> Result<Sight> {
         let now = Checkout::observe(&site.owner, &site.root)?;
-        let is_clean = now.locks.is_empty() && now.dirty.iter().all(|dirty| self.set_aside.iter().any(|aside| aside.path == Path::new(&dirty.path)));
+        let is_clean = now.locks.is_empty()
+            && now.dirty.iter().all(|dirty| self.set_aside.iter().any(|aside| aside.path == Path::new(&dirty.path)));
         Ok(match () {
             () if is_clean && now.head == self.from.revision && now.cone == self.from.cone => Sight::Before,
             () if is_clean && now.head == self.to.revision && now.cone == self.to.cone => Sight::After,

@@ -1,5 +1,6 @@
 //! Installing the unit files of a scope: write, reload once, enable what is new.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -26,16 +27,31 @@ pub struct Units {
 
 impl Act for Units {
     fn title(&self) -> String {
-        let names: Vec<String> = self
-            .files
-            .iter()
-            .filter_map(|swap| swap.path.file_name())
-            .map(|name| name.to_string_lossy().into_owned())
-            .collect();
-        match names.as_slice() {
-            [] => "reload systemd".into(),
-            names => format!("install {}", names.join(", ")),
+        match self.names().as_str() {
+            "" => "reload systemd".into(),
+            names => format!("install {names}"),
         }
+    }
+
+    fn undo_title(&self) -> Option<String> {
+        Some(match self.names().as_str() {
+            "" => "reload systemd".into(),
+            names => format!("put back {names}"),
+        })
+    }
+
+    fn seen(&self, _: &mut Site) -> Result<Seen> {
+        let directory = Rooted::open(&self.directory)?;
+        let parents =
+            self.files.iter().flat_map(|swap| swap.path.ancestors().skip(1)).filter(|parent| *parent != Path::new(""));
+        let parents: BTreeSet<&Path> = parents.collect();
+        let mut missing = Vec::new();
+        for parent in parents {
+            if !directory.exists(parent)? {
+                missing.push(parent.to_owned());
+            }
+        }
+        Ok(Seen::Missing(missing))
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {
@@ -48,14 +64,15 @@ impl Act for Units {
             directory.make_directories(swap.path.parent().unwrap_or(Path::new("")), uid, gid)?;
             swap.apply(site, &directory)?;
         }
-        site.manager(self.scope)?.reload()?;
+        // Enabling reads files, not the manager: one reload afterwards sees both.
         for name in self.enable.iter().chain(&self.reenable) {
             site.manager(self.scope)?.enable(name)?;
         }
+        site.manager(self.scope)?.reload()?;
         crate::host::fs::sync_filesystem(&self.directory)
     }
 
-    fn undo(&self, site: &mut Site, _: &Seen) -> Result<Vec<String>> {
+    fn undo(&self, site: &mut Site, seen: &Seen) -> Result<Vec<String>> {
         let directory = Rooted::open(&self.directory)?;
         let mut remarks = Vec::new();
         for name in self.enable.iter().chain(&self.reenable) {
@@ -63,14 +80,14 @@ impl Act for Units {
         }
         for swap in self.files.iter().rev() {
             remarks.extend(swap.undo(site, &directory)?);
-            if let Some(parent) = swap.path.parent().filter(|parent| parent.extension().is_some_and(|end| end == "d")) {
-                directory.remove_empty_directory(parent)?;
-            }
         }
-        site.manager(self.scope)?.reload()?;
+        if let Seen::Missing(directories) = seen {
+            directories.iter().rev().try_for_each(|made| directory.remove_empty_directory(made))?;
+        }
         for name in &self.reenable {
             site.manager(self.scope)?.enable(name)?;
         }
+        site.manager(self.scope)?.reload()?;
         crate::host::fs::sync_filesystem(&self.directory)?;
         Ok(remarks)
     }
@@ -88,6 +105,12 @@ impl Act for Units {
 }
 
 impl Units {
+    /// The names of the files, in one line.
+    fn names(&self) -> String {
+        let names = self.files.iter().filter_map(|swap| swap.path.file_name());
+        names.map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(", ")
+    }
+
     fn owner(&self, site: &Site) -> (u32, u32) {
         match self.scope {
             Scope::System => (0, 0),

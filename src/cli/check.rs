@@ -52,7 +52,9 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
                 let error = error.while_(format!("{name} could not be checked"));
                 trouble = Some(error.kind.exit());
                 match globals.json {
-                    true => documents.push(serde_json::json!({"install": name, "error": super::error::document(&error)})),
+                    true => {
+                        documents.push(serde_json::json!({"install": name, "error": super::error::document(&error)}))
+                    }
                     false => super::error::print(&error, false),
                 }
             }
@@ -69,8 +71,13 @@ fn one(session: &Session, globals: &Globals) -> Result<Found> {
     let target = session.target(&mirror, None, globals.offline, &Silent)?;
     let planned = session.plan(&mirror, &target, &request(globals, None))?;
     let plan = planned.plan;
-    let is_current = plan.from.revision == plan.to.revision && plan.components.iter().all(|component| component.activated == plan.to.revision);
-    Ok(if is_current { Found::Current(target.label.unwrap_or_else(|| abbreviate(&target.revision).to_owned())) } else { Found::New(Box::new(plan)) })
+    let is_current = plan.from.revision == plan.to.revision
+        && plan.components.iter().all(|component| component.activated == plan.to.revision);
+    Ok(if is_current {
+        Found::Current(target.label.unwrap_or_else(|| abbreviate(&target.revision).to_owned()))
+    } else {
+        Found::New(Box::new(plan))
+    })
 }
 
 fn show(name: &str, found: &Found, globals: &Globals) {
@@ -78,12 +85,22 @@ fn show(name: &str, found: &Found, globals: &Globals) {
         Found::Current(_) if globals.quiet => return,
         Found::Current(at) => format!("{name}: nothing new, {at} is what the source offers\n"),
         Found::New(plan) => {
-            let commits = if plan.commits_total == 1 { "1 commit".to_owned() } else { format!("{} commits", plan.commits_total) };
-            let mut text = format!("{}: {} {commits} ahead, {}\n", paint(BOLD, name), paint(GOOD, "new"), plan.to.short());
+            let commits =
+                if plan.commits_total == 1 { "1 commit".to_owned() } else { format!("{} commits", plan.commits_total) };
+            let mut text =
+                format!("{}: {}, {commits} ahead, at {}\n", paint(BOLD, name), paint(GOOD, "new"), plan.to.short());
             for component in &plan.components {
                 let versions = arrow(component.from_version.as_deref(), component.to_version.as_deref());
-                let files = if component.files_changed == 1 { "1 file".to_owned() } else { format!("{} files", component.files_changed) };
-                text.push_str(&format!("  {} {versions} {}\n", component.name, paint(DIM, format!("({files} changed)"))));
+                let files = if component.files_changed == 1 {
+                    "1 file".to_owned()
+                } else {
+                    format!("{} files", component.files_changed)
+                };
+                text.push_str(&format!(
+                    "  {} {versions} {}\n",
+                    component.name,
+                    paint(DIM, format!("({files} changed)"))
+                ));
             }
             for blocker in &plan.blockers {
                 text.push_str(&format!("  an upgrade would stop: {}\n", blocker.what));
@@ -98,9 +115,7 @@ fn document(name: &str, found: &Found) -> serde_json::Value {
     match found {
         Found::Current(at) => serde_json::json!({"install": name, "new": false, "at": at}),
         Found::New(plan) => {
-            let component = |component: &crate::plan::ComponentPlan| {
-                serde_json::json!({"name": component.name, "from": component.from_version, "to": component.to_version, "files": component.files_changed})
-            };
+            let component = |component: &crate::plan::ComponentPlan| serde_json::json!({"name": component.name, "from": component.from_version, "to": component.to_version, "files": component.files_changed});
             serde_json::json!({
                 "install": name,
                 "new": true,

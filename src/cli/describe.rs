@@ -84,7 +84,11 @@ impl Page {
             true => format!("at {}", plan.from.short()),
             false => format!("{} -> {}", plan.from.short(), plan.to.short()),
         };
-        self.line(format_args!("{} {way} {}", paint(BOLD, format!("{verb} {}", plan.install)), paint(DIM, format!("in {}", plan.root.display()))));
+        self.line(format_args!(
+            "{} {way} {}",
+            paint(BOLD, format!("{verb} {}", plan.install)),
+            paint(DIM, format!("in {}", plan.root.display()))
+        ));
         self.line(format_args!(""));
     }
 
@@ -99,7 +103,12 @@ impl Page {
         for note in &component.notes {
             self.entry("notes", format_args!("{}", paint(BOLD, &note.heading)));
             for line in note.body.iter().filter(|line| !line.trim().is_empty()) {
-                self.entry("", format_args!("  {line}"));
+                match line.trim_start_matches('#') {
+                    heading if heading.len() < line.len() => {
+                        self.entry("", format_args!("  {}", paint(DIM, heading.trim())))
+                    }
+                    _ => self.entry("", format_args!("  {line}")),
+                }
             }
         }
         for env in &component.env {
@@ -128,7 +137,9 @@ impl Page {
             (true, StepUndo::Run(command)) => (paint(GOOD, "+"), format!("; undone by {}", command.join(" "))),
             (true, StepUndo::Irreversible) => (paint(BAD, "!"), paint(BAD, "; nothing undoes it")),
         };
-        self.entry("step", format_args!("{mark} {} ({}){who}: {}{undo}", step.name, step.run.join(" "), step.why));
+        let skipped = if step.runs { "" } else { "not run: " };
+        self.entry("step", format_args!("{mark} {}: {}{who}", step.name, step.run.join(" ")));
+        self.entry("", format_args!("  {skipped}{}{undo}", step.why));
     }
 
     fn unit(&mut self, unit: &UnitPlan) {
@@ -144,12 +155,23 @@ impl Page {
             ServiceChange::Untouched => "no restart".to_owned(),
             ServiceChange::LeftAlone => "left as it is".to_owned(),
         };
-        self.entry("unit", format_args!("{} {}: {file}{service}: {}", unit.name, paint(DIM, format!("({})", scope(unit.scope))), unit.why));
+        self.entry(
+            "unit",
+            format_args!("{} {}: {file}{service}", unit.name, paint(DIM, format!("({})", scope(unit.scope)))),
+        );
+        self.entry("", format_args!("  {}", unit.why));
         for change in &unit.settings {
-            self.entry("", format_args!("  [{}] {}= changed", change.section, change.key));
+            let side = |values: &[String]| {
+                if values.is_empty() { "(not set)".to_owned() } else { crate::text::harmless(&values.join(" ")) }
+            };
+            let (before, after) = (side(&change.before), side(&change.after));
+            self.entry("", format_args!("  [{}] {}= {before} -> {after}", change.section, change.key));
         }
         if unit.lifted {
-            self.entry("", format_args!("  your edits of the installed unit are kept in {}.d/50-local.conf", unit.name));
+            self.entry(
+                "",
+                format_args!("  your edits of the installed unit are kept in {}.d/50-local.conf", unit.name),
+            );
         }
     }
 
@@ -157,13 +179,21 @@ impl Page {
         if plan.commits_total == 0 {
             return;
         }
-        let word = if plan.intent == Intent::Rollback { "commits go away" } else { "commits" };
+        let word = match (plan.commits_total, plan.intent) {
+            (1, Intent::Upgrade) => "commit",
+            (_, Intent::Upgrade) => "commits",
+            (1, Intent::Rollback) => "commit goes away",
+            (_, Intent::Rollback) => "commits go away",
+        };
         self.line(format_args!("  {} {}", paint(BOLD, plan.commits_total), word));
         for commit in &plan.commits {
             self.line(format_args!("    {} {}", paint(DIM, &commit.id), commit.summary));
         }
         if plan.commits_total > plan.commits.len() {
-            self.line(format_args!("    {}", paint(DIM, format!("and {} older ones", plan.commits_total - plan.commits.len()))));
+            self.line(format_args!(
+                "    {}",
+                paint(DIM, format!("and {} older ones", plan.commits_total - plan.commits.len()))
+            ));
         }
         self.line(format_args!(""));
     }
@@ -173,7 +203,12 @@ impl Page {
         let mut number = 0;
         for check in &plan.staged_checks {
             number += 1;
-            self.line(format_args!("    {number:>2}. {}: check {} {}", check.component, check.run.join(" "), paint(DIM, "(on a staged copy; a failure changes nothing)")));
+            self.line(format_args!(
+                "    {number:>2}. {}: check {} {}",
+                check.component,
+                check.run.join(" "),
+                paint(DIM, "(on a staged copy)")
+            ));
         }
         for action in &plan.actions {
             if matches!(action, Action::Quiesce(_) | Action::Rerun(_)) {
@@ -191,7 +226,11 @@ impl Page {
                 count => format!(", {count} probes"),
             };
             let soak = if plan.soak == 0 { String::new() } else { format!(", for {} s", plan.soak) };
-            self.line(format_args!("    {number:>2}. prove {}: {}{probes}{soak}", gate.component, if units.is_empty() { "nothing runs".into() } else { units.join(", ") }));
+            self.line(format_args!(
+                "    {number:>2}. prove {}: {}{probes}{soak}",
+                gate.component,
+                if units.is_empty() { "nothing runs".into() } else { units.join(", ") }
+            ));
         }
         self.line(format_args!(""));
     }
@@ -200,7 +239,7 @@ impl Page {
         let time = match (plan.restarts().is_empty(), downtime) {
             (true, _) => "none: nothing is restarted".to_owned(),
             (false, Some(seconds)) => format!("about {} s, as in the last run", seconds.max(1)),
-            (false, None) => "from the restart until the probes answer; measured in the first run".to_owned(),
+            (false, None) => "until the probes answer; the first run measures it".to_owned(),
         };
         self.line(format_args!("  {} {time}", paint(DIM, "without service")));
         let undo = match plan.irreversible().as_slice() {
@@ -208,7 +247,11 @@ impl Page {
             steps => paint(BAD, format!("not from {} on", steps.join(", "))),
         };
         self.line(format_args!("  {} {undo}", paint(DIM, "can be undone  ")));
-        self.line(format_args!("  {} {}", paint(DIM, "source         "), paint(WARN, "unverified: no signature is required by the manifest")));
+        self.line(format_args!(
+            "  {} {}",
+            paint(DIM, "source         "),
+            paint(WARN, "unverified: no signature is required by the manifest")
+        ));
     }
 }
 
@@ -218,8 +261,12 @@ fn key(change: &KeyChange) -> String {
         Class::Added { placeholder: false } => format!("{} {key}: new, with upstream's default", paint(GOOD, "+")),
         Class::Added { placeholder: true } => format!("{} {key}: new, and needs a value of yours", paint(BAD, "?")),
         Class::RemovedUpstream => format!("{} {key}: no longer in the example; your line is kept", paint(DIM, "-")),
-        Class::DefaultChanged { mine_was_default: true } => format!("{} {key}: upstream's default changed; you had the old one, which is kept", paint(WARN, "~")),
-        Class::DefaultChanged { mine_was_default: false } => format!("{} {key}: upstream's default changed; your own value is kept", paint(DIM, "~")),
+        Class::DefaultChanged { mine_was_default: true } => {
+            format!("{} {key}: upstream's default changed; you had the old one, which is kept", paint(WARN, "~"))
+        }
+        Class::DefaultChanged { mine_was_default: false } => {
+            format!("{} {key}: upstream's default changed; your own value is kept", paint(DIM, "~"))
+        }
         Class::MaybeRenamed { to } => format!("{} {key}: perhaps renamed to {to}; your line is kept", paint(WARN, "~")),
         Class::OnlyMine => format!("{} {key}: only yours", paint(DIM, "=")),
     }

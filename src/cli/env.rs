@@ -55,7 +55,9 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let mut changes = 0;
     for action in &planned.plan.actions {
         let Action::EnvFile(file) = action else { continue };
-        let bytes = |image: &Option<crate::host::fs::Image>| image.as_ref().and_then(|image| planned.contents.bytes(image)).unwrap_or_default().to_vec();
+        let bytes = |image: &Option<crate::host::fs::Image>| {
+            image.as_ref().and_then(|image| planned.contents.bytes(image)).unwrap_or_default().to_vec()
+        };
         let (before, after) = (bytes(&file.swap.before), bytes(&file.swap.after));
         changes += 1;
         let diff = redacted_diff(&before, &after, style::is_stdout_coloured());
@@ -63,15 +65,19 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
             output::data(&format!("{}\n{diff}", file.swap.path.display()));
         }
         if is_merge && !globals.dry_run {
-            let present = root.read(&file.swap.path)?.filter(|content| Some(&content.image) == file.swap.before.as_ref());
-            let present = present.ok_or_else(|| Error::failed(format!("{} was changed meanwhile", file.swap.path.display())).hint("run this again"))?;
+            let present =
+                root.read(&file.swap.path)?.filter(|content| Some(&content.image) == file.swap.before.as_ref());
+            let present = present.ok_or_else(|| {
+                Error::failed(format!("{} was changed meanwhile", file.swap.path.display())).hint("run this again")
+            })?;
             root.replace(&file.swap.path, &present.with_bytes(after))?;
         }
     }
     if changes == 0 && !globals.quiet {
         output::data("every `.env` has what the release asks for\n");
     }
-    let missing: Vec<_> = planned.plan.blockers.iter().filter(|blocker| blocker.what.contains(" needs a value ")).cloned().collect();
+    let missing: Vec<_> =
+        planned.plan.blockers.iter().filter(|blocker| blocker.what.contains(" needs a value ")).cloned().collect();
     match missing.is_empty() {
         true => Ok(Exit::Done),
         false => Err(super::session::refusal(&session.install.name, &missing)),

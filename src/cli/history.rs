@@ -13,6 +13,9 @@ use crate::manifest;
 use crate::run::journal::{Journal, runs};
 use crate::run::record::Body;
 
+/// How much of a run's id a table shows: 50 random bits of a ULID.
+const RUN_SHOWN: usize = 10;
+
 /// Arguments of `relift history`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -52,7 +55,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let mut table = Table::new();
     table.load_style(comfy_table::TableStyle::new()).set_header(["RUN", "BEGAN", "INSTALL", "WHAT", "END"]);
     for run in &past {
-        table.add_row([run.run.clone(), when(run.began), run.plan.install.clone(), what(run), ending(run)]);
+        table.add_row([short(&run.run), when(run.began), run.plan.install.clone(), what(run), ending(run)]);
     }
     let text: String = table.to_string().lines().map(|line| format!("{}\n", line.trim())).collect();
     output::data(if past.is_empty() { "no runs yet\n" } else { &text });
@@ -91,7 +94,9 @@ pub fn show(args: &ShowArgs, globals: &Globals) -> Result<Exit> {
 pub fn logs(args: &LogsArgs, globals: &Globals) -> Result<Exit> {
     let journal = find(&args.run, globals)?;
     let directory = journal.directory().join("log");
-    let mut logs: Vec<_> = std::fs::read_dir(&directory).map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect()).unwrap_or_default();
+    let mut logs: Vec<_> = std::fs::read_dir(&directory)
+        .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+        .unwrap_or_default();
     logs.sort();
     if logs.is_empty() {
         output::message(&format!("run {} ran no steps and no checks\n", journal.run()));
@@ -99,7 +104,8 @@ pub fn logs(args: &LogsArgs, globals: &Globals) -> Result<Exit> {
     for path in logs {
         let bytes = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let lines: String = String::from_utf8_lossy(&bytes).lines().map(|line| format!("{}\n", crate::text::harmless(line))).collect();
+        let lines: String =
+            String::from_utf8_lossy(&bytes).lines().map(|line| format!("{}\n", crate::text::harmless(line))).collect();
         output::data(&format!("==> {name} <==\n{lines}"));
     }
     Ok(Exit::Done)
@@ -120,18 +126,30 @@ fn find(id: &str, globals: &Globals) -> Result<Journal> {
     for session in sessions(None, globals)? {
         let all = runs(&session.state.join("runs"))?;
         let wanted = id.to_uppercase();
-        found.extend(all.into_iter().filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&wanted))));
+        found.extend(
+            all.into_iter()
+                .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&wanted))),
+        );
     }
     match found.as_slice() {
         [one] => Journal::open(one),
-        [] => Err(Error::usage(format!("there is no run {}", crate::text::harmless(id))).hint("relift history lists them")),
-        many => Err(Error::usage(format!("{} is the end of {} runs", crate::text::harmless(id), many.len())).hint("give more of it")),
+        [] => {
+            Err(Error::usage(format!("there is no run {}", crate::text::harmless(id)))
+                .hint("relift history lists them"))
+        }
+        many => Err(Error::usage(format!("{} is the end of {} runs", crate::text::harmless(id), many.len()))
+            .hint("give more of it")),
     }
 }
 
 fn what(run: &Past) -> String {
     let plan = &run.plan;
     format!("{} to {}", format!("{:?}", plan.intent).to_lowercase(), plan.target_words())
+}
+
+/// The end of a run's id, which `show` and `logs` take: a table with whole ones is wider than many a terminal.
+fn short(run: &str) -> String {
+    run[run.len().saturating_sub(RUN_SHOWN)..].to_owned()
 }
 
 fn ending(run: &Past) -> String {
@@ -155,7 +173,9 @@ fn row_document(run: &Past) -> Value {
 fn line(time: i64, body: &Body, begin: &crate::run::record::Begin) -> String {
     let title = |action: usize| begin.plan.actions.get(action).map(|action| action.act().title()).unwrap_or_default();
     let text = match body {
-        Body::Begin(begin) => format!("begun by relift {}{}", begin.version, if begin.unattended { ", unattended" } else { "" }),
+        Body::Begin(begin) => {
+            format!("begun by relift {}{}", begin.version, if begin.unattended { ", unattended" } else { "" })
+        }
         Body::Prepared { .. } => "prepared: nothing is changed so far".into(),
         Body::Intent { action, .. } => format!("begin  {}", title(*action)),
         Body::Done { action } => format!("done   {}", title(*action)),

@@ -101,17 +101,37 @@ impl Reporter for Lines {
 struct Bars {
     screen: MultiProgress,
     running: Mutex<HashMap<String, (ProgressBar, Instant)>>,
+    /// The wait that is under way: the gate, or the soak.
+    wait: Mutex<Option<&'static str>>,
 }
 
 impl Bars {
     fn new() -> Bars {
         let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(12));
-        Bars { screen, running: Mutex::default() }
+        Bars { screen, running: Mutex::default(), wait: Mutex::default() }
     }
 
     fn line(&self, line: String) {
         // Where the line cannot be drawn there is nobody to read it.
         self.screen.suspend(|| message(&format!("{line}\n")));
+    }
+
+    /// A phase that is one wait gets a bar of its own, which the next phase ends.
+    fn phase(&self, phase: Phase) {
+        let waiting = match phase {
+            Phase::Gate => Some("prove that it runs"),
+            Phase::Soak => Some("see that it goes on running"),
+            _ => None,
+        };
+        let mut wait = self.wait.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(ended) = wait.take() {
+            self.end(ended, if phase == Phase::Undo { paint(BAD, "✗") } else { paint(GOOD, "✓") });
+        }
+        self.line(paint(BOLD, phase_word(phase)));
+        if let Some(what) = waiting {
+            self.start(what);
+            *wait = Some(what);
+        }
     }
 
     fn start(&self, what: &str) {
@@ -159,8 +179,10 @@ impl Bars {
 impl Reporter for Bars {
     fn tell(&self, event: Event) {
         match event {
-            Event::Run { install, run } => self.line(format!("{} {}", paint(BOLD, install), paint(DIM, format!("run {run}")))),
-            Event::Phase { phase } => self.line(paint(BOLD, phase_word(phase))),
+            Event::Run { install, run } => {
+                self.line(format!("{} {}", paint(BOLD, install), paint(DIM, format!("run {run}"))))
+            }
+            Event::Phase { phase } => self.phase(phase),
             Event::Start { what } => self.start(&what),
             Event::Done { what } => self.end(&what, paint(GOOD, "✓")),
             Event::Failed { what } => self.end(&what, paint(BAD, "✗")),
@@ -215,7 +237,8 @@ impl Reporter for Journal {
             Event::Warning { text } => (Priority::Warning, text),
             Event::Start { .. } | Event::Line { .. } | Event::Progress { .. } | Event::Waiting { .. } => return,
         };
-        let fields = [("RELIFT_INSTALL", about.install.as_str()), ("RELIFT_RUN", &about.run), ("RELIFT_PHASE", about.phase)];
+        let fields =
+            [("RELIFT_INSTALL", about.install.as_str()), ("RELIFT_RUN", &about.run), ("RELIFT_PHASE", about.phase)];
         // A journal that cannot be reached is replaced by what systemd connected to standard error.
         if journal::send(priority, &text, &fields).is_err() {
             message(&format!("{text}\n"));

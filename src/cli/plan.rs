@@ -23,6 +23,7 @@ pub fn request(globals: &Globals, to: Option<&str>) -> Request {
         is_explicit: to.is_some(),
         allow_irreversible: false,
         unattended: false,
+        attended: output::is_attended() && !globals.yes,
         only: globals.only.clone(),
         answers: Vec::new(),
         restore: Restore::default(),
@@ -50,7 +51,9 @@ pub fn show(session: &Session, planned: &Planned, globals: &Globals) {
     let plan = &planned.plan;
     match () {
         () if globals.json => output::document(&describe::document(plan)),
-        () if plan.is_empty() && plan.blockers.is_empty() => output::data(&format!("{}: nothing to do, {} is activated\n", plan.install, plan.target_words())),
+        () if plan.is_empty() && plan.blockers.is_empty() => {
+            output::data(&format!("{}: nothing to do, {} is activated\n", plan.install, plan.target_words()))
+        }
         () => output::data(&describe::text(plan, session.last_downtime())),
     }
 }

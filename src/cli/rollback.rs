@@ -49,21 +49,26 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     execute(&session, &mirror, planned, &*reporter, (false, None), globals)
 }
 
-/// The newest known-good release that is not what is checked out, or the named one.
+/// The known-good release before the one that is checked out, or the named one.
 fn choose(session: &Session, survey: &Survey, to: Option<&str>) -> Result<KnownGood> {
     let name = &session.install.name;
     let all = &survey.known_good;
     let listed = || all.iter().map(|entry| entry.tag.clone()).collect::<Vec<_>>().join(", ");
     let Some(to) = to else {
-        let before = all.iter().rev().find(|entry| entry.revision != survey.checkout.head);
+        let here = all.iter().position(|entry| entry.revision == survey.checkout.head);
+        let before = all[..here.unwrap_or(all.len())].last();
         return before.cloned().ok_or_else(|| {
-            Error::failed(format!("{name} has no known-good release to go back to"))
-                .hint(format!("one is recorded by the first run that succeeds; go to a commit by hand: relift upgrade {name} --to REV"))
+            Error::refused(format!("{name} has no known-good release to go back to")).hint(format!(
+                "one is recorded by the first run that succeeds; go to a commit by hand: relift upgrade {name} --to REV"
+            ))
         });
     };
     let is_meant = |entry: &&KnownGood| {
         let is_commit = to.len() >= 7 && entry.revision.starts_with(to);
-        entry.tag == to || entry.tag.ends_with(&format!("/{to}")) || is_commit || entry.versions.values().any(|version| version == to)
+        entry.tag == to
+            || entry.tag.ends_with(&format!("/{to}"))
+            || is_commit
+            || entry.versions.values().any(|version| version == to)
     };
     all.iter().rev().find(is_meant).cloned().ok_or_else(|| {
         let known = if all.is_empty() { "there is none yet".to_owned() } else { format!("there are: {}", listed()) };
@@ -80,7 +85,9 @@ fn restore(session: &Session, survey: &Survey, entry: &KnownGood, reporter: &dyn
             let file = declared.file.below(&component.path).to_string();
             let Some(image) = entry.env.get(&file) else { continue };
             if !is_as_activated {
-                reporter.tell(Event::Warning { text: format!("{file} was edited since the last run: it is kept as it is") });
+                reporter.tell(Event::Warning {
+                    text: format!("{file} was edited since the last run: it is kept as it is"),
+                });
                 continue;
             }
             let path = session.ledger().content().join(&image.sha256);
@@ -88,6 +95,11 @@ fn restore(session: &Session, survey: &Survey, entry: &KnownGood, reporter: &dyn
             restore.env.push((file, Content { bytes, image: image.clone() }));
         }
     }
-    restore.artifacts = entry.artifacts.iter().filter(|(_, archive)| archive.exists()).map(|(path, archive)| (path.clone(), archive.clone())).collect();
+    restore.artifacts = entry
+        .artifacts
+        .iter()
+        .filter(|(_, archive)| archive.exists())
+        .map(|(path, archive)| (path.clone(), archive.clone()))
+        .collect();
     Ok(restore)
 }

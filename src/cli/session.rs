@@ -11,7 +11,10 @@ use crate::manifest::{self, GitSource, Install, Source};
 use crate::plan::{Blocker, Contents, Plan, Request, build};
 use crate::report::{Reporter, during};
 use crate::run::{self, Lock};
-use crate::source::git::{Mirror, Target, candidates, choose, offer, preflight, unknown_commit, without_password};
+use crate::source::Offer;
+use crate::source::git::{
+    Mirror, Target, candidates, choose, offer, preflight, unknown_commit, was_shipped, without_password,
+};
 use crate::survey::Survey;
 
 /// How long a fetch waits for another one.
@@ -56,7 +59,8 @@ impl Session {
         for name in &globals.only {
             if !install.components.iter().any(|component| component.name == *name) {
                 let known: Vec<&str> = install.components.iter().map(|component| component.name.as_str()).collect();
-                return Err(Error::usage(format!("{} has no component {name}", install.name)).hint(format!("it has: {}", known.join(", "))));
+                return Err(Error::usage(format!("{} has no component {name}", install.name))
+                    .hint(format!("it has: {}", known.join(", "))));
             }
         }
         let paths = globals.paths();
@@ -94,8 +98,11 @@ impl Session {
             run::recover(&self.state, reporter)?;
             return Ok(lock);
         }
-        Err(Error::new(Kind::NeedsOperator, format!("the run {} of {} was interrupted and is still open", open.run(), self.install.name))
-            .hint(format!("finish or undo it: relift recover {}", self.install.name)))
+        Err(Error::new(
+            Kind::NeedsOperator,
+            format!("the run {} of {} was interrupted and is still open", open.run(), self.install.name),
+        )
+        .hint(format!("finish or undo it: relift recover {}", self.install.name)))
     }
 
     /// Takes the lock, whatever state the install is in.
@@ -134,8 +141,10 @@ impl Session {
     /// Fetches: one conversation. A lock of its own, since a check may run while an upgrade does.
     pub fn update(&self, mirror: &Mirror, reporter: &dyn Reporter) -> Result<()> {
         let name = &self.install.name;
-        let _lock = run::lock(&self.runtime, &format!("{name}~fetch"), FETCH_BOUND)
-            .map_err(|error| Error::new(error.kind, format!("another fetch of {name} does not end")).hint(format!("see what it does: pgrep -af {}", mirror.path().display())))?;
+        let _lock = run::lock(&self.runtime, &format!("{name}~fetch"), FETCH_BOUND).map_err(|error| {
+            Error::new(error.kind, format!("another fetch of {name} does not end"))
+                .hint(format!("see what it does: pgrep -af {}", mirror.path().display()))
+        })?;
         during(reporter, "fetch", || mirror.fetch(&self.source().follow, reporter))
     }
 
@@ -143,9 +152,16 @@ impl Session {
     fn by_version(&self, mirror: &Mirror, to: &str) -> Result<Option<Target>> {
         let wanted = format!("v{}", to.trim_start_matches('v'));
         let Ok(tags) = mirror.repository().tag_names(None) else { return Ok(None) };
-        let mut found: Vec<String> = tags.iter().flatten().flatten().filter(|tag| tag.ends_with(&wanted)).map(str::to_owned).collect();
-        found.retain(|tag| tag.strip_suffix(&wanted).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with(['-', '_', '/'])));
-        let commits: Vec<String> = found.iter().filter_map(|tag| mirror.resolve(&format!("refs/tags/{tag}"))).map(|oid| oid.to_string()).collect();
+        let mut found: Vec<String> =
+            tags.iter().flatten().flatten().filter(|tag| tag.ends_with(&wanted)).map(str::to_owned).collect();
+        found.retain(|tag| {
+            tag.strip_suffix(&wanted).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with(['-', '_', '/']))
+        });
+        let commits: Vec<String> = found
+            .iter()
+            .filter_map(|tag| mirror.resolve(&format!("refs/tags/{tag}")))
+            .map(|oid| oid.to_string())
+            .collect();
         match commits.first() {
             Some(first) if commits.iter().all(|commit| commit == first) => {
                 Ok(Some(Target { revision: first.clone(), label: found.first().cloned() }))
@@ -167,7 +183,9 @@ impl Session {
         let (owner, root) = (&install.owner, &install.root);
         let installed: Vec<_> = survey
             .installed(install)
-            .map(|(_, component, surveyed)| (component, surveyed.activation.as_ref().map(|activation| activation.revision.clone())))
+            .map(|(_, component, surveyed)| {
+                (component, surveyed.activation.as_ref().map(|activation| activation.revision.clone()))
+            })
             .collect();
         if installed.is_empty() {
             return Err(Error::failed(format!("no component of {} is installed here", install.name))
@@ -182,11 +200,15 @@ impl Session {
         }
         let (present, wanted) = (survey.checkout.cone.as_deref(), survey.goal_cone(install));
         let mut offer = offer(mirror, &survey.checkout.head, target, &installed, (present, wanted.as_deref()))?;
+        know_older_units(&mut offer, mirror, install, &survey)?;
         offer.blockers.extend(preflight(owner, root, source, &survey.checkout, Some(&offer)));
         let obstacles = run::in_the_way(install, &self.owner, &offer.added)?;
         offer.blockers.extend(in_the_way(install, &obstacles));
         for (path, _) in &survey.discarded {
-            offer.warnings.push(format!("{} has local changes, which are set aside and kept with the run (`discard`)", path.display()));
+            offer.warnings.push(format!(
+                "{} has local changes, which are set aside and kept with the run (`discard`)",
+                path.display()
+            ));
         }
         for (directory, file) in &survey.leftovers {
             offer.warnings.push(format!("{directory}/ stays checked out: it holds {file}, which git does not track"));
@@ -199,12 +221,19 @@ impl Session {
 
 /// One blocker for each of the first obstacles: a directory of them is told in a line.
 fn in_the_way(install: &Install, obstacles: &[String]) -> Vec<Blocker> {
-    let is_declared = |path: &str| install.components.iter().any(|component| component.env.iter().any(|env| env.file.below(&component.path).as_str() == path));
+    let is_declared = |path: &str| {
+        install
+            .components
+            .iter()
+            .any(|component| component.env.iter().any(|env| env.file.below(&component.path).as_str() == path))
+    };
     let blocker = |path: &String| {
         let shown = crate::text::harmless(path);
         if is_declared(path) {
             return Blocker::impossible(
-                format!("{shown} is in the way: the release tracks that path, and what is there is this host's configuration, which git does not track"),
+                format!(
+                    "{shown} is in the way: the release tracks that path, and what is there is this host's configuration, which git does not track"
+                ),
                 "ask upstream to take it out of the repository again: it would be overwritten here",
             );
         }
@@ -215,8 +244,25 @@ fn in_the_way(install: &Install, obstacles: &[String]) -> Vec<Blocker> {
         )
     };
     let more = obstacles.len().saturating_sub(OBSTACLES);
-    let rest = (more > 0).then(|| Blocker::impossible(format!("{more} more are in the way"), "move them aside as well"));
+    let rest =
+        (more > 0).then(|| Blocker::impossible(format!("{more} more are in the way"), "move them aside as well"));
     obstacles.iter().take(OBSTACLES).map(blocker).chain(rest).collect()
+}
+
+/// Before the first run an installed unit may be older than the checkout: what upstream shipped is no edit of the operator's.
+fn know_older_units(offer: &mut Offer, mirror: &Mirror, install: &Install, survey: &Survey) -> Result<()> {
+    for ((_, component, surveyed), offered) in survey.installed(install).zip(&mut offer.components) {
+        let units = component.units.iter().zip(&surveyed.units).zip(&mut offered.units);
+        for ((unit, here), (base, _)) in units.filter(|_| surveyed.activation.is_none()) {
+            let Some(installed) = &here.installed else { continue };
+            let path = unit.file.below(&component.path);
+            let is_other = base.as_ref().is_none_or(|base| base.as_bytes() != installed.bytes);
+            if is_other && was_shipped(mirror, &survey.checkout.head, path.as_str(), &installed.bytes)? {
+                *base = Some(String::from_utf8_lossy(&installed.bytes).into_owned());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The error that tells every blocker.

@@ -50,7 +50,12 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
 fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
     let install = &session.install;
     let branch = survey.checkout.branch.as_deref().unwrap_or("detached");
-    let mut lines = vec![format!("{} {} ({branch} at {})", paint(BOLD, &install.name), install.root.display(), abbreviate(&survey.checkout.head))];
+    let mut lines = vec![format!(
+        "{} {} ({branch} at {})",
+        paint(BOLD, &install.name),
+        install.root.display(),
+        abbreviate(&survey.checkout.head)
+    )];
     if let Some(run) = open {
         lines.push(format!("  {} run {run} was interrupted: relift recover {}", paint(BAD, "open"), install.name));
     }
@@ -64,23 +69,54 @@ fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
             continue;
         }
         let version = surveyed.activation.as_ref().and_then(|activation| activation.version.clone());
-        lines.push(format!("  {} {}", paint(BOLD, &component.name), version.unwrap_or_else(|| "not yet upgraded by relift".into())));
-        lines.extend(remarks(component, surveyed, &survey.checkout.head).into_iter().map(|remark| format!("    {} {remark}", paint(WARN, "!"))));
+        lines.push(format!(
+            "  {} {}",
+            paint(BOLD, &component.name),
+            version.unwrap_or_else(|| "not yet upgraded by relift".into())
+        ));
+        lines.extend(
+            remarks(component, surveyed, &survey.checkout.head)
+                .into_iter()
+                .map(|remark| format!("    {} {remark}", paint(WARN, "!"))),
+        );
         for (unit, here) in component.units.iter().zip(&surveyed.units) {
             for (name, state) in &here.states {
                 let colour = if state.is_active() { GOOD } else { BAD };
-                let detail = paint(DIM, format!("({}, {})", scope(unit.scope), if state.file.is_empty() { "no unit file" } else { &state.file }));
-                lines.push(format!("    {} {} {}", name, paint(colour, format!("{} ({})", state.active, state.sub)), detail));
+                let detail = paint(
+                    DIM,
+                    format!(
+                        "({}, {})",
+                        scope(unit.scope),
+                        if state.file.is_empty() { "no unit file" } else { &state.file }
+                    ),
+                );
+                lines.push(format!(
+                    "    {} {} {}",
+                    name,
+                    paint(colour, format!("{} ({})", state.active, state.sub)),
+                    detail
+                ));
             }
         }
     }
     for entry in survey.known_good.iter().rev() {
         let versions: Vec<String> = entry.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-        let here = if entry.revision == survey.checkout.head { ", checked out" } else { "" };
-        lines.push(format!("  {} {} {}", entry.tag, versions.join(", "), paint(DIM, format!("({}{here})", abbreviate(&entry.revision)))));
+        let here = if entry.revision == survey.checkout.head { ", here" } else { "" };
+        lines.push(format!(
+            "  {} {} {}",
+            entry.tag,
+            versions.join(", "),
+            paint(DIM, format!("({}{here})", abbreviate(&entry.revision)))
+        ));
     }
     for failed in &survey.failed {
-        lines.push(format!("  {} {} on {}: {}", paint(BAD, "failed here"), abbreviate(&failed.revision), when(failed.time), failed.why));
+        lines.push(format!(
+            "  {} {} on {}\n    {}",
+            paint(BAD, "failed here"),
+            abbreviate(&failed.revision),
+            when(failed.time),
+            failed.why
+        ));
     }
     lines.join("\n") + "\n"
 }
@@ -89,7 +125,11 @@ fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
 fn remarks(component: &crate::manifest::Component, surveyed: &Surveyed, head: &str) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(activation) = surveyed.activation.as_ref().filter(|activation| activation.revision != head) {
-        remarks.push(format!("runs {}, the checkout is at {}: the next upgrade finishes the job", abbreviate(&activation.revision), abbreviate(head)));
+        remarks.push(format!(
+            "runs {}, the checkout is at {}: the next upgrade finishes the job",
+            abbreviate(&activation.revision),
+            abbreviate(head)
+        ));
     }
     if !surveyed.runs_with_its_env(component) {
         remarks.push("running with an older .env: the next upgrade restarts it".into());
@@ -119,8 +159,16 @@ fn document(session: &Session, survey: &Survey, open: Option<String>) -> Value {
             "units": units,
         })
     };
-    let known_good: Vec<Value> = survey.known_good.iter().map(|entry| json!({"tag": entry.tag, "revision": entry.revision, "versions": entry.versions})).collect();
-    let failed: Vec<Value> = survey.failed.iter().map(|failed| json!({"revision": failed.revision, "run": failed.run, "why": failed.why, "time": failed.time})).collect();
+    let known_good: Vec<Value> = survey
+        .known_good
+        .iter()
+        .map(|entry| json!({"tag": entry.tag, "revision": entry.revision, "versions": entry.versions}))
+        .collect();
+    let failed: Vec<Value> = survey
+        .failed
+        .iter()
+        .map(|failed| json!({"revision": failed.revision, "run": failed.run, "why": failed.why, "time": failed.time}))
+        .collect();
     json!({
         "install": session.install.name,
         "root": session.install.root,

@@ -48,9 +48,18 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
                 String::from_utf8_lossy(bytes).into_owned()
             };
             let path = units.directory.join(&swap.path);
-            text.push_str(&unit::diff(&path.display().to_string(), &file(&swap.before), &file(&swap.after), style::is_stdout_coloured()));
+            text.push_str(&unit::diff(
+                &path.display().to_string(),
+                &file(&swap.before),
+                &file(&swap.after),
+                style::is_stdout_coloured(),
+            ));
         }
     }
-    output::data(if text.is_empty() { "every installed unit is what the release ships, with your edits\n" } else { &text });
+    output::data(if text.is_empty() {
+        "every installed unit is what the release ships, with your edits\n"
+    } else {
+        &text
+    });
     Ok(Exit::Done)
 }

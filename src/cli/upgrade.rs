@@ -6,7 +6,7 @@ use super::session::{Planned, Session, refusal};
 use super::style::{GOOD, paint};
 use super::{describe, output};
 use crate::error::{Error, Exit, Result};
-use crate::manifest::Follow;
+use crate::manifest::{Follow, window_is_open};
 use crate::plan::env::Class;
 use crate::plan::{Plan, Request};
 use crate::report::{Event, Reporter};
@@ -36,15 +36,21 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let reporter = output::reporter(globals);
     let _lock = session.lock(globals, args.unattended, &*reporter)?;
     not_held(&session)?;
+    if args.unattended {
+        within_window(&session)?;
+    }
     let mirror = session.mirror()?;
     let target = session.target(&mirror, args.to.as_deref(), globals.offline, &*reporter)?;
     let asked = Request {
         unattended: args.unattended,
+        attended: output::is_attended() && !globals.yes && !args.unattended,
         allow_irreversible: args.allow_irreversible,
         ..request(globals, args.to.as_deref())
     };
     let planned = session.plan(&mirror, &target, &asked)?;
-    if args.unattended && let Some(skipped) = failed_before(&planned, &target) {
+    if args.unattended
+        && let Some(skipped) = failed_before(&planned, &target)
+    {
         reporter.tell(Event::Warning { text: skipped });
         return Ok(Exit::Done);
     }
@@ -108,12 +114,18 @@ pub fn decided(session: &Session, planned: &Planned, globals: &Globals, unattend
     if plan.is_empty() || globals.dry_run {
         return Ok(true);
     }
+    if !is_silent {
+        output::data("\n");
+    }
     if globals.yes || unattended {
         return Ok(false);
     }
     if !output::is_attended() {
-        return Err(Error::refused(format!("{} was not asked for approval: there is no terminal", session.install.name))
-            .hint("pass --yes when the plan is what you want, or --unattended from a timer"));
+        return Err(Error::refused(format!(
+            "{} was not asked for approval: there is no terminal",
+            session.install.name
+        ))
+        .hint("pass --yes when the plan is what you want, or --unattended from a timer"));
     }
     let go_on = dialoguer::Confirm::new().with_prompt("Go on?").default(false).interact();
     match go_on {
@@ -123,7 +135,14 @@ pub fn decided(session: &Session, planned: &Planned, globals: &Globals, unattend
 }
 
 /// Asks for the values of placeholders, without echo, and makes the plan again with them.
-fn answer(session: &Session, mirror: &Mirror, target: &Target, asked: Request, planned: Planned, globals: &Globals) -> Result<Planned> {
+fn answer(
+    session: &Session,
+    mirror: &Mirror,
+    target: &Target,
+    asked: Request,
+    planned: Planned,
+    globals: &Globals,
+) -> Result<Planned> {
     if asked.unattended || globals.yes || globals.dry_run || !output::is_attended() {
         return Ok(planned);
     }
@@ -134,7 +153,11 @@ fn answer(session: &Session, mirror: &Mirror, target: &Target, asked: Request, p
                 output::message(&format!("  # {line}\n"));
             }
             let prompt = format!("{} (in {}, not shown; empty stops)", change.key, env.file);
-            let value = dialoguer::Password::new().with_prompt(prompt).allow_empty_password(true).interact().unwrap_or_default();
+            let value = dialoguer::Password::new()
+                .with_prompt(prompt)
+                .allow_empty_password(true)
+                .interact()
+                .unwrap_or_default();
             if value.is_empty() {
                 return Ok(planned);
             }
@@ -150,11 +173,25 @@ fn answer(session: &Session, mirror: &Mirror, target: &Target, asked: Request, p
 fn not_held(session: &Session) -> Result<()> {
     let Some(hold) = session.ledger().hold()? else { return Ok(()) };
     let reason = hold.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-    Err(Error::refused(format!("{} is held{reason}", session.install.name)).hint(format!("relift unhold {}", session.install.name)))
+    Err(Error::refused(format!("{} is held{reason}", session.install.name))
+        .hint(format!("relift unhold {}", session.install.name)))
+}
+
+/// A run by itself starts only in the window of the policy.
+fn within_window(session: &Session) -> Result<()> {
+    let Some(window) = &session.install.policy.window else { return Ok(()) };
+    match window_is_open(window, jiff::Timestamp::now())? {
+        true => Ok(()),
+        false => Err(Error::refused(format!("{} is outside its window {window}", session.install.name))
+            .hint(format!("run it by hand: relift upgrade {}", session.install.name))),
+    }
 }
 
 fn failed_before(planned: &Planned, target: &Target) -> Option<String> {
-    let same = |failed: &&crate::ledger::FailedRelease| failed.revision == target.revision && failed.configuration == planned.survey.configuration;
+    let same = |failed: &&crate::ledger::FailedRelease| {
+        failed.revision == target.revision
+            && (failed.configuration.is_empty() || failed.configuration == planned.survey.configuration)
+    };
     let failed = planned.survey.failed.iter().find(same)?;
     Some(format!(
         "{} is skipped: it failed here with this configuration (run {}): {}",
@@ -175,9 +212,16 @@ fn report(session: &Session, plan: &Plan, globals: &Globals) -> Result<()> {
         let versions: Vec<String> = plan
             .components
             .iter()
-            .map(|component| format!("{} {}", component.name, component.to_version.clone().unwrap_or_else(|| plan.to.short())))
+            .map(|component| {
+                format!("{} {}", component.name, component.to_version.clone().unwrap_or_else(|| plan.to.short()))
+            })
             .collect();
-        output::data(&format!("{} {}: {}, proven healthy, {tag}\n", paint(GOOD, "done"), plan.install, versions.join(", ")));
+        output::data(&format!(
+            "{} {}: {}, proven healthy\n     {tag}\n",
+            paint(GOOD, "done"),
+            plan.install,
+            versions.join(", ")
+        ));
     }
     Ok(())
 }

@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::Gate;
 use super::probe::Outcome;
-use super::template::fill;
 use crate::host::http::{self, Fault, Response};
 use crate::manifest::Template;
 
@@ -43,11 +42,11 @@ pub(super) fn ask(
     expect: &Expect<'_>,
     gate: &Gate,
 ) -> Result<Box<dyn FnMut(Duration) -> Outcome + Send>, String> {
-    let url = fill(url, gate)?;
-    let header = |(name, value): &(String, Template)| Ok((name.clone(), fill(value, gate)?));
+    let url = gate.fill(url)?;
+    let header = |(name, value): &(String, Template)| Ok((name.clone(), gate.fill(value)?));
     let headers = headers.iter().map(header).collect::<Result<Vec<_>, String>>()?;
     let field = |(path, template): &(String, Template)| {
-        let value = fill(template, gate)?;
+        let value = gate.fill(template)?;
         let shown = if template.0.contains("${") { template.0.clone() } else { value.clone() };
         Ok(Field { path: path.clone(), value, shown })
     };
@@ -68,7 +67,9 @@ impl Wanted {
         if !self.json.is_empty() {
             let body = match serde_json::from_slice::<Value>(&response.body) {
                 Ok(body) => body,
-                Err(_) if response.is_cut => return Outcome::Failed(format!("the body is longer than {} bytes", http::BODY)),
+                Err(_) if response.is_cut => {
+                    return Outcome::Failed(format!("the body is longer than {} bytes", http::BODY));
+                }
                 Err(_) => return Outcome::Failed("the body is no JSON".into()),
             };
             if let Some(fault) = self.json.iter().find_map(|field| field.fault(&body)) {
@@ -149,7 +150,10 @@ mod tests {
         assert_eq!(judged(503, "", &[], None), failed("answered 503, wanted 200"));
         let old = r#"{"version":"1.6.0"}"#;
         assert_eq!(judged(200, old, &[("version", "1.7.0")], None), failed("version is 1.6.0, wanted 1.7.0"));
-        assert_eq!(judged(200, old, &[("app.version", "1")], None), failed("the answer has no field app.version, wanted 1"));
+        assert_eq!(
+            judged(200, old, &[("app.version", "1")], None),
+            failed("the answer has no field app.version, wanted 1")
+        );
         assert_eq!(judged(200, "<html>", &[("a", "1")], None), failed("the body is no JSON"));
         assert_eq!(judged(200, "degraded", &[], Some("^ok$")), failed("the body does not match /^ok$/"));
     }

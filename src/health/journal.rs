@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn said(lines: &[&str]) -> Vec<Entry> {
-        lines.iter().map(|line| Entry { message: (*line).into(), cursor: "c".into() }).collect()
+        lines.iter().map(|line| Entry { message: (*line).into(), cursor: "c".into(), micros: 0 }).collect()
     }
 
     #[test]
@@ -101,7 +101,9 @@ mod tests {
     #[test]
     fn an_unwanted_line_stays_said() {
         let mut seen = seen(Some("ready"), Some("panicked"));
-        assert!(matches!(seen.add(&said(&["ready", "thread panicked at"])), Outcome::Lost(why) if why.contains("panicked at")));
+        assert!(
+            matches!(seen.add(&said(&["ready", "thread panicked at"])), Outcome::Lost(why) if why.contains("panicked at"))
+        );
         assert!(matches!(seen.add(&said(&["ready"])), Outcome::Lost(_)));
     }
 }

@@ -103,7 +103,8 @@ impl Watch {
             Verdict::Waiting("is about to start".into())
         } else if !state.conditions_met {
             Verdict::Failed("was not started: its conditions (Condition...=) are not met".into())
-        } else if self.is_old(state) {
+        } else if self.is_old(state) && !state.invocation.is_empty() {
+            // Without an invocation it may have done its work and been forgotten, as systemd does with what nobody needs.
             Verdict::Failed("was not started".into())
         } else if does_its_work_and_ends {
             Verdict::Up
@@ -231,7 +232,13 @@ mod tests {
     #[test]
     fn a_oneshot_that_did_its_work_is_up() {
         assert_eq!(restarted().see(NOW, &oneshot()), Verdict::Up);
-        assert_eq!(Watch::new(None, ALONE).see(NOW, &UnitState { invocation: String::new(), ..oneshot() }), Verdict::Up);
+        assert_eq!(
+            Watch::new(None, ALONE).see(NOW, &UnitState { invocation: String::new(), ..oneshot() }),
+            Verdict::Up
+        );
+        let forgotten = UnitState { kind: "oneshot".into(), active: "inactive".into(), main_pid: 0, ..running(0) };
+        let forgotten = UnitState { invocation: String::new(), ..forgotten };
+        assert_eq!(Watch::new(Some(String::new()), ALONE).see(NOW, &forgotten), Verdict::Up);
         let working = UnitState { active: "activating".into(), sub: "start".into(), ..oneshot() };
         assert!(matches!(restarted().see(NOW, &working), Verdict::Waiting(_)));
         let remaining = UnitState { active: "active".into(), sub: "exited".into(), remains: true, ..oneshot() };
@@ -241,8 +248,10 @@ mod tests {
     #[test]
     fn a_oneshot_that_did_not_run_or_failed_is_not() {
         assert_eq!(failure(&mut restarted(), UnitState { invocation: "old".into(), ..oneshot() }), "was not started");
-        assert!(failure(&mut restarted(), UnitState { active: "failed".into(), result: "exit-code".into(), ..oneshot() })
-            .starts_with("failed (exit-code)"));
+        assert!(
+            failure(&mut restarted(), UnitState { active: "failed".into(), result: "exit-code".into(), ..oneshot() })
+                .starts_with("failed (exit-code)")
+        );
         assert!(failure(&mut restarted(), UnitState { remains: true, ..oneshot() }).contains("did not stay up"));
     }
 
@@ -263,6 +272,8 @@ mod tests {
         let unmet = UnitState { conditions_met: false, ..died("inactive", "dead") };
         assert!(failure(&mut restarted(), unmet).contains("conditions"));
         let limit = UnitState { result: "start-limit-hit".into(), ..died("failed", "failed") };
-        assert!(failure(&mut restarted(), limit).starts_with("failed (start-limit-hit): its main process exited with 1"));
+        assert!(
+            failure(&mut restarted(), limit).starts_with("failed (start-limit-hit): its main process exited with 1")
+        );
     }
 }

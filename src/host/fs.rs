@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -174,6 +175,28 @@ impl Rooted {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(errno) => Err(self.error("be removed", path, errno)),
         }
+    }
+
+    /// Removes what [`Rooted::replace`] leaves beside `path` when it is killed.
+    pub fn remove_temporary(&self, path: &Path) -> Result<()> {
+        let Some(name) = path.file_name() else { return Ok(()) };
+        self.remove(&path.with_file_name(format!(".{}.relift-new", name.display())))
+    }
+
+    /// The names in a directory; none where there is no such directory.
+    pub fn entries(&self, path: &Path) -> Result<Vec<PathBuf>> {
+        let directory = match self.resolve(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty()) {
+            Ok(directory) => directory,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Vec::new()),
+            Err(errno) => return Err(self.error("be listed", path, errno)),
+        };
+        let listed = nix::dir::Dir::from_fd(directory).map_err(|errno| self.error("be listed", path, errno))?;
+        let names = listed.into_iter().map(|entry| {
+            let entry = entry.map_err(|errno| self.error("be listed", path, errno))?;
+            Ok(PathBuf::from(std::ffi::OsStr::from_bytes(entry.file_name().to_bytes())))
+        });
+        let names: Vec<PathBuf> = names.collect::<Result<_>>()?;
+        Ok(names.into_iter().filter(|name| !matches!(name.to_str(), Some("." | ".."))).collect())
     }
 
     /// Removes an empty directory; one that is not empty, or not there, stays as it is.

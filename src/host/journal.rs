@@ -16,11 +16,14 @@ pub enum Priority {
 
 /// Sends one entry. Values are single lines: line ends in them become spaces; empty ones are left out.
 pub fn send(priority: Priority, message: &str, fields: &[(&str, &str)]) -> std::io::Result<()> {
-    UnixDatagram::unbound()?.send_to(entry(priority, message, fields).as_bytes(), "/run/systemd/journal/socket").map(drop)
+    UnixDatagram::unbound()?
+        .send_to(entry(priority, message, fields).as_bytes(), "/run/systemd/journal/socket")
+        .map(drop)
 }
 
 fn entry(priority: Priority, message: &str, fields: &[(&str, &str)]) -> String {
-    let mut entry = format!("SYSLOG_IDENTIFIER=relift\nPRIORITY={}\nMESSAGE={}\n", priority as u8, message.replace('\n', " "));
+    let mut entry =
+        format!("SYSLOG_IDENTIFIER=relift\nPRIORITY={}\nMESSAGE={}\n", priority as u8, message.replace('\n', " "));
     for (key, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
         entry.push_str(&format!("{key}={}\n", value.replace('\n', " ")));
     }

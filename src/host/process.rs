@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -177,6 +177,7 @@ impl Command {
         let mut words = self.argv.iter();
         let mut command = std::process::Command::new(words.next().cloned().unwrap_or_default());
         command.args(words).env_clear().envs(self.env).current_dir(&self.cwd).process_group(0);
+        command.envs(run().map(|run| (RUN_VARIABLE, run)));
         let (stdin, bytes) = match self.stdin {
             Input::Empty => (Stdio::null(), None),
             Input::Bytes(bytes) => (Stdio::piped(), Some(bytes)),
@@ -186,6 +187,7 @@ impl Command {
         if let Some(account) = self.account {
             become_account(&mut command, account);
         }
+        die_with_us(&mut command);
         let child = command.spawn().map_err(|error| {
             let hint = match error.kind() {
                 std::io::ErrorKind::NotFound => format!("install {program}, or correct the command in the manifest"),
@@ -246,6 +248,70 @@ impl Running {
             self.child.wait().with_context(|| format!("{program} cannot be ended"))?;
         }
         Ok(status)
+    }
+}
+
+/// The variable by which the children of a run are known, whatever they forked.
+const RUN_VARIABLE: &str = "RELIFT_RUN";
+
+static RUN: RwLock<Option<String>> = RwLock::new(None);
+
+/// Every child from here on belongs to this run.
+pub fn belong_to(run: &str) {
+    *RUN.write().unwrap_or_else(PoisonError::into_inner) = Some(run.to_owned());
+}
+
+fn run() -> Option<String> {
+    RUN.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Kills the processes that an earlier life of a run started directly, and waits until they are gone: git may still write
+/// to the tree after the program that started it was killed.
+pub fn end_those_of(run: &str, timeout: Duration) -> Result<()> {
+    let deadline = Instant::now() + timeout;
+    let wanted = format!("{RUN_VARIABLE}={run}");
+    loop {
+        let alive = those_of(&wanted)?;
+        if alive.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let list = alive.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+            return Err(Error::failed(format!("processes of the run {run} cannot be ended: {list}"))
+                .hint(format!("see what they wait for: ps -o pid,stat,wchan,args -p {}", list.replace(' ', ""))));
+        }
+        for pid in alive {
+            // It may have ended meanwhile.
+            nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or_default();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn those_of(variable: &str) -> Result<Vec<i32>> {
+    let entries = std::fs::read_dir("/proc").context("/proc cannot be read")?;
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let belongs = |pid: &i32| {
+        // Of a zombie, and of one that just ended, nothing can be read: neither writes any more.
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|pair| pair == variable.as_bytes())
+    };
+    let own = std::process::id() as i32;
+    Ok(pids.filter(|pid| *pid != own && belongs(pid)).collect())
+}
+
+fn die_with_us(command: &mut std::process::Command) {
+    let parent = nix::unistd::getpid();
+    // SAFETY: only async-signal-safe system calls run between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            // After the change of account, which clears it.
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+            match nix::unistd::getppid() == parent {
+                true => Ok(()),
+                false => Err(std::io::Error::other("its parent ended")),
+            }
+        });
     }
 }
 

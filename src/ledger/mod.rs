@@ -66,7 +66,7 @@ pub struct KnownGood {
 pub struct FailedRelease {
     /// The commit, full hex.
     pub revision: String,
-    /// Hash of the configuration that it failed with.
+    /// Hash of the configuration that it failed with; empty: whatever the configuration, an operator rolled it back.
     pub configuration: String,
     /// The run.
     pub run: String,
@@ -172,10 +172,15 @@ impl Ledger {
         };
         let stored: Stored<T> = serde_json::from_slice(&bytes)
             .with_context(|| format!("{} cannot be understood", path.display()))
-            .map_err(|error| error.hint("it was written by another version of relift, or by hand; move it away to start anew"))?;
+            .map_err(|error| {
+                error.hint("it was written by another version of relift, or by hand; move it away to start anew")
+            })?;
         match stored.format {
             FORMAT => Ok(Some(stored.content)),
-            format => Err(Error::failed(format!("{} is of format {format}, and this relift reads format {FORMAT}", path.display()))),
+            format => Err(Error::failed(format!(
+                "{} is of format {format}, and this relift reads format {FORMAT}",
+                path.display()
+            ))),
         }
     }
 

@@ -2,14 +2,14 @@
 
 use super::contents::Contents;
 use super::{
-    Blocker, ComponentPlan, EnvPlan, FORMAT, GatePlan, Intent, Plan, ServiceChange, StagedCheck, abbreviate,
-    env, lockstep, notes, services, steps, units,
+    Blocker, ComponentPlan, EnvPlan, FORMAT, GatePlan, Intent, Plan, ServiceChange, StagedCheck, abbreviate, env,
+    lockstep, notes, services, steps, units,
 };
 use crate::action::{Action, Artifact, EnvFile, FileSwap, Quiesce, Service, SetAside, Tree};
 use crate::error::Result;
 use crate::host::fs::Content;
 use crate::host::systemd::Verb;
-use crate::manifest::{CheckAt, Component, Install, RunAs, Source};
+use crate::manifest::{CheckAt, Component, Install, RunAs, Source, StepUndo};
 use crate::source::git::Goal;
 use crate::source::{ComponentOffer, Direction, Offer};
 use crate::survey::{Survey, Surveyed};
@@ -25,6 +25,8 @@ pub struct Request {
     pub allow_irreversible: bool,
     /// Nobody is asked: the policy decides.
     pub unattended: bool,
+    /// Somebody at a terminal approves the plan.
+    pub attended: bool,
     /// Only these components; empty: all.
     pub only: Vec<String>,
     /// Values that the operator gave for placeholders: file relative to the checkout, key, value.
@@ -77,9 +79,11 @@ pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Reques
     plan.soak = install.policy.soak.as_secs();
     plan.blockers = offer.blockers.clone();
     plan.warnings = offer.warnings.clone();
+    plan.blockers.extend(survey.left_running(install));
 
     let (mut env_actions, mut artifacts, mut step_actions, mut checks) = (vec![], vec![], vec![], vec![]);
     let (mut undo_first, mut reruns, mut unit_work, mut service_actions) = (vec![], vec![], vec![], vec![]);
+    let mut late_steps = vec![];
     let installed = survey.installed(install).zip(&offer.components);
     for ((_, component, surveyed), offered) in installed {
         if !request.only.is_empty() && !request.only.contains(&component.name) {
@@ -103,12 +107,17 @@ pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Reques
         }
         let planned_steps = steps::plan(&subject, request);
         let work = units::plan(&subject, &mut contents)?;
+        plan.warnings.extend(work.iter().flat_map(|work| work.notes.clone()));
         let runs_steps = planned_steps.iter().any(|step| step.plan.runs);
         let service_plans = services::plan(&subject, &work, runs_steps);
         artifacts.extend(artifact_actions(&subject, request, runs_steps));
+        let mut is_past_return = false;
         for step in &planned_steps {
             undo_first.extend(step.before_tree.clone());
-            step_actions.extend(step.after_tree.clone());
+            // What nothing undoes comes as late as the declared order of its component allows.
+            is_past_return |= step.plan.runs && step.plan.undo == StepUndo::Irreversible;
+            let steps = if is_past_return { &mut late_steps } else { &mut step_actions };
+            steps.extend(step.after_tree.clone());
             reruns.extend(step.rerun.clone());
         }
         for check in component.checks.iter().filter(|_| subject.tree_changed() || subject.env_changed) {
@@ -139,17 +148,20 @@ pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Reques
             path: component.path.to_string(),
             from_version: offered.from_version.clone(),
             to_version: offered.to_version.clone(),
-            activated: surveyed.activation.as_ref().map_or(survey.checkout.head.clone(), |activation| activation.revision.clone()),
+            activated: surveyed
+                .activation
+                .as_ref()
+                .map_or(survey.checkout.head.clone(), |activation| activation.revision.clone()),
             files_changed: offered.changed.len(),
             notes: release_notes(offered, request.intent),
             env: env_plans,
             units: service_plans,
             steps: planned_steps.into_iter().map(|step| step.plan).collect(),
         });
-        env_actions.extend(swaps.into_iter().map(|swap| Action::EnvFile(EnvFile { component: component.name.clone(), swap })));
+        env_actions
+            .extend(swaps.into_iter().map(|swap| Action::EnvFile(EnvFile { component: component.name.clone(), swap })));
         unit_work.push(work);
     }
-    step_actions.sort_by_key(|action| action.act().is_irreversible());
 
     let mut actions = undo_first;
     actions.extend(reruns);
@@ -157,6 +169,7 @@ pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Reques
     actions.extend(env_actions);
     actions.extend(artifacts);
     actions.extend(step_actions);
+    actions.extend(late_steps);
     actions.extend(checks);
     actions.extend(units::actions(unit_work));
     actions.extend(service_actions);
@@ -185,14 +198,22 @@ fn env_changes(
             let example = declared.example.below(&component.path);
             plan.blockers.push(Blocker::impossible(
                 format!("{file} is missing"),
-                format!("make it from the example and fill it in: cd {} && install -m 0640 -o {} {example} {file}", plan.root.display(), plan.owner),
+                format!(
+                    "make it from the example and fill it in: cd {} && install -m 0640 -o {} {example} {file}",
+                    plan.root.display(),
+                    plan.owner
+                ),
             ));
             continue;
         };
         if let Some((_, saved)) = request.restore.env.iter().find(|(path, _)| *path == file) {
             let rewritten = saved.image != mine.image;
             if rewritten {
-                swaps.push(FileSwap { path: file.clone().into(), before: Some(contents.keep(mine)), after: Some(contents.keep(saved)) });
+                swaps.push(FileSwap {
+                    path: file.clone().into(),
+                    before: Some(contents.keep(mine)),
+                    after: Some(contents.keep(saved)),
+                });
             }
             plans.push(EnvPlan { file, changes: Vec::new(), rewritten, after: saved.image.sha256.clone() });
             continue;
@@ -202,24 +223,39 @@ fn env_changes(
             continue;
         }
         let base = if surveyed.activation.is_some() || surveyed.is_checked_out { base.as_deref() } else { None };
-        let answers: Vec<(String, String)> =
-            request.answers.iter().filter(|(path, ..)| *path == file).map(|(_, key, value)| (key.clone(), value.clone())).collect();
-        let compared = env::compare(base, theirs.as_deref(), &mine.bytes, &answers).map_err(|error| error.while_(format!("{file} cannot be compared")))?;
+        let answers: Vec<(String, String)> = request
+            .answers
+            .iter()
+            .filter(|(path, ..)| *path == file)
+            .map(|(_, key, value)| (key.clone(), value.clone()))
+            .collect();
+        let compared = env::compare(base, theirs.as_deref(), &mine.bytes, &answers)
+            .map_err(|error| error.while_(format!("{file} cannot be compared")))?;
         plan.warnings.extend(compared.warnings.iter().map(|warning| format!("{file}: {warning}")));
-        for change in &compared.changes {
-            let is_answered = answers.iter().any(|(key, _)| *key == change.key);
-            if matches!(change.class, env::Class::Added { placeholder: true }) && !is_answered {
-                plan.blockers.push(Blocker::refused(
-                    format!("{file} needs a value for the new key {}: its default is a placeholder", change.key),
-                    format!("run this on a terminal to be asked, or add {}= to {}", change.key, plan.root.join(&file).display()),
-                ));
-            }
+        let is_open = |key: &&str| answers.iter().all(|(answered, _)| answered != key);
+        let full = plan.root.join(&file);
+        for key in env::placeholders(&compared.changes).into_iter().filter(is_open) {
+            plan.blockers.push(Blocker::refused(
+                format!("{file} needs a value for the new key {key}: its default is a placeholder"),
+                format!("run this on a terminal to be asked, or add {key}= to {}", full.display()),
+            ));
+        }
+        // The plan at a terminal shows the warning, and whoever approves it has decided.
+        for key in compared.stale.iter().filter(|_| !request.attended) {
+            plan.blockers.push(Blocker::refused(
+                format!("{file} still has the old default of {key}, and upstream now asks for a value of your own"),
+                format!("set {key}= in {}, or approve the plan on a terminal if it is meant to stay", full.display()),
+            ));
         }
         let rewritten = compared.merged != mine.bytes;
         let merged = mine.with_bytes(compared.merged);
         let after = merged.image.sha256.clone();
         if rewritten {
-            swaps.push(FileSwap { path: file.clone().into(), before: Some(contents.keep(mine)), after: Some(contents.keep(&merged)) });
+            swaps.push(FileSwap {
+                path: file.clone().into(),
+                before: Some(contents.keep(mine)),
+                after: Some(contents.keep(&merged)),
+            });
         }
         plans.push(EnvPlan { file, changes: compared.changes, rewritten, after });
     }
@@ -232,7 +268,10 @@ fn tree(install: &Install, survey: &Survey, offer: &Offer, contents: &mut Conten
     if goal == present {
         return None;
     }
-    let aside = |(path, content): &(std::path::PathBuf, Content)| SetAside { path: path.clone(), image: contents.keep(content) };
+    let aside = |(path, content): &(std::path::PathBuf, Content)| SetAside {
+        path: path.clone(),
+        image: contents.keep(content),
+    };
     Some(Action::Tree(Tree {
         label: offer.to.short(),
         branch: survey.checkout.branch.clone(),
@@ -247,7 +286,12 @@ fn artifact_actions(subject: &Subject, request: &Request, runs_steps: bool) -> V
     let mut actions = Vec::new();
     for (artifact, is_there) in subject.component.artifacts.iter().zip(&subject.surveyed.artifacts) {
         let path = artifact.below(&subject.component.path);
-        let install = request.restore.artifacts.iter().find(|(known, _)| known == path.as_str()).map(|(_, archive)| archive.clone());
+        let install = request
+            .restore
+            .artifacts
+            .iter()
+            .find(|(known, _)| known == path.as_str())
+            .map(|(_, archive)| archive.clone());
         if install.is_none() && !runs_steps {
             continue;
         }
@@ -269,7 +313,9 @@ fn gate(subject: &Subject, units: &[super::UnitPlan]) -> GatePlan {
         units: units.iter().filter(is_up).map(|unit| (unit.scope, unit.name.clone())).collect(),
         probes: subject.component.health.len(),
         version: subject.offer.to_version.clone(),
-        changes: subject.tree_changed() || subject.env_changed || units.iter().any(|unit| unit.service != ServiceChange::Untouched),
+        changes: subject.tree_changed()
+            || subject.env_changed
+            || units.iter().any(|unit| unit.service != ServiceChange::Untouched),
     }
 }
 
@@ -292,7 +338,10 @@ fn judge(install: &Install, survey: &Survey, offer: &Offer, request: &Request, p
     if offer.direction == Direction::Back && request.intent == Intent::Upgrade {
         plan.blockers.push(Blocker::refused(
             format!("{} is older than what is installed", offer.to.short()),
-            format!("go back to a known-good release: relift rollback {}; what there is: relift status {}", install.name, install.name),
+            format!(
+                "go back to a known-good release: relift rollback {}; what there is: relift status {}",
+                install.name, install.name
+            ),
         ));
     }
     plan.blockers.extend(lockstep::broken(install, survey, offer, &request.only));

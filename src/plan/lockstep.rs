@@ -19,7 +19,9 @@ pub fn broken(install: &Install, survey: &Survey, offer: &Offer, only: &[String]
     let mut blockers = Vec::new();
     for group in &install.lockstep {
         let versions: Vec<(String, Version)> = group.iter().filter_map(version).collect();
-        let differs = |(_, version): &&(String, Version)| (version.major, version.minor) != (versions[0].1.major, versions[0].1.minor);
+        let differs = |(_, version): &&(String, Version)| {
+            (version.major, version.minor) != (versions[0].1.major, versions[0].1.minor)
+        };
         if let Some((name, version)) = versions.iter().find(differs) {
             let (first, with) = &versions[0];
             blockers.push(Blocker::refused(
@@ -33,13 +35,18 @@ pub fn broken(install: &Install, survey: &Survey, offer: &Offer, only: &[String]
 
 /// Components that would go up by a major version without the operator having named the target.
 pub fn major_steps(plan: &Plan, is_explicit: bool) -> Vec<Blocker> {
-    let steps = plan.components.iter().filter(|_| !is_explicit).filter_map(|component| Some((component, step(component)?)));
+    let steps =
+        plan.components.iter().filter(|_| !is_explicit).filter_map(|component| Some((component, step(component)?)));
     steps
         .filter(|(_, step)| *step == Reach::Major)
         .map(|(component, _)| {
             Blocker::refused(
                 format!("{} is a major step, which has its own guide", arrow(component)),
-                format!("read the notes (relift plan), then name the target: relift upgrade {} --to {}", plan.install, plan.to.short()),
+                format!(
+                    "read the notes (relift plan), then name the target: relift upgrade {} --to {}",
+                    plan.install,
+                    plan.to.short()
+                ),
             )
         })
         .collect()
@@ -47,7 +54,10 @@ pub fn major_steps(plan: &Plan, is_explicit: bool) -> Vec<Blocker> {
 
 /// Components that would leave the range that the manifest allows.
 pub fn outside(plan: &Plan, range: &VersionReq) -> Vec<Blocker> {
-    let parsed = plan.components.iter().filter_map(|component| Some((component, Version::parse(component.to_version.as_deref()?).ok()?)));
+    let parsed = plan
+        .components
+        .iter()
+        .filter_map(|component| Some((component, Version::parse(component.to_version.as_deref()?).ok()?)));
     parsed
         .filter(|(_, version)| !range.matches(version))
         .map(|(component, _)| {
@@ -61,7 +71,9 @@ pub fn outside(plan: &Plan, range: &VersionReq) -> Vec<Blocker> {
 
 /// Components that would go further than a run by itself may.
 pub fn beyond(plan: &Plan, reach: Reach) -> Vec<Blocker> {
-    let step = |component: &ComponentPlan| step(component).unwrap_or(if plan.from == plan.to { Reach::None } else { Reach::Patch });
+    let step = |component: &ComponentPlan| {
+        step(component).unwrap_or(if plan.from == plan.to { Reach::None } else { Reach::Patch })
+    };
     let far = plan.components.iter().filter(|component| step(component) > reach);
     far.map(|component| {
         let policy = format!("{reach:?}").to_lowercase();

@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::manifest::{Scope, StepUndo};
 
-
 pub use build::{Request, Restore, build};
 pub use contents::Contents;
 
@@ -295,7 +294,8 @@ impl Plan {
         if let Some(label) = &self.to.label {
             return label.clone();
         }
-        let versions: Vec<&String> = self.components.iter().filter_map(|component| component.to_version.as_ref()).collect();
+        let versions: Vec<&String> =
+            self.components.iter().filter_map(|component| component.to_version.as_ref()).collect();
         match versions.first() {
             Some(first) if versions.iter().all(|version| version == first) => (*first).clone(),
             _ => abbreviate(&self.to.revision).to_owned(),

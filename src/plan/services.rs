@@ -34,11 +34,21 @@ fn decide(subject: &Subject, unit: &Unit, state: &UnitState, work: &Work, runs_s
     if state.is_masked() {
         return (ServiceChange::LeftAlone, "masked".into());
     }
+    if work.file == FileChange::Installed && work.is_static {
+        return (
+            ServiceChange::LeftAlone,
+            "the unit is new here, and has no [Install]: something else starts it".into(),
+        );
+    }
     if work.file == FileChange::Installed {
         return (ServiceChange::Start, "the unit is new here".into());
     }
     if !is_wanted_up(state) {
-        let why = if state.is_enabled() { "stopped" } else { "disabled and stopped" };
+        let why = match state.file.as_str() {
+            "disabled" => "disabled and stopped",
+            "static" => "not running; something else starts it",
+            _ => "stopped",
+        };
         return (ServiceChange::LeftAlone, why.into());
     }
     let cause = match work.impact() {
@@ -54,7 +64,9 @@ fn decide(subject: &Subject, unit: &Unit, state: &UnitState, work: &Work, runs_s
     match (unit.restart, cause) {
         (RestartPolicy::Never, _) => (ServiceChange::Untouched, "restart = \"never\"".into()),
         (RestartPolicy::Always, None) => (ServiceChange::Restart, "restart = \"always\"".into()),
-        (RestartPolicy::Reload, Some(cause)) if work.impact() != Impact::Restart => (ServiceChange::Reload, cause.into()),
+        (RestartPolicy::Reload, Some(cause)) if work.impact() != Impact::Restart => {
+            (ServiceChange::Reload, cause.into())
+        }
         (_, Some(cause)) => (ServiceChange::Restart, cause.into()),
         (_, None) if needs_reload => (ServiceChange::Untouched, "a daemon-reload is enough".into()),
         (_, None) => (ServiceChange::Untouched, "nothing of it changed".into()),
@@ -73,7 +85,9 @@ fn is_dormant(state: &UnitState, service: ServiceChange) -> bool {
 /// Whether a process of the component was started before the checkout was last moved, by hand.
 pub(super) fn run_older_code(surveyed: &Surveyed, head_moved: i64) -> bool {
     let started = surveyed.units.iter().flat_map(|unit| &unit.states).filter(|(_, state)| state.main_pid != 0);
-    started.map(|(_, state)| (state.main_started_us / 1_000_000) as i64).any(|started| head_moved > 0 && started < head_moved)
+    started
+        .map(|(_, state)| (state.main_started_us / 1_000_000) as i64)
+        .any(|started| head_moved > 0 && started < head_moved)
 }
 
 /// The units of a component that a manager may know.

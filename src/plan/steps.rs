@@ -83,7 +83,8 @@ fn reason(subject: &Subject, step: &Step) -> (String, bool) {
     let matches = |path: &&crate::manifest::RelPath| {
         let is_env = subject.component.env.iter().any(|env| env.file == **path);
         let below = format!("{path}/");
-        (is_env && subject.env_changed) || subject.offer.changed.iter().any(|changed| changed == path.as_str() || changed.starts_with(&below))
+        (is_env && subject.env_changed)
+            || subject.offer.changed.iter().any(|changed| changed == path.as_str() || changed.starts_with(&below))
     };
     let watched = || step.when_changed.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
     match step.when_changed.iter().find(matches) {
@@ -95,7 +96,8 @@ fn reason(subject: &Subject, step: &Step) -> (String, bool) {
 
 fn has_archives(subject: &Subject, request: &Request) -> bool {
     let mut paths = subject.component.artifacts.iter().map(|artifact| artifact.below(&subject.component.path));
-    !subject.component.artifacts.is_empty() && paths.all(|path| request.restore.artifacts.iter().any(|(known, _)| known == path.as_str()))
+    !subject.component.artifacts.is_empty()
+        && paths.all(|path| request.restore.artifacts.iter().any(|(known, _)| known == path.as_str()))
 }
 
 fn action(component: &Component, step: &Step) -> action::Step {

@@ -8,8 +8,8 @@ use super::record::{Begin, Body, End, Outcome};
 use crate::action::{Action, Site};
 use crate::error::{Context, Result};
 use crate::host::fs::{Image, make_private, write_durably};
-use crate::ledger::{Activation, KnownGood, Ledger};
-use crate::plan::Plan;
+use crate::ledger::{Activation, FailedRelease, KnownGood, Ledger};
+use crate::plan::{ComponentPlan, Intent, Plan};
 use crate::source::git::{self, switch};
 
 /// Finishes a run whose `commit` is recorded.
@@ -20,27 +20,51 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     let mut known_good = ledger.known_good()?;
     leave(journal, &begin, &ledger, &mut known_good)?;
     arrive(journal, &begin, &mut known_good);
-    let dropped = prune(&mut known_good, begin.keep_known_good);
+    let dropped = prune(&mut known_good, begin.keep_known_good, &plan.to.revision);
     for entry in &known_good {
         git::pin(state, &entry.revision)?;
         switch::tag_known_good(&site.owner, &site.root, &entry.tag, &entry.revision)?;
     }
-    ledger.set_known_good(&known_good)?;
+    // Before the ledger forgets them: killed in between, this begins again and drops the same.
     for entry in dropped {
         drop_release(&ledger, state, site, &entry, &known_good)?;
     }
+    ledger.set_known_good(&known_good)?;
     ledger.set_activated(&activated(&ledger, plan)?)?;
     ledger.forget_failed(&plan.to.revision)?;
+    if plan.intent == Intent::Rollback {
+        ledger.remember_failed(rolled_back(journal, plan))?;
+    }
     if let Some((remote, branch)) = &begin.track {
         switch::track(&site.owner, &site.root, remote, branch, &plan.to.revision)?;
     }
     journal.append(Body::End(End { outcome: Outcome::Done, why: None, detail: Vec::new() }))
 }
 
+/// What an operator went back from is not for a timer to install again.
+fn rolled_back(journal: &Journal, plan: &Plan) -> FailedRelease {
+    FailedRelease {
+        revision: plan.from.revision.clone(),
+        configuration: String::new(),
+        run: journal.run().to_owned(),
+        why: "it was rolled back".into(),
+        time: journal.span().map_or(0, |(began, _)| began),
+    }
+}
+
+/// Removes locks that a commit which died may have left on the refs that it writes.
+pub(super) fn clear_locks(site: &Site) -> Result<()> {
+    switch::clear_ref_locks(&site.owner, &site.root)
+}
+
 /// The release that is left: what it had beside the tree is kept with it, so that going back needs nothing else.
 fn leave(journal: &Journal, begin: &Begin, ledger: &Ledger, known_good: &mut Vec<KnownGood>) -> Result<()> {
     let plan = &begin.plan;
-    let was_healthy = !journal.healthy_before().is_empty() && plan.components.iter().all(|component| journal.healthy_before().contains(&component.name));
+    // What was measured before the run is what is activated, which a pull by hand may have left behind.
+    let ran = |component: &ComponentPlan| {
+        component.activated == plan.from.revision && journal.healthy_before().contains(&component.name)
+    };
+    let was_healthy = !plan.components.is_empty() && plan.components.iter().all(ran);
     if plan.from.revision == plan.to.revision {
         return Ok(());
     }
@@ -49,7 +73,7 @@ fn leave(journal: &Journal, begin: &Begin, ledger: &Ledger, known_good: &mut Vec
             return Ok(());
         }
         known_good.push(KnownGood {
-            tag: tag(journal.span().map_or(0, |(began, _)| began)),
+            tag: free_tag(known_good, journal.span().map_or(0, |(began, _)| began)),
             revision: plan.from.revision.clone(),
             versions: versions(plan, |component| component.from_version.clone()),
             run: None,
@@ -58,10 +82,13 @@ fn leave(journal: &Journal, begin: &Begin, ledger: &Ledger, known_good: &mut Vec
         });
     }
     let (env, artifacts) = (keep_env(journal, plan, ledger)?, keep_artifacts(journal, plan, ledger)?);
-    let left = known_good.iter_mut().find(|entry| entry.revision == plan.from.revision);
-    if let Some(left) = left {
-        left.env.extend(env);
-        left.artifacts.extend(artifacts);
+    let Some(at) = known_good.iter().position(|entry| entry.revision == plan.from.revision) else { return Ok(()) };
+    known_good[at].env.extend(env);
+    known_good[at].artifacts.extend(artifacts);
+    // An upgrade puts it right before what it reaches; what was rolled back before stays behind both.
+    if plan.intent == Intent::Upgrade {
+        let left = known_good.remove(at);
+        known_good.push(left);
     }
     Ok(())
 }
@@ -99,16 +126,20 @@ fn keep_artifacts(journal: &Journal, plan: &Plan, ledger: &Ledger) -> Result<BTr
     Ok(kept)
 }
 
-/// The release that is reached comes last: what rollback goes back to is the one before.
+/// What an upgrade reaches comes last, and a rollback goes to the one before. What a rollback reaches keeps its place, so
+/// that the next one goes further back.
 fn arrive(journal: &Journal, begin: &Begin, known_good: &mut Vec<KnownGood>) {
     let plan = &begin.plan;
-    let mut time = journal.records().iter().find(|record| record.body == Body::Commit).map_or(0, |record| record.time);
-    let known = known_good.iter().position(|entry| entry.revision == plan.to.revision).map(|at| known_good.remove(at));
-    while known_good.iter().any(|entry| entry.tag == tag(time)) {
-        time += 1;
-    }
+    let time = journal.records().iter().find(|record| record.body == Body::Commit).map_or(0, |record| record.time);
+    let at = known_good.iter().position(|entry| entry.revision == plan.to.revision);
+    let known = match (at, plan.intent) {
+        (Some(_), Intent::Rollback) => return,
+        (Some(at), Intent::Upgrade) => Some(known_good.remove(at)),
+        (None, _) => None,
+    };
+    let tag = free_tag(known_good, time);
     known_good.push(known.unwrap_or_else(|| KnownGood {
-        tag: tag(time),
+        tag,
         revision: plan.to.revision.clone(),
         versions: versions(plan, |component| component.to_version.clone()),
         run: Some(journal.run().to_owned()),
@@ -121,14 +152,24 @@ fn versions(plan: &Plan, of: impl Fn(&crate::plan::ComponentPlan) -> Option<Stri
     plan.components.iter().filter_map(|component| Some((component.name.clone(), of(component)?))).collect()
 }
 
-fn tag(time: i64) -> String {
-    let time = jiff::Timestamp::from_second(time).unwrap_or_default();
-    format!("known-good/{}", time.strftime("%Y%m%dT%H%M%SZ"))
+/// The tag of a time, or of the next second that no other release has.
+fn free_tag(known_good: &[KnownGood], time: i64) -> String {
+    let tag = |time: i64| {
+        let time = jiff::Timestamp::from_second(time).unwrap_or_default();
+        format!("known-good/{}", time.strftime("%Y%m%dT%H%M%SZ"))
+    };
+    let mut times = (time..).map(tag);
+    times.find(|tag| known_good.iter().all(|entry| entry.tag != *tag)).unwrap_or_default()
 }
 
-fn prune(known_good: &mut Vec<KnownGood>, keep: usize) -> Vec<KnownGood> {
-    let excess = known_good.len().saturating_sub(keep.max(1));
-    known_good.drain(..excess).collect()
+/// Takes out the oldest above `keep`, never what is activated.
+fn prune(known_good: &mut Vec<KnownGood>, keep: usize, activated: &str) -> Vec<KnownGood> {
+    let mut dropped = Vec::new();
+    while known_good.len() > keep.max(1) {
+        let Some(oldest) = known_good.iter().position(|entry| entry.revision != activated) else { break };
+        dropped.push(known_good.remove(oldest));
+    }
+    dropped
 }
 
 fn drop_release(ledger: &Ledger, state: &Path, site: &Site, entry: &KnownGood, kept: &[KnownGood]) -> Result<()> {

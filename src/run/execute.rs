@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::gates;
 use super::journal::Journal;
-use super::prepare::{Version, prepare, version};
+use super::prepare::{Stop, Version, prepare, version};
 use super::record::{Begin, Body, End, Outcome};
-use super::{commit, interrupt, undo};
+use super::{commit, undo};
 use crate::action::{Action, Site};
 use crate::error::{Error, Kind, Result};
 use crate::health;
 use crate::host::account::Account;
+use crate::host::{interrupt, process};
 use crate::ledger::{FailedRelease, Ledger};
 use crate::manifest::Install;
 use crate::plan::{Contents, Intent, Plan};
@@ -41,41 +42,61 @@ pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()>
     interrupt::listen()?;
     let mut journal = Journal::begin(&engine.state.join("runs"), begin, contents)?;
     engine.reporter.tell(Event::Run { install: plan.install.clone(), run: journal.run().to_owned() });
+    process::belong_to(journal.run());
     let mut site = Site::new(&plan, journal.run(), journal.directory(), engine.reporter)?;
-    site.hide(gates::secrets(&plan.root, &engine.install.components)?);
+    site.hide(gates::secrets(&plan, &engine.install.components, &site)?);
 
     engine.reporter.tell(Event::Phase { phase: Phase::Prepare });
-    let prepared = prepare(engine, &plan, contents, &mut site).and_then(|healthy| if_not_interrupted(healthy, "preparing"));
+    let prepared = prepare(engine, &plan, contents, &mut site)
+        .and_then(|healthy| interrupt::check().map(|()| healthy).map_err(Stop::from));
     let healthy = match prepared {
         Ok(healthy) => healthy,
-        Err(error) => {
-            journal.append(Body::End(End { outcome: Outcome::Stopped, why: Some(error.to_string()), detail: error.detail.clone() }))?;
-            // A check that fails will fail again with this configuration.
-            remember(engine, &plan, &configuration, &journal, &error, error.kind == Kind::Failed && !interrupt::requested())?;
-            return Err(error.while_(format!("{} stopped before any change", title(&plan))));
-        }
+        Err(stop) => return Err(stopped(engine, &plan, &configuration, &mut journal, stop)),
     };
     journal.append(Body::Prepared { healthy })?;
     let cursor = health::journal_cursor();
-    match switch(&plan, &mut journal, &mut site).and_then(|()| prove(engine, &plan, &journal, cursor)) {
-        Ok(()) => {
-            journal.append(Body::Gate)?;
-            journal.append(Body::Commit)?;
-            engine.reporter.tell(Event::Phase { phase: Phase::Commit });
-            commit::finish(&mut journal, engine.state, &site)
-        }
-        Err(error) => {
-            journal.append(Body::Abort { why: error.to_string() })?;
-            remember(engine, &plan, &configuration, &journal, &error, !interrupt::requested())?;
-            Err(come_back(engine, &plan, &mut journal, &mut site, error))
-        }
+    let proven = switch(&plan, &mut journal, &mut site)
+        .and_then(|()| prove(engine, &plan, &journal, cursor))
+        .and_then(|()| journal.append(Body::Gate));
+    interrupt::shield();
+    if let Err(error) = proven {
+        // Recovery undoes a run without this record as well; what counts now is that the undo begins.
+        let aborted = journal.append(Body::Abort { why: error.to_string() });
+        let error = aborted.err().into_iter().fold(error, Error::because);
+        let remembered = remember(engine, &plan, &configuration, &journal, &error, !interrupt::requested());
+        let error = remembered.err().into_iter().fold(error, Error::because);
+        return Err(come_back(engine, &plan, &mut journal, &mut site, error));
     }
+    // Whether a commit whose writing failed is durable, only recovery can tell: nothing is undone from here on.
+    journal.append(Body::Commit).map_err(|error| unfinished(&plan, &journal, error))?;
+    engine.reporter.tell(Event::Phase { phase: Phase::Commit });
+    commit::finish(&mut journal, engine.state, &site).map_err(|error| unfinished(&plan, &journal, error))
+}
+
+/// The end of a run that stopped in *prepare*.
+fn stopped(engine: &Engine, plan: &Plan, configuration: &str, journal: &mut Journal, stop: Stop) -> Error {
+    let Stop { error, is_of_release } = stop;
+    let end = End { outcome: Outcome::Stopped, why: Some(error.to_string()), detail: error.detail.clone() };
+    let ended = journal.append(Body::End(end));
+    // What the release's own checks refuse, they will refuse again with this configuration.
+    let remembered = remember(engine, plan, configuration, journal, &error, is_of_release && !interrupt::requested());
+    let error = error.while_(format!("{} stopped before any change", title(plan)));
+    [ended.err(), remembered.err()].into_iter().flatten().fold(error, Error::because)
+}
+
+/// A run that is proven, and whose commit could not be written to its end.
+fn unfinished(plan: &Plan, journal: &Journal, error: Error) -> Error {
+    error
+        .while_(format!("{} runs and is proven healthy, but could not be recorded", title(plan)))
+        .kind(Kind::NeedsOperator)
+        .hint(format!("mend what is named above, then run: relift recover {}", plan.install))
+        .hint(format!("what the run did: relift show {}", journal.run()))
 }
 
 fn switch(plan: &Plan, journal: &mut Journal, site: &mut Site) -> Result<()> {
     site.reporter.tell(Event::Phase { phase: Phase::Switch });
     for (at, action) in plan.actions.iter().enumerate() {
-        if_not_interrupted((), "switching")?;
+        interrupt::check()?;
         let act = action.act();
         let seen = act.seen(site)?;
         if act.is_irreversible() {
@@ -110,24 +131,31 @@ fn prove(engine: &Engine, plan: &Plan, journal: &Journal, cursor: Option<String>
 /// Undoes the run, proves that the old release is back, and says which.
 fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Site, error: Error) -> Error {
     engine.reporter.tell(Event::Phase { phase: Phase::Undo });
-    let undone = undo::undo(journal, site).and_then(|remarks| {
-        prove_old(engine, plan, journal)?;
-        Ok(remarks)
-    });
+    let told = |error: Error, journal: &Journal| {
+        let run = journal.run();
+        error
+            .hint(format!("relift show {run}   (what happened)"))
+            .hint(format!("relift logs {run}   (what steps printed)"))
+    };
     let what = format!("{} failed", title(plan));
-    let (outcome, kind, remarks) = match undone {
-        Ok(remarks) if remarks.is_empty() => (Outcome::RolledBack, Kind::PutBack, remarks),
-        Ok(remarks) => (Outcome::NeedsOperator, Kind::NeedsOperator, remarks),
-        Err(trouble) => (Outcome::NeedsOperator, Kind::NeedsOperator, vec![format!("putting back: {trouble}")]),
+    let mut remarks = match undo::undo(journal, site) {
+        Ok(remarks) => remarks,
+        // The run stays open: recovery goes on from here.
+        Err(trouble) => {
+            let error = error.while_(what).kind(Kind::NeedsOperator).because(format!("putting back: {trouble}"));
+            let error = trouble.hints.iter().fold(error.detail(trouble.detail.clone()), Error::hint);
+            let again = format!("mend what keeps it from being put back, then run: relift recover {}", plan.install);
+            return told(error.hint(again), journal);
+        }
+    };
+    remarks.extend(prove_old(engine, plan, journal).err().map(|trouble| trouble.to_string()));
+    let (outcome, kind) = match remarks.is_empty() {
+        true => (Outcome::RolledBack, Kind::PutBack),
+        false => (Outcome::NeedsOperator, Kind::NeedsOperator),
     };
     let end = End { outcome, why: Some(error.to_string()), detail: error.detail.clone() };
-    // Not written: the run stays open, and recovery goes on from here.
     let ended = journal.append(Body::End(end)).err().map(|trouble| trouble.to_string());
-    let mut error = error.while_(what).kind(kind);
-    for remark in remarks.into_iter().chain(ended) {
-        error = error.because(remark);
-    }
-    error.hint(format!("what happened, in full: relift show {0}; the output of steps: relift logs {0}", journal.run()))
+    told(remarks.into_iter().chain(ended).fold(error.while_(what).kind(kind), Error::because), journal)
 }
 
 /// Proves that what was healthy before is healthy again.
@@ -135,11 +163,19 @@ fn prove_old(engine: &Engine, plan: &Plan, journal: &Journal) -> Result<()> {
     let healthy = journal.healthy_before();
     let wanted = |gate: &crate::plan::GatePlan| healthy.contains(&gate.component);
     let gates = gates::gates(engine.install, plan, wanted, |name| version(plan, name, Version::From), None)?;
-    health::prove(&engine.owner, &gates, Duration::ZERO, engine.reporter)
+    let prove = || health::prove(&engine.owner, &gates, Duration::ZERO, engine.reporter);
+    during(engine.reporter, "prove that the old release runs again", prove)
         .map_err(|error| error.while_("the old release is back, but not healthy"))
 }
 
-fn remember(engine: &Engine, plan: &Plan, configuration: &str, journal: &Journal, error: &Error, is_its_fault: bool) -> Result<()> {
+fn remember(
+    engine: &Engine,
+    plan: &Plan,
+    configuration: &str,
+    journal: &Journal,
+    error: &Error,
+    is_its_fault: bool,
+) -> Result<()> {
     if plan.intent == Intent::Rollback || !is_its_fault {
         return Ok(());
     }
@@ -150,13 +186,6 @@ fn remember(engine: &Engine, plan: &Plan, configuration: &str, journal: &Journal
         why: error.to_string(),
         time: jiff::Timestamp::now().as_second(),
     })
-}
-
-fn if_not_interrupted<T>(value: T, what: &str) -> Result<T> {
-    match interrupt::requested() {
-        false => Ok(value),
-        true => Err(Error::failed(format!("interrupted while {what}"))),
-    }
 }
 
 /// What a run is called in messages.

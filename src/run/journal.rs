@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::action::Seen;
 use super::record::{Begin, Body, End, FORMAT, Record};
+use crate::action::Seen;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::fs::{make_private, write_durably};
 use crate::plan::Contents;

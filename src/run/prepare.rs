@@ -19,8 +19,27 @@ use crate::source::git::{Checkout, remove_stage, stage, switch};
 /// What must stay free on each filesystem that a run writes to, bytes.
 const FLOOR: u64 = 100 << 20;
 
+/// Why a run stopped before any change.
+pub(super) struct Stop {
+    /// What happened.
+    pub error: Error,
+    /// The release's own checks refused: they will again. A full disk says nothing about the release.
+    pub is_of_release: bool,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop { error, is_of_release: false }
+    }
+}
+
 /// Prepares a run; gives the components that are healthy now.
-pub(super) fn prepare(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Site) -> Result<Vec<String>> {
+pub(super) fn prepare(
+    engine: &Engine,
+    plan: &Plan,
+    contents: &Contents,
+    site: &mut Site,
+) -> std::result::Result<Vec<String>, Stop> {
     let install = engine.install;
     room(&install.root)?;
     room(engine.state)?;
@@ -36,18 +55,20 @@ pub(super) fn prepare(engine: &Engine, plan: &Plan, contents: &Contents, site: &
     if plan.from.revision != plan.to.revision {
         during(site.reporter, "bring the objects into the checkout", || {
             switch::transfer(engine.mirror, &engine.owner, &install.root, &plan.from.revision, &plan.to.revision)?;
-            let tree = plan.actions.iter().find_map(|action| if let Action::Tree(tree) = action { Some(tree) } else { None });
+            let tree =
+                plan.actions.iter().find_map(|action| if let Action::Tree(tree) = action { Some(tree) } else { None });
             tree.map_or(Ok(()), |tree| switch::both_ways(&engine.owner, &install.root, &tree.from, &tree.to))
         })?;
     }
-    verify_units(plan, contents, &engine.owner, site.reporter)?;
+    verify_units(plan, contents, &engine.owner, site.reporter).map_err(|error| Stop { error, is_of_release: true })?;
     if !plan.staged_checks.is_empty() {
         let staged = check_staged(engine, plan, contents, site);
         remove_stage(&engine.cache.join("stage"))?;
-        staged?;
+        staged.map_err(|error| Stop { error, is_of_release: true })?;
     }
     save_artifacts(engine, plan, site)?;
-    let is_healthy = |name: &String| findings.iter().all(|finding| finding.component != *name || finding.fault.is_none());
+    let is_healthy =
+        |name: &String| findings.iter().all(|finding| finding.component != *name || finding.fault.is_none());
     Ok(gates.into_iter().map(|gate| gate.component).filter(is_healthy).collect())
 }
 
@@ -70,8 +91,10 @@ fn room(place: &Path) -> Result<()> {
     let free = free_bytes(place)?;
     match free >= FLOOR {
         true => Ok(()),
-        false => Err(Error::failed(format!("only {} MiB are free on the filesystem of {}", free >> 20, place.display()))
-            .hint(format!("at least {} MiB must be: df -h {}", FLOOR >> 20, place.display()))),
+        false => {
+            Err(Error::failed(format!("only {} MiB are free on the filesystem of {}", free >> 20, place.display()))
+                .hint(format!("at least {} MiB must be: df -h {}", FLOOR >> 20, place.display())))
+        }
     }
 }
 
@@ -79,7 +102,9 @@ fn room(place: &Path) -> Result<()> {
 fn unchanged(engine: &Engine, plan: &Plan) -> Result<()> {
     let now = Checkout::observe(&engine.owner, &plan.root)?;
     if now.head != plan.from.revision || !now.locks.is_empty() || now.operation.is_some() {
-        return Err(Error::failed("the checkout was changed since the plan was made").hint("start again: nothing was changed"));
+        return Err(
+            Error::failed("the checkout was changed since the plan was made").hint("start again: nothing was changed")
+        );
     }
     let root = Rooted::open(&plan.root)?;
     for action in &plan.actions {
@@ -89,7 +114,8 @@ fn unchanged(engine: &Engine, plan: &Plan) -> Result<()> {
         if let Action::EnvFile(file) = action
             && root.read(&file.swap.path)?.map(|content| content.image) != file.swap.before
         {
-            return Err(Error::failed(format!("{} was changed since the plan was made", file.swap.path.display())).hint("start again: nothing was changed"));
+            return Err(Error::failed(format!("{} was changed since the plan was made", file.swap.path.display()))
+                .hint("start again: nothing was changed"));
         }
     }
     Ok(())
@@ -97,7 +123,10 @@ fn unchanged(engine: &Engine, plan: &Plan) -> Result<()> {
 
 /// No tracked file was edited meanwhile, those that are set aside included.
 fn unedited(tree: &Tree, now: &Checkout, root: &Rooted) -> Result<()> {
-    let edited = |path: &Path| Error::failed(format!("{} was changed since the plan was made", path.display())).hint("start again: nothing was changed");
+    let edited = |path: &Path| {
+        Error::failed(format!("{} was changed since the plan was made", path.display()))
+            .hint("start again: nothing was changed")
+    };
     for dirty in now.dirty.iter().map(|dirty| Path::new(&dirty.path)) {
         let Some(aside) = tree.set_aside.iter().find(|aside| aside.path == dirty) else { return Err(edited(dirty)) };
         if root.read(dirty)?.map(|content| content.image).as_ref() != Some(&aside.image) {
@@ -113,19 +142,24 @@ fn verify_units(plan: &Plan, contents: &Contents, owner: &Account, reporter: &dy
         let Action::Units(units) = action else { continue };
         let mut files = Vec::new();
         for swap in &units.files {
-            let name = swap.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let bytes = swap.after.as_ref().and_then(|image| contents.bytes(image)).unwrap_or_default();
-            if !name.ends_with(".conf") {
-                files.push((name, String::from_utf8_lossy(bytes).into_owned()));
-            }
+            files.push((place_of(&swap.path), String::from_utf8_lossy(bytes).into_owned()));
         }
-        if !files.is_empty() {
+        // A drop-in alone is no unit that could be verified.
+        if files.iter().any(|(name, _)| !name.contains('/')) {
             for warning in systemd::verify(&files, units.scope, owner)? {
                 reporter.tell(Event::Warning { text: warning });
             }
         }
     }
     Ok(())
+}
+
+/// The path of a unit file or a drop-in below the directory of units.
+fn place_of(path: &Path) -> String {
+    let name = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    let (parent, file) = (name(path.parent()), name(Some(path)));
+    if parent.ends_with(".d") { format!("{parent}/{file}") } else { file }
 }
 
 /// Runs the declared checks on the staged tree with the `.env` that the run would leave.
@@ -143,8 +177,6 @@ fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Si
         if let Some(bytes) = after.and_then(|image| contents.bytes(image)) {
             content = content.with_bytes(bytes.to_vec());
         }
-        // Checks run as the owner, who reads the live file too.
-        (content.image.uid, content.image.gid) = (engine.owner.uid, engine.owner.gid);
         aside.replace(path, &content)?;
     }
     for check in &plan.staged_checks {

@@ -4,10 +4,12 @@ use std::path::Path;
 
 use super::commit;
 use super::decide::{Decision, decide};
+use super::gates;
 use super::record::{Body, End, Outcome};
 use super::undo;
 use crate::action::Site;
 use crate::error::{Error, Kind, Result};
+use crate::host::{interrupt, process};
 use crate::ledger::open_run;
 use crate::report::{Event, Phase, Reporter};
 
@@ -31,7 +33,12 @@ pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
     let run = journal.run().to_owned();
     reporter.tell(Event::Run { install: begin.plan.install.clone(), run: run.clone() });
     let mut site = Site::new(&begin.plan, &run, journal.directory(), reporter)?;
+    interrupt::listen()?;
+    // What recovery begins, it ends; what it cannot end, it may begin again.
+    interrupt::shield();
     site.end_leftovers()?;
+    process::belong_to(&run);
+    site.hide(gates::secrets(&begin.plan, &[], &site)?);
     let interrupted = || Some("the run was interrupted".to_owned());
     match decide(journal.records()) {
         Decision::Nothing => Ok(Recovered::Nothing),
@@ -41,22 +48,27 @@ pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
         }
         Decision::Finish => {
             reporter.tell(Event::Phase { phase: Phase::Commit });
-            commit::finish(&mut journal, state, &site)?;
+            commit::clear_locks(&site)?;
+            commit::finish(&mut journal, state, &site).map_err(|error| {
+                let again = format!("mend what is named above, then run again: relift recover {}", begin.plan.install);
+                error.while_(format!("run {run} could not be finished")).kind(Kind::NeedsOperator).hint(again)
+            })?;
             Ok(Recovered::Finished(run))
         }
         Decision::AskOperator => {
             let why = "it was interrupted after a step that nothing undoes had begun";
             Err(Error::new(Kind::NeedsOperator, format!("run {run} cannot be put back: {why}"))
                 .because("the new tree, `.env` and units are left in place for it")
-                .hint(format!("see what it had done: relift show {run}; settle it by hand, then close it: relift recover --close")))
+                .hint(format!(
+                    "see what it had done: relift show {run}; settle it by hand, then close it: relift recover --close"
+                )))
         }
         Decision::Undo => {
             reporter.tell(Event::Phase { phase: Phase::Undo });
             let trouble = |error: Error| {
-                error
-                    .while_(format!("run {run} could not be undone"))
-                    .kind(Kind::NeedsOperator)
-                    .hint(format!("mend what is named above, then run again: relift recover; what the run had done: relift show {run}"))
+                error.while_(format!("run {run} could not be undone")).kind(Kind::NeedsOperator).hint(format!(
+                    "mend what is named above, then run again: relift recover; what the run had done: relift show {run}"
+                ))
             };
             let remarks = undo::undo(&mut journal, &mut site).map_err(trouble)?;
             let outcome = if remarks.is_empty() { Outcome::RolledBack } else { Outcome::NeedsOperator };
@@ -64,7 +76,8 @@ pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
             if remarks.is_empty() {
                 return Ok(Recovered::Undone(run));
             }
-            let error = Error::new(Kind::NeedsOperator, format!("run {run} was undone, but not everything is as it was"));
+            let error =
+                Error::new(Kind::NeedsOperator, format!("run {run} was undone, but not everything is as it was"));
             Err(remarks.into_iter().fold(error, |error, remark| error.because(remark)))
         }
     }

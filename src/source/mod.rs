@@ -40,6 +40,9 @@ pub enum Direction {
     Diverged,
 }
 
+/// A file at the activated revision and in the target.
+pub type Sides<T> = (Option<T>, Option<T>);
+
 /// What a target holds for a component.
 #[derive(Debug, Clone, Default)]
 pub struct ComponentOffer {
@@ -54,7 +57,7 @@ pub struct ComponentOffer {
     /// The target's changelog (the older release's own, when going back).
     pub changelog: Option<String>,
     /// For each declared configuration file: the example at the activated revision and in the target.
-    pub examples: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>,
+    pub examples: Vec<Sides<Vec<u8>>>,
     /// For each declared unit: the file at the activated revision and in the target.
-    pub units: Vec<(Option<String>, Option<String>)>,
+    pub units: Vec<Sides<String>>,
 }

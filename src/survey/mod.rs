@@ -11,6 +11,7 @@ use crate::host::fs::{Content, Rooted, sha256};
 use crate::host::systemd::{Manager, UnitState};
 use crate::ledger::{Activated, Activation, FailedRelease, Hold, KnownGood, Ledger};
 use crate::manifest::{Component, GitSource, Install, Scope, Source, Unit};
+use crate::plan::Blocker;
 use crate::source::git::{Checkout, switch};
 
 /// What is here.
@@ -66,6 +67,8 @@ pub struct SurveyedUnit {
     pub is_linked: bool,
     /// The operator's own drop-in `50-local.conf`.
     pub local: Option<Content>,
+    /// The texts of all its drop-ins beside it, by file name.
+    pub drop_ins: BTreeMap<String, String>,
     /// Its state, or that of each instance of a template.
     pub states: Vec<(String, UnitState)>,
 }
@@ -99,13 +102,38 @@ impl Survey {
     /// The components that are installed here, with their declarations.
     pub fn installed<'a>(&'a self, install: &'a Install) -> impl Iterator<Item = (usize, &'a Component, &'a Surveyed)> {
         let pairs = install.components.iter().zip(&self.components).enumerate();
-        pairs.filter(|(_, (_, surveyed))| surveyed.is_installed).map(|(at, (component, surveyed))| (at, component, surveyed))
+        pairs
+            .filter(|(_, (_, surveyed))| surveyed.is_installed)
+            .map(|(at, (component, surveyed))| (at, component, surveyed))
     }
 
     /// The cone that the checkout is to have; `None`: the whole tree.
     pub fn goal_cone(&self, install: &Install) -> Option<Vec<String>> {
         let Source::Git(source) = &install.source;
         if source.sparse { Some(self.wanted_cone(install)) } else { self.checkout.cone.clone() }
+    }
+
+    /// Components that count as gone while their units still run: a lost `.env` is no removal.
+    pub fn left_running(&self, install: &Install) -> Vec<Blocker> {
+        let mut blockers = Vec::new();
+        for (component, surveyed) in
+            install.components.iter().zip(&self.components).filter(|(_, surveyed)| !surveyed.is_installed)
+        {
+            let states = component
+                .units
+                .iter()
+                .zip(&surveyed.units)
+                .flat_map(|(unit, here)| here.states.iter().map(move |state| (unit.scope, state)));
+            for (scope, (name, _)) in states.filter(|(_, (_, state))| state.is_active()) {
+                let path = component.installed_if.as_ref().unwrap_or(&component.path);
+                let systemctl = if scope == Scope::User { "systemctl --user" } else { "systemctl" };
+                blockers.push(Blocker::impossible(
+                    format!("{path} is missing, so that {} counts as not installed, but {name} runs", component.name),
+                    format!("put {path} back, or remove the component for good: {systemctl} disable --now {name}"),
+                ));
+            }
+        }
+        blockers
     }
 
     /// The cone that the installed components ask for, directories that must not lose files included.
@@ -167,11 +195,13 @@ fn component_as_it_is(
     };
     let path = component.path.as_str();
     let is_checked_out = checkout.cone.as_ref().is_none_or(|cone| cone.iter().any(|directory| directory == path));
-    let mut surveyed = Surveyed { is_installed, is_checked_out, ..Surveyed::default() };
-    if !is_installed && !(is_checked_out && checkout.cone.is_some()) {
+    let activation = activated.components.get(&component.name).cloned();
+    let mut surveyed = Surveyed { is_installed, is_checked_out, activation, ..Surveyed::default() };
+    let is_known = surveyed.activation.is_some() || component.units.iter().any(|unit| has_file(unit, managers.owner));
+    let is_leftover = is_checked_out && checkout.cone.is_some();
+    if !is_installed && !is_known && !is_leftover {
         return Ok(surveyed);
     }
-    surveyed.activation = activated.components.get(&component.name).cloned();
     for env in &component.env {
         surveyed.env.push(root.read(env.file.below(&component.path).as_ref())?);
     }
@@ -184,32 +214,67 @@ fn component_as_it_is(
     Ok(surveyed)
 }
 
+/// Where an administrator installs units: a directory that is there, and the way from it.
+fn unit_place(scope: Scope, owner: &Account) -> (PathBuf, PathBuf) {
+    match scope {
+        Scope::System => (PathBuf::from("/etc/systemd/system"), PathBuf::new()),
+        Scope::User => (owner.home.clone(), PathBuf::from(".config/systemd/user")),
+    }
+}
+
+fn has_file(unit: &Unit, owner: &Account) -> bool {
+    let (directory, below) = unit_place(unit.scope, owner);
+    std::fs::symlink_metadata(directory.join(below).join(unit.file.file_name())).is_ok()
+}
+
 fn unit_as_it_is(unit: &Unit, managers: &mut Managers) -> Result<SurveyedUnit> {
     let name = unit.file.file_name();
-    let (directory, below) = match unit.scope {
-        Scope::System => (PathBuf::from("/etc/systemd/system"), PathBuf::new()),
-        Scope::User => (managers.owner.home.clone(), PathBuf::from(".config/systemd/user")),
-    };
+    let (directory, below) = unit_place(unit.scope, managers.owner);
     let file = below.join(name);
     let place = Rooted::open(&directory)?;
     let is_link = std::fs::symlink_metadata(directory.join(&file)).is_ok_and(|meta| meta.is_symlink());
     let installed = if is_link { None } else { place.read(&file)? };
     let local = place.read(&below.join(format!("{name}.d/50-local.conf")))?;
+    let drop_ins = drop_ins(&place, &below.join(format!("{name}.d")))?;
     let mut states = Vec::new();
     for name in unit.names() {
         let state = managers.unit(unit.scope, &name)?;
         states.push((name, state));
     }
     let is_masked = states.iter().any(|(_, state)| state.is_masked());
-    Ok(SurveyedUnit { directory, file, installed, is_linked: is_link && !is_masked, local, states })
+    Ok(SurveyedUnit { directory, file, installed, is_linked: is_link && !is_masked, local, drop_ins, states })
+}
+
+/// The drop-ins in a unit's directory. One that is a link, or no text, is the operator's own affair.
+fn drop_ins(place: &Rooted, directory: &Path) -> Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(place.path().join(directory)).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_plain = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if name.ends_with(".conf")
+            && is_plain
+            && let Some(content) = place.read(&directory.join(&name))?
+        {
+            found.insert(name, String::from_utf8_lossy(&content.bytes).into_owned());
+        }
+    }
+    Ok(found)
 }
 
 /// Directories that would leave the cone although they hold something that git does not track: git would delete what
 /// it ignores there without a word.
-fn leftovers(install: &Install, source: &GitSource, owner: &Account, checkout: &Checkout, components: &[Surveyed]) -> Result<BTreeMap<String, String>> {
+fn leftovers(
+    install: &Install,
+    source: &GitSource,
+    owner: &Account,
+    checkout: &Checkout,
+    components: &[Surveyed],
+) -> Result<BTreeMap<String, String>> {
     let pairs = install.components.iter().zip(components);
-    let wanted: Vec<&str> = pairs.filter(|(_, surveyed)| surveyed.is_installed).map(|(component, _)| component.path.as_str()).collect();
-    let is_as_wanted = checkout.cone.as_ref().is_some_and(|cone| cone.iter().all(|directory| wanted.contains(&directory.as_str())));
+    let wanted: Vec<&str> =
+        pairs.filter(|(_, surveyed)| surveyed.is_installed).map(|(component, _)| component.path.as_str()).collect();
+    let is_as_wanted =
+        checkout.cone.as_ref().is_some_and(|cone| cone.iter().all(|directory| wanted.contains(&directory.as_str())));
     let mut found = BTreeMap::new();
     if !source.sparse || is_as_wanted {
         return Ok(found);
@@ -217,7 +282,8 @@ fn leftovers(install: &Install, source: &GitSource, owner: &Account, checkout: &
     let tracked = switch::directories(owner, &install.root)?;
     for path in switch::leftovers(owner, &install.root, ".")? {
         // The whole directory that leaves: the first one on the way that holds no wanted one.
-        let holds_wanted = |depth: usize| wanted.iter().any(|directory| directory.starts_with(&format!("{}/", first(&path, depth))));
+        let holds_wanted =
+            |depth: usize| wanted.iter().any(|directory| directory.starts_with(&format!("{}/", first(&path, depth))));
         let depth = (1..path.matches('/').count() + 1).find(|depth| !holds_wanted(*depth)).unwrap_or(1);
         let directory = first(&path, depth);
         let is_within = wanted.iter().any(|wanted| Path::new(&path).starts_with(wanted));
@@ -247,6 +313,7 @@ fn discarded(source: &GitSource, root: &Rooted, checkout: &Checkout) -> Result<V
 fn configuration(install: &Install, components: &[Surveyed]) -> String {
     let manifest = std::fs::read(&install.file).unwrap_or_default();
     let files = components.iter().flat_map(|component| &component.env).flatten();
-    let hashes: Vec<String> = std::iter::once(sha256(&manifest)).chain(files.map(|file| file.image.sha256.clone())).collect();
+    let hashes: Vec<String> =
+        std::iter::once(sha256(&manifest)).chain(files.map(|file| file.image.sha256.clone())).collect();
     sha256(hashes.join("\n").as_bytes())
 }

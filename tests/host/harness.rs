@@ -117,6 +117,15 @@ impl Host {
         host
     }
 
+    /// Installs a site whose first release was changed.
+    pub fn settle(&mut self, site: Site, change: impl FnOnce(Release) -> Release) {
+        let mut upstream = Upstream::create(self, site);
+        upstream.release(self, change);
+        let site = upstream.site.clone();
+        self.install(&site);
+        self.upstream = Some(upstream);
+    }
+
     /// Installs a site whose upstream is there, on this host or elsewhere.
     pub fn install(&mut self, site: &Site) {
         self.run(&["relift", "internal", "sample-install"], &serde_json::to_vec(site).unwrap()).exits(0);
@@ -209,6 +218,20 @@ impl Host {
         let out = self.sh(&script);
         let body: serde_json::Value = serde_json::from_str(&out.stdout).ok().filter(|_| out.code == 0)?;
         Some(body["version"].as_str()?.to_owned())
+    }
+
+    /// Waits until a component answers with a version.
+    #[track_caller]
+    pub fn wait_for_answer(&self, component: &str, version: &str, context: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.answers(component).as_deref() != Some(version) {
+            assert!(
+                Instant::now() < deadline,
+                "{context}: {component} does not answer {version} but {:?}",
+                self.answers(component)
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Everything that must be exactly old or exactly new.

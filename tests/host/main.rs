@@ -8,7 +8,15 @@ mod server;
 mod snapshot;
 
 mod checkout;
+mod crash;
+mod env;
+mod health;
 mod sample;
 mod servers;
+mod sources;
+mod sparse;
+mod steps;
+mod try_;
 mod twins;
+mod units;
 mod upgrade;

@@ -27,7 +27,9 @@ fn an_upgrade_runs_the_new_release_and_leaves_a_checkout_that_stock_git_agrees_w
 #[test]
 fn a_release_that_dies_is_undone_and_the_old_one_answers() {
     let mut host = Host::with_sample();
-    host.release(|release| release.next("1.1.0").behaviour("manager", "die-after 300ms").env_key("manager", "NEW_KEY", "x", "New."));
+    host.release(|release| {
+        release.next("1.1.0").behaviour("manager", "die-after 300ms").env_key("manager", "NEW_KEY", "x", "New.")
+    });
     let before = host.snapshot();
     let out = host.relift(&["upgrade", "app", "--yes"]).exits(3);
     host.assert_no_secret(&out);

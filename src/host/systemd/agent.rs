@@ -277,7 +277,9 @@ mod tests {
     #[test]
     fn an_error_keeps_its_words_and_hints() {
         let line = written::<()>(Err(Error::failed("a").because("b").hint("c"))).expect("JSON");
-        let Answer::Error(told) = serde_json::from_slice::<Answer<()>>(&line).expect("an answer") else { panic!("{line:?}") };
+        let Answer::Error(told) = serde_json::from_slice::<Answer<()>>(&line).expect("an answer") else {
+            panic!("{line:?}")
+        };
         let error = Error::from(told);
         assert_eq!((error.what.as_str(), error.causes, error.hints), ("a", vec!["b".to_owned()], vec!["c".to_owned()]));
     }

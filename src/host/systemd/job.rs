@@ -54,7 +54,8 @@ impl Removed {
             for message in signals {
                 let Ok(message) = message else { break };
                 let sender = message.header().sender().map(|name| name.to_string());
-                if let Ok((_, job, _, result)) = message.body().deserialize::<(u32, OwnedObjectPath, String, String)>() {
+                if let Ok((_, job, _, result)) = message.body().deserialize::<(u32, OwnedObjectPath, String, String)>()
+                {
                     removed.push(End { job: job.to_string(), result, sender });
                 }
             }

@@ -20,8 +20,7 @@ const MANAGER_UP: Duration = Duration::from_secs(30);
 pub fn lingering(account: &Account) -> Result<bool> {
     let bus = Bus::open(Address::System, CALL)?;
     let asked = Asked::of(&bus, "", format!("logind cannot tell whether {} lingers", account.name));
-    let user: zbus::Result<OwnedObjectPath> =
-        bus.other(LOGIND, (LOGIND_PATH, LOGIND_MANAGER, "GetUser"), &account.uid);
+    let user: zbus::Result<OwnedObjectPath> = bus.other(LOGIND, (LOGIND_PATH, LOGIND_MANAGER, "GetUser"), &account.uid);
     let user = match user {
         // logind knows every account that lingers or is logged in.
         Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".NoSuchUser") => return Ok(false),
@@ -37,7 +36,7 @@ pub fn lingering(account: &Account) -> Result<bool> {
 pub fn enable_linger(account: &Account) -> Result<()> {
     set(account, true)?;
     let until = Instant::now() + MANAGER_UP;
-    while super::socket_in(&account.runtime_dir()).is_none() {
+    while !super::listens_in(&account.runtime_dir()) {
         if Instant::now() >= until {
             return Err(Error::failed(format!("the user manager of {} did not come up", account.name))
                 .because(format!("waited {} s for {}", MANAGER_UP.as_secs(), account.runtime_dir().display()))

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zbus::zvariant::{OwnedObjectPath, OwnedValue};
 
@@ -12,11 +12,19 @@ use super::job::{Ended, Waiting};
 use super::unit::UnitState;
 use super::{JobResult, Verb};
 use crate::error::{Error, Result};
+use crate::host::interrupt;
 
 /// How long `daemon-reload` may take: generators run in it. systemctl(1) gives it 180 s.
 pub(super) const RELOAD: Duration = Duration::from_secs(180);
 
+/// How soon a wait for a job notices that somebody asked for an end.
+const ATTENTION: Duration = Duration::from_millis(200);
+
+/// Of `ListUnitsByPatterns`: the name, and what else is listed.
 type UnitListing = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
+/// Kind, link, destination.
+type LinkChange = (String, String, String);
 
 /// A manager that this process talks to.
 pub(super) struct Local {
@@ -89,14 +97,31 @@ impl Local {
             Verb::Restart => "RestartUnit",
             Verb::Reload => "ReloadUnit",
         };
+        if matches!(verb, Verb::Start | Verb::Restart) {
+            self.keep(unit);
+        }
         self.bus.removed.clear();
-        let job: OwnedObjectPath =
-            self.bus.manager(method, &(unit, "replace")).map_err(|error| asked.failed(error))?;
-        let ended = Waiting::new(&self.bus, &job).wait(&mut self.bus, timeout).map_err(|error| asked.failed(error))?;
-        match ended {
-            Ended::Told(result) => Ok(JobResult(result)),
-            Ended::Vanished => self.job_by_state(verb, unit),
-            Ended::Pending => Err(self.pending(verb, unit, timeout)),
+        let job: OwnedObjectPath = self.bus.manager(method, &(unit, "replace")).map_err(|error| asked.failed(error))?;
+        let mut waiting = Waiting::new(&self.bus, &job);
+        let deadline = Instant::now() + timeout;
+        loop {
+            let patience = deadline.saturating_duration_since(Instant::now()).min(ATTENTION);
+            match waiting.wait(&mut self.bus, patience).map_err(|error| asked.failed(error))? {
+                Ended::Told(result) => return Ok(JobResult(result)),
+                Ended::Vanished => return self.job_by_state(verb, unit),
+                Ended::Pending if Instant::now() >= deadline => return Err(self.pending(verb, unit, timeout)),
+                // The job goes on; the undo that follows replaces it.
+                Ended::Pending => interrupt::check()?,
+            }
+        }
+    }
+
+    /// Takes a reference, held as long as this connection: a oneshot that did its work, or a unit whose conditions are not
+    /// met, is forgotten otherwise before it can be asked how it went. Where there is no bus, references do not exist;
+    /// what is wrong with the unit itself is told by the job.
+    fn keep(&mut self, unit: &str) {
+        if self.bus.is_shared() {
+            self.bus.manager::<_, ()>("RefUnit", &unit).unwrap_or_default();
         }
     }
 
@@ -125,15 +150,14 @@ impl Local {
 
     pub(super) fn enable(&mut self, unit: &str) -> Result<()> {
         let asked = Asked::of(&self.bus, unit, format!("{unit} cannot be enabled"));
-        let done: zbus::Result<(bool, Vec<(String, String, String)>)> =
+        let done: zbus::Result<(bool, Vec<LinkChange>)> =
             self.bus.manager("EnableUnitFiles", &(&[unit][..], false, false));
         done.map(|_| ()).map_err(|error| asked.failed(error))
     }
 
     pub(super) fn disable(&mut self, unit: &str) -> Result<()> {
         let asked = Asked::of(&self.bus, unit, format!("{unit} cannot be disabled"));
-        let done: zbus::Result<Vec<(String, String, String)>> =
-            self.bus.manager("DisableUnitFiles", &(&[unit][..], false));
+        let done: zbus::Result<Vec<LinkChange>> = self.bus.manager("DisableUnitFiles", &(&[unit][..], false));
         done.map(|_| ()).map_err(|error| asked.failed(error))
     }
 

@@ -158,7 +158,8 @@ impl Properties<'_> {
 
     fn load_error(&self) -> String {
         let pair = self.owned::<zbus::zvariant::Structure<'_>>("LoadError");
-        let message = pair.as_ref().and_then(|pair| pair.fields().get(1)).and_then(|field| <&str>::try_from(field).ok());
+        let message =
+            pair.as_ref().and_then(|pair| pair.fields().get(1)).and_then(|field| <&str>::try_from(field).ok());
         message.unwrap_or_default().to_owned()
     }
 
@@ -174,7 +175,8 @@ mod tests {
     use zbus::zvariant::Value;
 
     fn read(pairs: Vec<(&str, Value<'static>)>) -> UnitState {
-        let owned = |(key, value): (&str, Value<'static>)| (key.to_owned(), OwnedValue::try_from(value).expect("no fd"));
+        let owned =
+            |(key, value): (&str, Value<'static>)| (key.to_owned(), OwnedValue::try_from(value).expect("no fd"));
         UnitState::from_properties(&pairs.into_iter().map(owned).collect(), "enabled".into())
     }
 

@@ -29,7 +29,8 @@ pub fn verify(files: &[(String, String)], scope: Scope, account: &Account) -> Re
     }
     let output = command.args(units.iter().map(|unit| place.path().join(unit))).output()?;
     let found: Vec<Finding> = output.stderr.iter().filter_map(|line| finding(line, place.path())).collect();
-    let broken: Vec<String> = found.iter().filter(|finding| finding.breaks).map(|finding| finding.text.clone()).collect();
+    let broken: Vec<String> =
+        found.iter().filter(|finding| finding.breaks).map(|finding| finding.text.clone()).collect();
     let unexplained = !output.success() && found.is_empty();
     match broken.is_empty() && !unexplained {
         true => Ok(found.into_iter().map(|finding| finding.text).collect()),
@@ -83,7 +84,9 @@ fn write_one(path: &Path, text: &str) -> std::io::Result<()> {
 /// Makes the account the owner of the directory, which nobody but us could enter until then.
 fn hand_over(place: &Path, account: &Account) -> Result<()> {
     match nix::unistd::geteuid().is_root() {
-        true => chown(place, Some(account.uid), Some(account.gid)).context("unit files cannot be given to their account"),
+        true => {
+            chown(place, Some(account.uid), Some(account.gid)).context("unit files cannot be given to their account")
+        }
         false => Ok(()),
     }
 }
@@ -108,13 +111,15 @@ mod tests {
     fn what_systemd_ignores_is_a_warning_without_our_path() {
         let warnings = system("relift-x.service", "[Service]\nExecStart=/bin/true\nBogus=1\n").expect("it runs");
         assert_eq!(warnings, ["relift-x.service:3: Unknown key 'Bogus' in section [Service], ignoring."]);
-        let warnings = system("relift-x.service", "[Service]\nExecStart=/opt/relift-none/x\n").expect("a step may make it");
+        let warnings =
+            system("relift-x.service", "[Service]\nExecStart=/opt/relift-none/x\n").expect("a step may make it");
         assert!(warnings[0].contains("is not executable"), "{warnings:?}");
     }
 
     #[test]
     fn a_unit_that_would_be_another_is_refused() {
-        let error = system("relift-x.service", "[Service]\nExecStart=/bin/true\nRestart=sometimes\n").expect_err("no value");
+        let error =
+            system("relift-x.service", "[Service]\nExecStart=/bin/true\nRestart=sometimes\n").expect_err("no value");
         assert!(error.to_string().contains("relift-x.service:3: Failed to parse"), "{error}");
         let error = system("relift-x.service", "[Service]\nType=simple\n").expect_err("nothing to run");
         assert!(error.to_string().contains("no ExecStart="), "{error}");
@@ -123,7 +128,8 @@ mod tests {
 
     #[test]
     fn drop_ins_are_checked_with_their_unit() {
-        let drop_in = ("relift-x.service.d/50-local.conf".to_owned(), "[Service]\nTimeoutStopSec=never ever\n".to_owned());
+        let drop_in =
+            ("relift-x.service.d/50-local.conf".to_owned(), "[Service]\nTimeoutStopSec=never ever\n".to_owned());
         let files = [("relift-x.service".to_owned(), OK.to_owned()), drop_in];
         let error = verify(&files, Scope::System, &Account::root()).expect_err("no time");
         assert!(error.to_string().contains("50-local.conf:2"), "{error}");

@@ -55,13 +55,33 @@ pub fn offer(
     }
     let (added, removed) = entries(repository, Some(&from), &to)?;
     offer.blockers.extend(components.iter().flat_map(|(component, _)| stops_tracking(component, &removed)));
-    offer.added.extend(added.into_iter().filter(|path| is_within(wanted, path)));
+    offer.added.extend(added.into_iter().filter(|path| is_within(wanted, Path::new(path))));
     // What enters the cone is written as well, whichever release has had it.
     if present.is_some() && wanted != present {
         let all = entries(repository, None, &to)?.0;
-        offer.added.extend(all.into_iter().filter(|path| is_within(wanted, path) && !is_within(present, path)));
+        offer.added.extend(
+            all.into_iter().filter(|path| is_within(wanted, Path::new(path)) && !is_within(present, Path::new(path))),
+        );
     }
     Ok(offer)
+}
+
+/// Whether upstream had exactly these bytes at `path` in `head` or before: then they are no edit of the operator's.
+pub fn was_shipped(mirror: &Mirror, head: &str, path: &str, bytes: &[u8]) -> Result<bool> {
+    let repository = mirror.repository();
+    let blob = Oid::hash_object(git2::ObjectType::Blob, bytes).context("a file cannot be hashed")?;
+    if repository.find_blob(blob).is_err() {
+        return Ok(false);
+    }
+    let mut walk = repository.revwalk().context("the history cannot be read")?;
+    walk.push(commit(repository, head)?.id()).context("the history cannot be read")?;
+    for oid in walk {
+        let tree = oid.and_then(|oid| repository.find_commit(oid)?.tree()).context("the history cannot be read")?;
+        if tree.get_path(Path::new(path)).is_ok_and(|entry| entry.id() == blob) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn commit<'r>(repository: &'r Repository, revision: &str) -> Result<GitCommit<'r>> {
@@ -185,8 +205,8 @@ fn changed(repository: &Repository, base: &GitCommit, to: &GitCommit, path: &str
 }
 
 /// Whether a file is checked out under a cone: below one of its directories, or directly in a parent of one.
-pub fn is_within(cone: Cone, path: &str) -> bool {
-    let parent = Path::new(path).parent().unwrap_or(Path::new(""));
+pub fn is_within(cone: Cone, path: &Path) -> bool {
+    let parent = path.parent().unwrap_or(Path::new(""));
     let Some(cone) = cone else { return true };
     parent == Path::new("")
         || cone.iter().any(|directory| parent.starts_with(directory) || Path::new(directory).starts_with(parent))
@@ -271,8 +291,8 @@ mod tests {
         for (path, is_in) in
             [("README", true), ("apps/x", true), ("apps/manager/a/b", true), ("apps/other/x", false), ("docs/x", false)]
         {
-            assert_eq!(is_within(Some(&cone), path), is_in, "{path}");
-            assert!(is_within(None, path));
+            assert_eq!(is_within(Some(&cone), Path::new(path)), is_in, "{path}");
+            assert!(is_within(None, Path::new(path)));
         }
     }
 }

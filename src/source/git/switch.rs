@@ -11,7 +11,7 @@ use super::mirror::Mirror;
 use super::offer::is_within;
 use crate::error::{Error, Result};
 use crate::host::account::Account;
-use crate::host::fs::{Rooted, sync_filesystem};
+use crate::host::fs::{Content, Rooted, sync_filesystem};
 use crate::host::process::Input;
 use crate::plan::abbreviate;
 
@@ -22,6 +22,13 @@ pub struct Goal {
     pub revision: String,
     /// The directories of the sparse-checkout cone; `None`: the whole tree.
     pub cone: Option<Vec<String>>,
+}
+
+impl Goal {
+    /// Whether git checks a file out there: every one, or those below the cone, at the top, and in every parent of it.
+    fn has(&self, file: &Path) -> bool {
+        is_within(self.cone.as_deref(), file)
+    }
 }
 
 /// Brings the objects of `to` into the checkout, without a ref: nothing there changes. `head` is what it has.
@@ -47,8 +54,7 @@ pub fn transfer(mirror: &Mirror, owner: &Account, root: &Path, head: &str, to: &
 /// Makes sure that the checkout has every file of both releases that a switch there, and one back, would write.
 pub fn both_ways(owner: &Account, root: &Path, from: &Goal, to: &Goal) -> Result<()> {
     let differing = differing(owner, root, &from.revision, &to.revision)?;
-    let is_written = |path: &str| is_within(from.cone.as_deref(), path) || is_within(to.cone.as_deref(), path);
-    let written = differing.iter().filter(|(path, _)| is_written(path));
+    let written = differing.iter().filter(|(path, _)| [from, to].iter().any(|side| side.has(Path::new(path))));
     let blobs: BTreeSet<_> = written.flat_map(|(_, entry)| [&entry.in_goal, &entry.in_other]).flatten().collect();
     let list: String = blobs.iter().map(|blob| format!("{blob}\n")).collect();
     let look = in_checkout(owner, root)
@@ -99,6 +105,15 @@ pub fn go(
     verify(owner, root, goal)
 }
 
+/// A file that somebody else wrote during a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foreign {
+    /// The releases differ in it: it cannot stay.
+    InTheWay,
+    /// They do not: it stays.
+    Elsewhere,
+}
+
 /// Puts the checkout at `goal` from any mixture of it and `other`. Paths that hold
 /// neither's bytes are passed to `keep` first.
 pub fn restore(
@@ -106,20 +121,23 @@ pub fn restore(
     root: &Path,
     goal: &Goal,
     other: &Goal,
-    keep: &mut dyn FnMut(&str) -> Result<()>,
+    keep: &mut dyn FnMut(&str, Foreign) -> Result<()>,
 ) -> Result<()> {
     let checkout = Rooted::open(root)?;
     for lock in LOCKS {
         checkout.remove(Path::new(lock))?;
     }
-    remove_ref_locks(owner, root)?;
-    let differing = differing(owner, root, &other.revision, &goal.revision)?;
+    clear_ref_locks(owner, root)?;
+    let mut differing = differing(owner, root, &other.revision, &goal.revision)?;
+    // Outside both cones git wrote nothing: what is there is the user's.
+    differing.retain(|path, _| [goal, other].iter().any(|side| side.has(Path::new(path))));
     let foreign = foreign(owner, root, &checkout, &differing)?;
     for path in &foreign {
-        keep(path)?;
+        keep(path, Foreign::InTheWay)?;
     }
     // What only the other side has would stay behind as untracked.
     for (path, entry) in &differing {
+        checkout.remove_temporary(Path::new(path))?;
         if entry.in_goal.is_none() && checkout.exists(Path::new(path))? && !checkout.is_directory(Path::new(path)) {
             checkout.remove(Path::new(path))?;
             remove_emptied(&checkout, Path::new(path))?;
@@ -128,9 +146,10 @@ pub fn restore(
     // Edits that somebody made meanwhile to files that the releases do not differ in stay where they are.
     let mut edits = Vec::new();
     for path in local_changes(owner, root, &goal.revision)?.into_iter().filter(|path| !differing.contains_key(path)) {
-        keep(&path)?;
+        keep(&path, Foreign::Elsewhere)?;
         edits.extend(checkout.read(Path::new(&path))?.map(|content| (path, content)));
     }
+    let is_set = put_patterns(owner, root, &checkout, goal.cone.as_deref())?;
     text(
         in_checkout(owner, root).args(["reset", "--quiet", "--hard", &goal.revision]),
         "the checkout cannot be put back",
@@ -138,7 +157,9 @@ pub fn restore(
     for (path, content) in &edits {
         checkout.replace(Path::new(path), content)?;
     }
-    set_cone(owner, root, goal.cone.as_deref())?;
+    if !is_set {
+        set_cone(owner, root, goal.cone.as_deref())?;
+    }
     verify(owner, root, goal)
 }
 
@@ -224,6 +245,50 @@ fn set_cone(owner: &Account, root: &Path, cone: Option<&[String]>) -> Result<()>
         }
     };
     text(command, "the sparse-checkout cone cannot be set").map(drop)
+}
+
+/// Writes the patterns of a cone in a checkout that is sparse, for the `git reset` that follows: `git sparse-checkout set`
+/// would delete directories outside the cone that hold nothing but ignored files. `false`: the cone is to be set by it.
+fn put_patterns(owner: &Account, root: &Path, checkout: &Rooted, cone: Option<&[String]>) -> Result<bool> {
+    let Some(cone) = cone else { return Ok(false) };
+    let is_sparse = ["core.sparseCheckout", "core.sparseCheckoutCone"].iter().map(|key| {
+        let value = in_checkout(owner, root).args(["config", "--default=false", "--type=bool", "--get", key]);
+        text(value, "the configuration cannot be read").map(|value| value == "true")
+    });
+    if !is_sparse.collect::<Result<Vec<_>>>()?.into_iter().all(|is_set| is_set) {
+        return Ok(false);
+    }
+    let content = Content::new(patterns(cone).into_bytes(), 0o644, owner.uid, owner.gid);
+    checkout.replace(Path::new(".git/info/sparse-checkout"), &content)?;
+    Ok(true)
+}
+
+/// The patterns of a cone as git-sparse-checkout(1) writes them: files at the top and in every parent, directories whole.
+fn patterns(cone: &[String]) -> String {
+    let escaped = |path: &str| {
+        let special = |c: char| matches!(c, '*' | '?' | '[' | '\\');
+        path.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect::<String>()
+    };
+    let parents: std::collections::BTreeSet<&Path> = cone
+        .iter()
+        .flat_map(|path| Path::new(path).ancestors().skip(1))
+        .filter(|parent| *parent != Path::new(""))
+        .collect();
+    let mut text = "/*\n!/*/\n".to_owned();
+    for parent in &parents {
+        let parent = escaped(&parent.to_string_lossy());
+        text.push_str(&format!("/{parent}/\n!/{parent}/*/\n"));
+    }
+    let whole = cone.iter().filter(|path| !parents.contains(Path::new(path)) && !is_below_another(path, cone));
+    whole
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .for_each(|path| text.push_str(&format!("/{}/\n", escaped(path))));
+    text
+}
+
+fn is_below_another(path: &str, cone: &[String]) -> bool {
+    cone.iter().any(|other| other != path && Path::new(path).starts_with(other))
 }
 
 /// Proves that git agrees, and makes the work tree durable: git syncs no file of it.
@@ -317,17 +382,33 @@ fn local_changes(owner: &Account, root: &Path, goal: &str) -> Result<Vec<String>
     Ok(list.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
 }
 
-fn remove_ref_locks(owner: &Account, root: &Path) -> Result<()> {
+/// Removes the locks that a killed git leaves on refs. Only recovery may, once nothing of the run is alive.
+pub fn clear_ref_locks(owner: &Account, root: &Path) -> Result<()> {
     let branch = in_checkout(owner, root).args(["symbolic-ref", "--quiet", "HEAD"]).output()?;
     let checkout = Rooted::open(root)?;
-    let names = [branch.text(), "ORIG_HEAD".into(), "refs/stash".into(), "packed-refs".into()];
-    for name in names.iter().filter(|name| !name.is_empty()) {
-        let lock = PathBuf::from(format!(".git/{name}.lock"));
-        if checkout.exists(&lock)? {
-            checkout.remove(&lock)?;
+    let mut locks: Vec<PathBuf> = [branch.text().as_str(), "ORIG_HEAD", "packed-refs"]
+        .iter()
+        .filter(|name| !name.is_empty())
+        .map(|name| PathBuf::from(format!(".git/{name}.lock")))
+        .collect();
+    for directory in [".git/refs/tags/known-good", ".git/refs/remotes"] {
+        locks.extend(locks_below(&checkout, Path::new(directory), 2)?);
+    }
+    locks.iter().try_for_each(|lock| checkout.remove(lock))
+}
+
+/// Lock files in a directory of refs and `depth` levels below it; no link is followed.
+fn locks_below(checkout: &Rooted, directory: &Path, depth: usize) -> Result<Vec<PathBuf>> {
+    let mut locks = Vec::new();
+    for name in checkout.entries(directory)? {
+        let path = directory.join(&name);
+        if checkout.is_directory(&path) && depth > 0 {
+            locks.extend(locks_below(checkout, &path, depth - 1)?);
+        } else if path.extension().is_some_and(|end| end == "lock") {
+            locks.push(path);
         }
     }
-    Ok(())
+    Ok(locks)
 }
 
 /// Removes directories that a removal emptied, innermost first, never one that holds anything.

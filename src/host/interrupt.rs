@@ -1,14 +1,14 @@
 //! Signals: Ctrl-C and SIGTERM ask for an orderly undo, a second one changes nothing; losing the terminal stops nothing.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 
 static REQUESTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+static SHIELDED: AtomicBool = AtomicBool::new(false);
 
 /// Starts to listen; before this the signals have their usual effect.
 pub fn listen() -> Result<()> {
@@ -22,7 +22,20 @@ pub fn listen() -> Result<()> {
     Ok(())
 }
 
-/// Whether somebody asked for an end.
+/// From here on nothing is interrupted: a commit and an undo go to their end.
+pub fn shield() {
+    SHIELDED.store(true, Ordering::Relaxed);
+}
+
+/// Whether somebody asked for an end, ever.
 pub fn requested() -> bool {
     REQUESTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
+}
+
+/// An error when somebody asked for an end of what may still be interrupted. Everything that waits asks this.
+pub fn check() -> Result<()> {
+    match requested() && !SHIELDED.load(Ordering::Relaxed) {
+        false => Ok(()),
+        true => Err(Error::failed("it was interrupted")),
+    }
 }
