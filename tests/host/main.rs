@@ -11,6 +11,7 @@ mod checkout;
 mod crash;
 mod env;
 mod health;
+mod obstacles;
 mod sample;
 mod servers;
 mod sources;

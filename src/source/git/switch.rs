@@ -192,9 +192,10 @@ pub fn head(owner: &Account, root: &Path) -> Result<String> {
     text(in_checkout(owner, root).args(["rev-parse", "--verify", "HEAD^{commit}"]), "HEAD cannot be read")
 }
 
-/// Files below `directories` that git does not track, ignored ones too: what leaving the cone would delete or strand.
+/// Files below `directory` (`.`: anywhere) that git does not track, ignored ones too: what leaving the cone would delete or strand.
 pub fn leftovers(owner: &Account, root: &Path, directory: &str) -> Result<Vec<String>> {
-    let pathspec = format!(":(literal,top){directory}");
+    // A literal `.` would match nothing.
+    let pathspec = if directory == "." { ":(top)".to_owned() } else { format!(":(literal,top){directory}") };
     let list = in_checkout(owner, root).args([
         "ls-files",
         "--others",
