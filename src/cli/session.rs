@@ -219,6 +219,22 @@ impl Session {
     }
 }
 
+/// Before the first run an installed unit may be older than the checkout: what upstream shipped is no edit of the operator's.
+fn know_older_units(offer: &mut Offer, mirror: &Mirror, install: &Install, survey: &Survey) -> Result<()> {
+    for ((_, component, surveyed), offered) in survey.installed(install).zip(&mut offer.components) {
+        let units = component.units.iter().zip(&surveyed.units).zip(&mut offered.units);
+        for ((unit, here), (base, _)) in units.filter(|_| surveyed.activation.is_none()) {
+            let Some(installed) = &here.installed else { continue };
+            let path = unit.file.below(&component.path);
+            let is_other = base.as_ref().is_none_or(|base| base.as_bytes() != installed.bytes);
+            if is_other && was_shipped(mirror, &survey.checkout.head, path.as_str(), &installed.bytes)? {
+                *base = Some(String::from_utf8_lossy(&installed.bytes).into_owned());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// One blocker for each of the first obstacles: a directory of them is told in a line.
 fn in_the_way(install: &Install, obstacles: &[String]) -> Vec<Blocker> {
     let is_declared = |path: &str| {
@@ -247,22 +263,6 @@ fn in_the_way(install: &Install, obstacles: &[String]) -> Vec<Blocker> {
     let rest =
         (more > 0).then(|| Blocker::impossible(format!("{more} more are in the way"), "move them aside as well"));
     obstacles.iter().take(OBSTACLES).map(blocker).chain(rest).collect()
-}
-
-/// Before the first run an installed unit may be older than the checkout: what upstream shipped is no edit of the operator's.
-fn know_older_units(offer: &mut Offer, mirror: &Mirror, install: &Install, survey: &Survey) -> Result<()> {
-    for ((_, component, surveyed), offered) in survey.installed(install).zip(&mut offer.components) {
-        let units = component.units.iter().zip(&surveyed.units).zip(&mut offered.units);
-        for ((unit, here), (base, _)) in units.filter(|_| surveyed.activation.is_none()) {
-            let Some(installed) = &here.installed else { continue };
-            let path = unit.file.below(&component.path);
-            let is_other = base.as_ref().is_none_or(|base| base.as_bytes() != installed.bytes);
-            if is_other && was_shipped(mirror, &survey.checkout.head, path.as_str(), &installed.bytes)? {
-                *base = Some(String::from_utf8_lossy(&installed.bytes).into_owned());
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The error that tells every blocker.

@@ -55,7 +55,8 @@ pub fn offer(
     }
     let (added, removed) = entries(repository, Some(&from), &to)?;
     offer.blockers.extend(components.iter().flat_map(|(component, _)| stops_tracking(component, &removed)));
-    offer.added.extend(added.into_iter().filter(|path| is_within(wanted, Path::new(path))));
+    // Outside the cone as well: git takes a file that is there for a checked out one as soon as it tracks the path.
+    offer.added.extend(added);
     // What enters the cone is written as well, whichever release has had it.
     if present.is_some() && wanted != present {
         let all = entries(repository, None, &to)?.0;
@@ -63,6 +64,8 @@ pub fn offer(
             all.into_iter().filter(|path| is_within(wanted, Path::new(path)) && !is_within(present, Path::new(path))),
         );
     }
+    offer.added.sort();
+    offer.added.dedup();
     Ok(offer)
 }
 

@@ -114,13 +114,30 @@ pub enum Foreign {
     Elsewhere,
 }
 
+/// Directories that `goal` checks out and that are not there, outermost first.
+pub fn missing_directories(owner: &Account, root: &Path, goal: &Goal) -> Result<Vec<PathBuf>> {
+    let list = in_checkout(owner, root).args(["ls-tree", "-r", "-d", "--name-only", "-z", &goal.revision]);
+    let list = text(list, "the tree of the release cannot be read")?;
+    let checkout = Rooted::open(root)?;
+    let mut missing = Vec::new();
+    for directory in list.split('\0').filter(|path| !path.is_empty()).map(PathBuf::from) {
+        if goal.has(&directory.join("file")) && !checkout.exists(&directory)? {
+            missing.push(directory);
+        }
+    }
+    missing.sort();
+    Ok(missing)
+}
+
 /// Puts the checkout at `goal` from any mixture of it and `other`. Paths that hold
-/// neither's bytes are passed to `keep` first.
+/// neither's bytes are passed to `keep` first, and of `missing`, directories that
+/// were not there, none that is empty stays.
 pub fn restore(
     owner: &Account,
     root: &Path,
     goal: &Goal,
     other: &Goal,
+    missing: &[PathBuf],
     keep: &mut dyn FnMut(&str, Foreign) -> Result<()>,
 ) -> Result<()> {
     let checkout = Rooted::open(root)?;
@@ -140,8 +157,11 @@ pub fn restore(
         checkout.remove_temporary(Path::new(path))?;
         if entry.in_goal.is_none() && checkout.exists(Path::new(path))? && !checkout.is_directory(Path::new(path)) {
             checkout.remove(Path::new(path))?;
-            remove_emptied(&checkout, Path::new(path))?;
         }
+    }
+    // git makes a directory before its first file, and a killed one leaves it so.
+    for directory in missing.iter().rev() {
+        checkout.remove_empty_directory(directory)?;
     }
     // Edits that somebody made meanwhile to files that the releases do not differ in stay where they are.
     let mut edits = Vec::new();
@@ -410,16 +430,6 @@ fn locks_below(checkout: &Rooted, directory: &Path, depth: usize) -> Result<Vec<
         }
     }
     Ok(locks)
-}
-
-/// Removes directories that a removal emptied, innermost first, never one that holds anything.
-fn remove_emptied(checkout: &Rooted, path: &Path) -> Result<()> {
-    let mut parent = path.parent();
-    while let Some(directory) = parent.filter(|directory| *directory != Path::new("")) {
-        checkout.remove_empty_directory(directory)?;
-        parent = directory.parent();
-    }
-    Ok(())
 }
 
 fn in_memory(bytes: &[u8]) -> Result<std::fs::File> {
