@@ -136,11 +136,7 @@ fn what_was_begun_by_hand_is_named_with_the_command_that_ends_it() {
         refuses(&host, &says, &hint);
         host.must(&format!("{hint} && {GIT} reset -q --hard origin/main"));
     }
-    let begun = host.sh_as(
-        "app",
-        "cd /opt/app; git bisect start -q; git bisect bad; git commit -q --allow-empty -m x; git bisect good HEAD~1",
-    );
-    assert_eq!(begun.code, 0, "{begun}");
+    host.sh_as("app", "cd /opt/app; git bisect start -q; git bisect bad").exits(0);
     refuses(&host, "in the middle of a bisect", &format!("{GIT} bisect reset"));
     host.must(&format!("{GIT} bisect reset; {GIT} reset -q --hard origin/main; {GIT} branch -q -D side"));
     upgrades(&host, "1.1.0");
