@@ -107,6 +107,12 @@ impl Survey {
             .map(|(at, (component, surveyed))| (at, component, surveyed))
     }
 
+    /// The cone that the checkout is to have; `None`: the whole tree.
+    pub fn goal_cone(&self, install: &Install) -> Option<Vec<String>> {
+        let Source::Git(source) = &install.source;
+        if source.sparse { Some(self.wanted_cone(install)) } else { self.checkout.cone.clone() }
+    }
+
     /// Components that count as gone while their units still run: a lost `.env` is no removal.
     pub fn left_running(&self, install: &Install) -> Vec<Blocker> {
         let mut blockers = Vec::new();
@@ -128,12 +134,6 @@ impl Survey {
             }
         }
         blockers
-    }
-
-    /// The cone that the checkout is to have; `None`: the whole tree.
-    pub fn goal_cone(&self, install: &Install) -> Option<Vec<String>> {
-        let Source::Git(source) = &install.source;
-        if source.sparse { Some(self.wanted_cone(install)) } else { self.checkout.cone.clone() }
     }
 
     /// The cone that the installed components ask for, directories that must not lose files included.

@@ -14,7 +14,7 @@ struct Trouble {
     mend: &'static str,
 }
 
-const GIT: &str = "runuser -u app -- git -C /opt/app";
+pub const GIT: &str = "runuser -u app -- git -C /opt/app";
 
 /// What git knows of the checkout, its refs included.
 fn refs(host: &Host) -> String {
@@ -23,7 +23,7 @@ fn refs(host: &Host) -> String {
 
 /// An upgrade tells of a trouble and changes nothing.
 #[track_caller]
-fn refuses(host: &Host, says: &str, hint: &str) -> Out {
+pub fn refuses(host: &Host, says: &str, hint: &str) -> Out {
     let (before, known) = (host.snapshot(), refs(host));
     let out = host.relift(&["upgrade", "app", "--yes"]).exits(1);
     for text in [says, hint, "state: nothing was changed"] {
@@ -47,7 +47,7 @@ fn each(host: &Host, troubles: &[Trouble]) {
     }
 }
 
-const IDENTITY: &str = "git config --global user.name A && git config --global user.email a@example.org && git config --global safe.directory '*'";
+pub const IDENTITY: &str = "git config --global user.name A && git config --global user.email a@example.org && git config --global safe.directory '*'";
 
 /// A host with a release to upgrade to, on which the owner can commit and fetch.
 fn host_with_release() -> (Host, String) {
@@ -59,7 +59,7 @@ fn host_with_release() -> (Host, String) {
 }
 
 #[track_caller]
-fn upgrades(host: &Host, version: &str) {
+pub fn upgrades(host: &Host, version: &str) {
     host.relift(&["upgrade", "app", "--yes"]).exits(0);
     assert_eq!(host.answers("manager").as_deref(), Some(version));
     let status =
@@ -136,11 +136,7 @@ fn what_was_begun_by_hand_is_named_with_the_command_that_ends_it() {
         refuses(&host, &says, &hint);
         host.must(&format!("{hint} && {GIT} reset -q --hard origin/main"));
     }
-    let begun = host.sh_as(
-        "app",
-        "cd /opt/app; git bisect start -q; git bisect bad; git commit -q --allow-empty -m x; git bisect good HEAD~1",
-    );
-    assert_eq!(begun.code, 0, "{begun}");
+    host.sh_as("app", "cd /opt/app; git bisect start -q; git bisect bad").exits(0);
     refuses(&host, "in the middle of a bisect", &format!("{GIT} bisect reset"));
     host.must(&format!("{GIT} bisect reset; {GIT} reset -q --hard origin/main; {GIT} branch -q -D side"));
     upgrades(&host, "1.1.0");

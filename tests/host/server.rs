@@ -49,6 +49,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for key, value in fields:
             if key != 'Status': self.send_header(key, value)
         self.end_headers(); self.wfile.write(content)
+    def log_request(self, code='-', size='-'):
+        with open(root + '/requests', 'a') as log: log.write(self.command + ' ' + self.path + '\n')
     do_GET = do_POST = serve
 
 http.server.ThreadingHTTPServer(('', 80), Handler).serve_forever()
@@ -74,6 +76,7 @@ impl GitServer {
     pub fn http() -> GitServer {
         needs(&[("python3", "python3")]);
         let server = GitServer::with_url(|address| format!("http://{address}/app.git"));
+        server.host.write("/srv/git/requests", "", 0o644, "git:git");
         server.host.write("/srv/git-server.py", HTTP_SERVER, 0o644, "root:root");
         server.host.must(
             "systemd-run --quiet --unit=git-http --uid=git -p AmbientCapabilities=CAP_NET_BIND_SERVICE python3 /srv/git-server.py /srv/git user:password",
@@ -123,6 +126,11 @@ impl GitServer {
     /// nothing of it (empty).
     pub fn behave(&self, mode: &str) {
         self.host.write("/srv/git/mode", mode, 0o644, "root:root");
+    }
+
+    /// What the HTTP server was asked so far, a line each: `GET /app.git/info/refs?...`.
+    pub fn requests(&self) -> Vec<String> {
+        self.host.read("/srv/git/requests").lines().map(str::to_owned).collect()
     }
 
     /// Takes the server off the network.

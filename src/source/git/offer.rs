@@ -60,7 +60,9 @@ pub fn offer(
     // What enters the cone is written as well, whichever release has had it.
     if present.is_some() && wanted != present {
         let all = entries(repository, None, &to)?.0;
-        offer.added.extend(all.into_iter().filter(|path| is_within(wanted, path) && !is_within(present, path)));
+        offer.added.extend(
+            all.into_iter().filter(|path| is_within(wanted, Path::new(path)) && !is_within(present, Path::new(path))),
+        );
     }
     offer.added.sort();
     offer.added.dedup();
@@ -206,8 +208,8 @@ fn changed(repository: &Repository, base: &GitCommit, to: &GitCommit, path: &str
 }
 
 /// Whether a file is checked out under a cone: below one of its directories, or directly in a parent of one.
-pub fn is_within(cone: Cone, path: &str) -> bool {
-    let parent = Path::new(path).parent().unwrap_or(Path::new(""));
+pub fn is_within(cone: Cone, path: &Path) -> bool {
+    let parent = path.parent().unwrap_or(Path::new(""));
     let Some(cone) = cone else { return true };
     parent == Path::new("")
         || cone.iter().any(|directory| parent.starts_with(directory) || Path::new(directory).starts_with(parent))
@@ -292,8 +294,8 @@ mod tests {
         for (path, is_in) in
             [("README", true), ("apps/x", true), ("apps/manager/a/b", true), ("apps/other/x", false), ("docs/x", false)]
         {
-            assert_eq!(is_within(Some(&cone), path), is_in, "{path}");
-            assert!(is_within(None, path));
+            assert_eq!(is_within(Some(&cone), Path::new(path)), is_in, "{path}");
+            assert!(is_within(None, Path::new(path)));
         }
     }
 }

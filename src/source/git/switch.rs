@@ -27,9 +27,7 @@ pub struct Goal {
 impl Goal {
     /// Whether git checks a file out there: every one, or those below the cone, at the top, and in every parent of it.
     fn has(&self, file: &Path) -> bool {
-        let Some(cone) = &self.cone else { return true };
-        let parent = file.parent().unwrap_or(Path::new(""));
-        cone.iter().any(|path| file.starts_with(path) || Path::new(path).starts_with(parent))
+        is_within(self.cone.as_deref(), file)
     }
 }
 
@@ -56,8 +54,7 @@ pub fn transfer(mirror: &Mirror, owner: &Account, root: &Path, head: &str, to: &
 /// Makes sure that the checkout has every file of both releases that a switch there, and one back, would write.
 pub fn both_ways(owner: &Account, root: &Path, from: &Goal, to: &Goal) -> Result<()> {
     let differing = differing(owner, root, &from.revision, &to.revision)?;
-    let is_written = |path: &str| is_within(from.cone.as_deref(), path) || is_within(to.cone.as_deref(), path);
-    let written = differing.iter().filter(|(path, _)| is_written(path));
+    let written = differing.iter().filter(|(path, _)| [from, to].iter().any(|side| side.has(Path::new(path))));
     let blobs: BTreeSet<_> = written.flat_map(|(_, entry)| [&entry.in_goal, &entry.in_other]).flatten().collect();
     let list: String = blobs.iter().map(|blob| format!("{blob}\n")).collect();
     let look = in_checkout(owner, root)
@@ -215,9 +212,10 @@ pub fn head(owner: &Account, root: &Path) -> Result<String> {
     text(in_checkout(owner, root).args(["rev-parse", "--verify", "HEAD^{commit}"]), "HEAD cannot be read")
 }
 
-/// Files below `directories` that git does not track, ignored ones too: what leaving the cone would delete or strand.
+/// Files below `directory` (`.`: anywhere) that git does not track, ignored ones too: what leaving the cone would delete or strand.
 pub fn leftovers(owner: &Account, root: &Path, directory: &str) -> Result<Vec<String>> {
-    let pathspec = format!(":(literal,top){directory}");
+    // A literal `.` would match nothing.
+    let pathspec = if directory == "." { ":(top)".to_owned() } else { format!(":(literal,top){directory}") };
     let list = in_checkout(owner, root).args([
         "ls-files",
         "--others",
