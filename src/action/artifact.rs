@@ -34,8 +34,12 @@ impl Act for Artifact {
     fn title(&self) -> String {
         match self.install {
             Some(_) => format!("put back {}", self.path.display()),
-            None => format!("guard {}", self.path.display()),
+            None => format!("keep {} for the way back", self.path.display()),
         }
+    }
+
+    fn undo_title(&self) -> Option<String> {
+        Some(format!("put back {}", self.path.display()))
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {

@@ -17,6 +17,10 @@ impl Act for Check {
         format!("{}: {}", self.command.component, self.command.name)
     }
 
+    fn undo_title(&self) -> Option<String> {
+        None
+    }
+
     fn apply(&self, site: &mut Site) -> Result<()> {
         let invocation = self.command.invocation(site, &self.command.run);
         site.invoke(&invocation)

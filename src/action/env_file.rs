@@ -19,6 +19,10 @@ impl Act for EnvFile {
         format!("write {}", self.swap.path.display())
     }
 
+    fn undo_title(&self) -> Option<String> {
+        Some(format!("put back {}", self.swap.path.display()))
+    }
+
     fn apply(&self, site: &mut Site) -> Result<()> {
         self.swap.apply(site, &site.checkout()?)
     }

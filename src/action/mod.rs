@@ -83,6 +83,9 @@ pub trait Act {
     /// What it does, for progress and reports: `switch the tree to 1.7.1`.
     fn title(&self) -> String;
 
+    /// What its undo does, in the same way; `None`: nothing that is worth a line.
+    fn undo_title(&self) -> Option<String>;
+
     /// What must be known to undo it and only this moment knows.
     fn seen(&self, _site: &mut Site) -> Result<Seen> {
         Ok(Seen::Nothing)

@@ -28,6 +28,9 @@ pub struct UnitWas {
     pub name: String,
     /// Whether it was up.
     pub active: bool,
+    /// Whether it had failed.
+    #[serde(default)]
+    pub failed: bool,
     /// Its invocation.
     pub invocation: String,
 }
@@ -37,11 +40,16 @@ impl Act for Quiesce {
         "note what runs".into()
     }
 
+    fn undo_title(&self) -> Option<String> {
+        Some("start what ran before".into())
+    }
+
     fn seen(&self, site: &mut Site) -> Result<Seen> {
         let look = |(scope, name): &(Scope, String)| {
             let state = site.manager(*scope)?.unit(name)?;
             let active = state.is_active() || state.active == "activating";
-            Ok(UnitWas { scope: *scope, name: name.clone(), active, invocation: state.invocation })
+            let failed = state.active == "failed";
+            Ok(UnitWas { scope: *scope, name: name.clone(), active, failed, invocation: state.invocation })
         };
         Ok(Seen::Units(self.units.iter().map(look).collect::<Result<_>>()?))
     }
@@ -73,6 +81,7 @@ fn bring_back(site: &mut Site, was: &UnitWas) -> Result<()> {
         (true, false) => Verb::Start,
         (false, true) => Verb::Stop,
         (false, false) if now.active == "activating" => Verb::Stop,
+        (false, false) if now.active == "failed" && !was.failed => return manager.reset_failed(&was.name),
         (false, false) => return Ok(()),
     };
     // What the new release used up of the start limit is not held against the old one.

@@ -19,6 +19,10 @@ impl Act for Rerun {
         format!("{}: {} again in the old tree", self.step.component, self.step.name)
     }
 
+    fn undo_title(&self) -> Option<String> {
+        Some(self.title())
+    }
+
     fn apply(&self, _: &mut Site) -> Result<()> {
         Ok(())
     }

@@ -33,13 +33,15 @@ impl Act for Service {
         format!("{verb} {}", self.unit)
     }
 
+    fn undo_title(&self) -> Option<String> {
+        (self.verb != Verb::Reload).then(|| format!("stop {}", self.unit))
+    }
+
     fn apply(&self, site: &mut Site) -> Result<()> {
         let origin = Origin { unit: self.unit.clone(), uid: (self.scope == Scope::User).then_some(site.owner.uid) };
         let manager = site.manager(self.scope)?;
-        if self.verb != Verb::Reload {
-            // What the old release used up of the start limit is not held against the new one.
-            manager.reset_failed(&self.unit)?;
-        }
+        // What the old release used up of the start limit is not held against the new one.
+        manager.reset_failed(&self.unit)?;
         let result = manager.job(self.verb, &self.unit, JOB_TIMEOUT)?;
         if result.is_done() {
             return Ok(());

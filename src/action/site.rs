@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, Image, Rooted};
-use crate::host::process;
 use crate::host::systemd::{Manager, Transient};
+use crate::host::{process, systemd};
 use crate::manifest::Scope;
 use crate::report::{Event, Reporter};
 
@@ -77,7 +77,13 @@ impl<'a> Site<'a> {
         if slot.is_none() {
             *slot = Some(match scope {
                 Scope::System => Manager::system()?,
-                Scope::User => Manager::user(&self.owner)?,
+                Scope::User => {
+                    // Early in a boot it may not be up yet.
+                    if systemd::lingering(&self.owner).unwrap_or(false) {
+                        systemd::enable_linger(&self.owner)?;
+                    }
+                    Manager::user(&self.owner)?
+                }
             });
         }
         slot.as_mut().ok_or_else(|| Error::failed("no connection to systemd"))
@@ -126,6 +132,7 @@ impl<'a> Site<'a> {
             env,
             timeout: command.timeout,
             log,
+            hide: self.secrets.clone(),
         };
         let what = format!("{} ({})", command.name, command.run.join(" "));
         let reporter = self.reporter;
@@ -134,6 +141,9 @@ impl<'a> Site<'a> {
         let end = manager
             .run_watched(&transient, &mut told)
             .map_err(|error| error.while_(format!("{what} could not run")))?;
+        if let Some(fault) = &end.log_fault {
+            reporter.tell(Event::Warning { text: format!("{}: {fault}", command.name) });
+        }
         if end.left_out > 0 {
             let text = format!("{}: {} bytes of output are not in the log", command.name, end.left_out);
             reporter.tell(Event::Warning { text });

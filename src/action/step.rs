@@ -46,6 +46,13 @@ impl Act for Step {
         format!("{}: {}", self.component, self.name)
     }
 
+    fn undo_title(&self) -> Option<String> {
+        match &self.undo {
+            StepUndo::Run(run) => Some(format!("{}: {}", self.component, run.join(" "))),
+            StepUndo::Pure | StepUndo::Rerun | StepUndo::Irreversible => None,
+        }
+    }
+
     fn apply(&self, site: &mut Site) -> Result<()> {
         let invocation = self.invocation(site, &self.run);
         site.invoke(&invocation)?;

@@ -53,6 +53,13 @@ impl Act for Tree {
         Ok(Seen::Missing(switch::missing_directories(&site.owner, &site.root, &self.to)?))
     }
 
+    fn undo_title(&self) -> Option<String> {
+        Some(match self.from.revision == self.to.revision {
+            true => "set the old sparse-checkout cone".into(),
+            false => format!("switch the tree back to {}", abbreviate(&self.from.revision)),
+        })
+    }
+
     fn apply(&self, site: &mut Site) -> Result<()> {
         for aside in &self.set_aside {
             switch::discard(&site.owner, &site.root, &aside.path)?;

@@ -27,16 +27,17 @@ pub struct Units {
 
 impl Act for Units {
     fn title(&self) -> String {
-        let names: Vec<String> = self
-            .files
-            .iter()
-            .filter_map(|swap| swap.path.file_name())
-            .map(|name| name.to_string_lossy().into_owned())
-            .collect();
-        match names.as_slice() {
-            [] => "reload systemd".into(),
-            names => format!("install {}", names.join(", ")),
+        match self.names().as_str() {
+            "" => "reload systemd".into(),
+            names => format!("install {names}"),
         }
+    }
+
+    fn undo_title(&self) -> Option<String> {
+        Some(match self.names().as_str() {
+            "" => "reload systemd".into(),
+            names => format!("put back {names}"),
+        })
     }
 
     fn seen(&self, _: &mut Site) -> Result<Seen> {
@@ -63,10 +64,11 @@ impl Act for Units {
             directory.make_directories(swap.path.parent().unwrap_or(Path::new("")), uid, gid)?;
             swap.apply(site, &directory)?;
         }
-        site.manager(self.scope)?.reload()?;
+        // Enabling reads files, not the manager: one reload afterwards sees both.
         for name in self.enable.iter().chain(&self.reenable) {
             site.manager(self.scope)?.enable(name)?;
         }
+        site.manager(self.scope)?.reload()?;
         crate::host::fs::sync_filesystem(&self.directory)
     }
 
@@ -82,10 +84,10 @@ impl Act for Units {
         if let Seen::Missing(directories) = seen {
             directories.iter().rev().try_for_each(|made| directory.remove_empty_directory(made))?;
         }
-        site.manager(self.scope)?.reload()?;
         for name in &self.reenable {
             site.manager(self.scope)?.enable(name)?;
         }
+        site.manager(self.scope)?.reload()?;
         crate::host::fs::sync_filesystem(&self.directory)?;
         Ok(remarks)
     }
@@ -103,6 +105,12 @@ impl Act for Units {
 }
 
 impl Units {
+    /// The names of the files, in one line.
+    fn names(&self) -> String {
+        let names = self.files.iter().filter_map(|swap| swap.path.file_name());
+        names.map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(", ")
+    }
+
     fn owner(&self, site: &Site) -> (u32, u32) {
         match self.scope {
             Scope::System => (0, 0),

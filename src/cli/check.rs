@@ -88,7 +88,7 @@ fn show(name: &str, found: &Found, globals: &Globals) {
             let commits =
                 if plan.commits_total == 1 { "1 commit".to_owned() } else { format!("{} commits", plan.commits_total) };
             let mut text =
-                format!("{}: {} {commits} ahead, {}\n", paint(BOLD, name), paint(GOOD, "new"), plan.to.short());
+                format!("{}: {}, {commits} ahead, at {}\n", paint(BOLD, name), paint(GOOD, "new"), plan.to.short());
             for component in &plan.components {
                 let versions = arrow(component.from_version.as_deref(), component.to_version.as_deref());
                 let files = if component.files_changed == 1 {

@@ -103,7 +103,12 @@ impl Page {
         for note in &component.notes {
             self.entry("notes", format_args!("{}", paint(BOLD, &note.heading)));
             for line in note.body.iter().filter(|line| !line.trim().is_empty()) {
-                self.entry("", format_args!("  {line}"));
+                match line.trim_start_matches('#') {
+                    heading if heading.len() < line.len() => {
+                        self.entry("", format_args!("  {}", paint(DIM, heading.trim())))
+                    }
+                    _ => self.entry("", format_args!("  {line}")),
+                }
             }
         }
         for env in &component.env {
@@ -132,7 +137,9 @@ impl Page {
             (true, StepUndo::Run(command)) => (paint(GOOD, "+"), format!("; undone by {}", command.join(" "))),
             (true, StepUndo::Irreversible) => (paint(BAD, "!"), paint(BAD, "; nothing undoes it")),
         };
-        self.entry("step", format_args!("{mark} {} ({}){who}: {}{undo}", step.name, step.run.join(" "), step.why));
+        let skipped = if step.runs { "" } else { "not run: " };
+        self.entry("step", format_args!("{mark} {}: {}{who}", step.name, step.run.join(" ")));
+        self.entry("", format_args!("  {skipped}{}{undo}", step.why));
     }
 
     fn unit(&mut self, unit: &UnitPlan) {
@@ -150,13 +157,9 @@ impl Page {
         };
         self.entry(
             "unit",
-            format_args!(
-                "{} {}: {file}{service}: {}",
-                unit.name,
-                paint(DIM, format!("({})", scope(unit.scope))),
-                unit.why
-            ),
+            format_args!("{} {}: {file}{service}", unit.name, paint(DIM, format!("({})", scope(unit.scope)))),
         );
+        self.entry("", format_args!("  {}", unit.why));
         for change in &unit.settings {
             let side = |values: &[String]| {
                 if values.is_empty() { "(not set)".to_owned() } else { crate::text::harmless(&values.join(" ")) }
@@ -204,7 +207,7 @@ impl Page {
                 "    {number:>2}. {}: check {} {}",
                 check.component,
                 check.run.join(" "),
-                paint(DIM, "(on a staged copy; a failure changes nothing)")
+                paint(DIM, "(on a staged copy)")
             ));
         }
         for action in &plan.actions {
@@ -236,7 +239,7 @@ impl Page {
         let time = match (plan.restarts().is_empty(), downtime) {
             (true, _) => "none: nothing is restarted".to_owned(),
             (false, Some(seconds)) => format!("about {} s, as in the last run", seconds.max(1)),
-            (false, None) => "from the restart until the probes answer; measured in the first run".to_owned(),
+            (false, None) => "until the probes answer; the first run measures it".to_owned(),
         };
         self.line(format_args!("  {} {time}", paint(DIM, "without service")));
         let undo = match plan.irreversible().as_slice() {

@@ -13,6 +13,9 @@ use crate::manifest;
 use crate::run::journal::{Journal, runs};
 use crate::run::record::Body;
 
+/// How much of a run's id a table shows: 50 random bits of a ULID.
+const RUN_SHOWN: usize = 10;
+
 /// Arguments of `relift history`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -52,7 +55,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let mut table = Table::new();
     table.load_style(comfy_table::TableStyle::new()).set_header(["RUN", "BEGAN", "INSTALL", "WHAT", "END"]);
     for run in &past {
-        table.add_row([run.run.clone(), when(run.began), run.plan.install.clone(), what(run), ending(run)]);
+        table.add_row([short(&run.run), when(run.began), run.plan.install.clone(), what(run), ending(run)]);
     }
     let text: String = table.to_string().lines().map(|line| format!("{}\n", line.trim())).collect();
     output::data(if past.is_empty() { "no runs yet\n" } else { &text });
@@ -142,6 +145,11 @@ fn find(id: &str, globals: &Globals) -> Result<Journal> {
 fn what(run: &Past) -> String {
     let plan = &run.plan;
     format!("{} to {}", format!("{:?}", plan.intent).to_lowercase(), plan.target_words())
+}
+
+/// The end of a run's id, which `show` and `logs` take: a table with whole ones is wider than many a terminal.
+fn short(run: &str) -> String {
+    run[run.len().saturating_sub(RUN_SHOWN)..].to_owned()
 }
 
 fn ending(run: &Past) -> String {

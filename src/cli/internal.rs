@@ -26,6 +26,8 @@ pub enum Internal {
     SamplePublish,
     /// Install the sample on this host; a site comes on standard input
     SampleInstall,
+    /// Look at the sample on this host; a site comes on standard input, what is found goes to standard output
+    SampleLook,
 }
 
 /// Does it.
@@ -40,6 +42,10 @@ pub fn run(verb: &Internal) -> Result<()> {
             Ok(())
         }
         Internal::SampleInstall => document::<Site>()?.install(),
+        Internal::SampleLook => {
+            output::document(&document::<Site>()?.look()?);
+            Ok(())
+        }
     }
 }
 

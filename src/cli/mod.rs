@@ -110,7 +110,18 @@ impl Cli {
             Verb::Hold(args) => hold::run(args, globals),
             Verb::Unhold(args) => hold::unhold(args, globals),
             Verb::Config(args) => config::run(args, globals),
-            Verb::Internal(verb) => internal::run(verb).map(|()| Exit::Done),
+            Verb::Internal(verb) => Ok(internal(verb)),
+        }
+    }
+}
+
+/// What this program starts of itself tells an error in one line: its reader is a journal or a parent.
+fn internal(verb: &internal::Internal) -> Exit {
+    match internal::run(verb) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            output::message(&format!("{error}\n"));
+            error.kind.exit()
         }
     }
 }

@@ -23,6 +23,7 @@ pub fn request(globals: &Globals, to: Option<&str>) -> Request {
         is_explicit: to.is_some(),
         allow_irreversible: false,
         unattended: false,
+        attended: output::is_attended() && !globals.yes,
         only: globals.only.clone(),
         answers: Vec::new(),
         restore: Restore::default(),

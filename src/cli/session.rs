@@ -10,7 +10,8 @@ use crate::manifest::{self, GitSource, Install, Source};
 use crate::plan::{Blocker, Contents, Plan, Request, build};
 use crate::report::{Reporter, during};
 use crate::run::{self, Lock};
-use crate::source::git::{Mirror, Target, candidates, choose, offer, preflight, without_password};
+use crate::source::Offer;
+use crate::source::git::{Mirror, Target, candidates, choose, offer, preflight, was_shipped, without_password};
 use crate::survey::Survey;
 
 /// An install that a verb works on.
@@ -185,6 +186,7 @@ impl Session {
         }
         let cone = survey.checkout.cone.as_deref();
         let mut offer = offer(mirror, &survey.checkout.head, target, &installed, cone)?;
+        know_older_units(&mut offer, mirror, install, &survey)?;
         offer.blockers.extend(preflight(&install.root, source, &survey.checkout, Some(&offer)));
         let obstacles = run::in_the_way(install, &self.owner, &offer.added)?;
         offer.blockers.extend(obstacles.iter().map(|path| in_the_way(install, path)));
@@ -195,6 +197,22 @@ impl Session {
         plan.blockers.extend(run::missing_keys(install, &plan, &contents)?);
         Ok(Planned { plan, contents, survey })
     }
+}
+
+/// Before the first run an installed unit may be older than the checkout: what upstream shipped is no edit of the operator's.
+fn know_older_units(offer: &mut Offer, mirror: &Mirror, install: &Install, survey: &Survey) -> Result<()> {
+    for ((_, component, surveyed), offered) in survey.installed(install).zip(&mut offer.components) {
+        let units = component.units.iter().zip(&surveyed.units).zip(&mut offered.units);
+        for ((unit, here), (base, _)) in units.filter(|_| surveyed.activation.is_none()) {
+            let Some(installed) = &here.installed else { continue };
+            let path = unit.file.below(&component.path);
+            let is_other = base.as_ref().is_none_or(|base| base.as_bytes() != installed.bytes);
+            if is_other && was_shipped(mirror, &survey.checkout.head, path.as_str(), &installed.bytes)? {
+                *base = Some(String::from_utf8_lossy(&installed.bytes).into_owned());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn in_the_way(install: &Install, path: &str) -> Blocker {

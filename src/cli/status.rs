@@ -101,7 +101,7 @@ fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
     }
     for entry in survey.known_good.iter().rev() {
         let versions: Vec<String> = entry.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-        let here = if entry.revision == survey.checkout.head { ", checked out" } else { "" };
+        let here = if entry.revision == survey.checkout.head { ", here" } else { "" };
         lines.push(format!(
             "  {} {} {}",
             entry.tag,
@@ -111,7 +111,7 @@ fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
     }
     for failed in &survey.failed {
         lines.push(format!(
-            "  {} {} on {}: {}",
+            "  {} {} on {}\n    {}",
             paint(BAD, "failed here"),
             abbreviate(&failed.revision),
             when(failed.time),

@@ -6,7 +6,7 @@ use super::session::{Planned, Session, refusal};
 use super::style::{GOOD, paint};
 use super::{describe, output};
 use crate::error::{Error, Exit, Result};
-use crate::manifest::Follow;
+use crate::manifest::{Follow, window_is_open};
 use crate::plan::env::Class;
 use crate::plan::{Plan, Request};
 use crate::report::{Event, Reporter};
@@ -36,10 +36,14 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let reporter = output::reporter(globals);
     let _lock = session.lock(globals, args.unattended, &*reporter)?;
     not_held(&session)?;
+    if args.unattended {
+        within_window(&session)?;
+    }
     let mirror = session.mirror()?;
     let target = session.target(&mirror, args.to.as_deref(), globals.offline, &*reporter)?;
     let asked = Request {
         unattended: args.unattended,
+        attended: output::is_attended() && !globals.yes && !args.unattended,
         allow_irreversible: args.allow_irreversible,
         ..request(globals, args.to.as_deref())
     };
@@ -108,6 +112,9 @@ pub fn decided(session: &Session, planned: &Planned, globals: &Globals, unattend
     if plan.is_empty() || globals.dry_run {
         return Ok(true);
     }
+    if !is_silent {
+        output::data("\n");
+    }
     if globals.yes || unattended {
         return Ok(false);
     }
@@ -168,6 +175,16 @@ fn not_held(session: &Session) -> Result<()> {
         .hint(format!("relift unhold {}", session.install.name)))
 }
 
+/// A run by itself starts only in the window of the policy.
+fn within_window(session: &Session) -> Result<()> {
+    let Some(window) = &session.install.policy.window else { return Ok(()) };
+    match window_is_open(window, jiff::Timestamp::now())? {
+        true => Ok(()),
+        false => Err(Error::refused(format!("{} is outside its window {window}", session.install.name))
+            .hint(format!("run it by hand: relift upgrade {}", session.install.name))),
+    }
+}
+
 fn failed_before(planned: &Planned, target: &Target) -> Option<String> {
     let same = |failed: &&crate::ledger::FailedRelease| {
         failed.revision == target.revision
@@ -204,7 +221,7 @@ fn report(session: &Session, plan: &Plan, globals: &Globals) -> Result<()> {
             })
             .collect();
         output::data(&format!(
-            "{} {}: {}, proven healthy, {tag}\n",
+            "{} {}: {}, proven healthy\n     {tag}\n",
             paint(GOOD, "done"),
             plan.install,
             versions.join(", ")

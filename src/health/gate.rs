@@ -11,6 +11,7 @@ use super::{Expected, Gate};
 use crate::error::Result;
 use crate::host::account::Account;
 use crate::host::{clock, interrupt};
+use crate::manifest::Probe;
 use crate::report::{Event, Phase, Reporter, seconds_left};
 
 /// How long a unit may take to come up where no probe says.
@@ -50,7 +51,6 @@ pub(super) fn prove(owner: &Account, gates: &[Gate], soak: Duration, reporter: &
 /// What is being proven.
 struct Proof<'a> {
     owner: &'a Account,
-    gates: &'a [Gate],
     managers: Managers<'a>,
     begun: Instant,
     soaking: Option<Instant>,
@@ -101,7 +101,6 @@ impl<'a> Proof<'a> {
         });
         Proof {
             owner,
-            gates,
             managers: Managers::new(owner),
             begun,
             soaking: None,
@@ -183,7 +182,7 @@ impl<'a> Proof<'a> {
             None => When::Gate { waited: self.begun.elapsed(), within },
             Some(since) => When::Soak { held: since.elapsed() },
         };
-        Failure { owner: self.owner, gates: self.gates, gate, subject, why, when }
+        Failure { owner: self.owner, gate, subject, why, when }
     }
 
     /// Tells what is waited for, once per second.
@@ -223,7 +222,9 @@ impl<'a> Proof<'a> {
 }
 
 fn track<'a>(gate: &'a Gate, expected: &'a Expected, begun: Instant) -> UnitTrack<'a> {
-    let settle = if gate.probes.is_empty() { ALONE } else { PROBED };
+    // That no unwanted line has come yet is no evidence of life.
+    let is_asked = gate.probes.iter().any(|health| !matches!(health.probe, Probe::Journal { .. }));
+    let settle = if is_asked { PROBED } else { ALONE };
     let watch = Watch::new(expected.old_invocation.clone(), settle);
     let within = gate.probes.iter().map(|probe| probe.within).max().unwrap_or(WITHIN);
     let verdict = Verdict::Waiting("has not been looked at".into());
@@ -290,6 +291,7 @@ mod tests {
             probes: Vec::new(),
             version: None,
             values: [("TOKEN".to_owned(), "a-long-secret".to_owned())].into(),
+            secrets: vec!["a-long-secret".into()],
             cursor: None,
         }
     }

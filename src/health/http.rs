@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::Gate;
 use super::probe::Outcome;
-use super::template::fill;
 use crate::host::http::{self, Fault, Response};
 use crate::manifest::Template;
 
@@ -43,11 +42,11 @@ pub(super) fn ask(
     expect: &Expect<'_>,
     gate: &Gate,
 ) -> Result<Box<dyn FnMut(Duration) -> Outcome + Send>, String> {
-    let url = fill(url, gate)?;
-    let header = |(name, value): &(String, Template)| Ok((name.clone(), fill(value, gate)?));
+    let url = gate.fill(url)?;
+    let header = |(name, value): &(String, Template)| Ok((name.clone(), gate.fill(value)?));
     let headers = headers.iter().map(header).collect::<Result<Vec<_>, String>>()?;
     let field = |(path, template): &(String, Template)| {
-        let value = fill(template, gate)?;
+        let value = gate.fill(template)?;
         let shown = if template.0.contains("${") { template.0.clone() } else { value.clone() };
         Ok(Field { path: path.clone(), value, shown })
     };

@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn said(lines: &[&str]) -> Vec<Entry> {
-        lines.iter().map(|line| Entry { message: (*line).into(), cursor: "c".into() }).collect()
+        lines.iter().map(|line| Entry { message: (*line).into(), cursor: "c".into(), micros: 0 }).collect()
     }
 
     #[test]

@@ -11,7 +11,6 @@ mod managers;
 mod probe;
 mod report;
 mod tcp;
-mod template;
 mod units;
 
 use std::collections::BTreeMap;
@@ -23,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::host::account::Account;
 use crate::host::clock;
-use crate::manifest::{Health, Scope};
+use crate::manifest::{Health, Scope, Template};
 use crate::report::Reporter;
 use managers::Managers;
 use probe::Ready;
@@ -56,6 +55,8 @@ pub struct Gate {
     pub version: Option<String>,
     /// The values of `${KEY}`; never printed.
     pub values: BTreeMap<String, String>,
+    /// What no message may show: the secrets among the configuration files' values.
+    pub secrets: Vec<String>,
     /// The journal cursor taken before the restart, see [`journal_cursor`]. `None`: the journal was empty then.
     pub cursor: Option<String>,
 }
@@ -73,6 +74,18 @@ pub struct Finding {
 
 /// How long one probe of [`baseline`] may take.
 const BASELINE: Duration = Duration::from_secs(5);
+
+impl Gate {
+    /// A template with this gate's values and version; the error, in one line, names what is not there.
+    fn fill(&self, template: &Template) -> std::result::Result<String, String> {
+        template.fill(&self.values, self.version.as_deref()).map_err(|error| error.to_string())
+    }
+}
+
+/// A text of others without secrets, and harmless for a terminal.
+fn shown(text: &str, secrets: &[String]) -> String {
+    crate::text::harmless(&crate::text::redact(text, secrets))
+}
 
 /// A cursor of the journal's end, for a later [`Gate`]. `None` where the journal is empty or absent.
 pub fn journal_cursor() -> Option<String> {

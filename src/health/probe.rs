@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::template::{Secrets, fill};
+use super::shown;
 use super::{Gate, command, http, journal, tcp};
 use crate::host::account::Account;
 use crate::manifest::{Health, Probe};
@@ -35,7 +35,7 @@ pub(super) struct Ready {
     pub(super) pause: Duration,
     /// The bound of one attempt.
     bound: Duration,
-    secrets: Secrets,
+    secrets: Vec<String>,
     ask: Ask,
 }
 
@@ -58,7 +58,7 @@ impl Ready {
                 let expect = http::Expect { status: *status, json, body: body.as_ref() };
                 (format!("GET {}", url.0), http::ask(url, headers, &expect, gate))
             }
-            Probe::Tcp { address } => (format!("TCP {}", address.0), fill(address, gate).map(tcp::ask)),
+            Probe::Tcp { address } => (format!("TCP {}", address.0), gate.fill(address).map(tcp::ask)),
             Probe::Command { run } => (format!("command {}", run.join(" ")), Ok(command::ask(run, gate, owner))),
             Probe::Journal { wanted, unwanted } => (
                 journal::name(wanted.as_ref(), unwanted.as_ref()),
@@ -70,10 +70,9 @@ impl Ready {
             Probe::Http { .. } | Probe::Tcp { .. } => (PAUSE, REQUEST.min(health.within)),
             Probe::Command { .. } | Probe::Journal { .. } => (PROCESS_PAUSE, health.within),
         };
-        let secrets = Secrets::of(&gate.values);
         let name = crate::text::harmless(&name);
         let ask = ask.unwrap_or_else(|why| Box::new(move |_| Outcome::CouldNotRun(why.clone())));
-        Ready { name, within: health.within, looks_back, pause, bound, secrets, ask }
+        Ready { name, within: health.within, looks_back, pause, bound, secrets: gate.secrets.clone(), ask }
     }
 
     /// The pause after an attempt: `before` grows by half up to the longest while it fails; short ones make that a service
@@ -94,9 +93,9 @@ impl Ready {
     pub(super) fn ask_within(&mut self, bound: Duration) -> Outcome {
         match (self.ask)(bound) {
             Outcome::Passed => Outcome::Passed,
-            Outcome::Failed(why) => Outcome::Failed(self.secrets.redact(&why)),
-            Outcome::Lost(why) => Outcome::Lost(self.secrets.redact(&why)),
-            Outcome::CouldNotRun(why) => Outcome::CouldNotRun(self.secrets.redact(&why)),
+            Outcome::Failed(why) => Outcome::Failed(shown(&why, &self.secrets)),
+            Outcome::Lost(why) => Outcome::Lost(shown(&why, &self.secrets)),
+            Outcome::CouldNotRun(why) => Outcome::CouldNotRun(shown(&why, &self.secrets)),
         }
     }
 }

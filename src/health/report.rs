@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::template::Secrets;
+use super::shown;
 use super::{Expected, Gate, journal};
 use crate::error::Error;
 use crate::host::account::Account;
@@ -30,7 +30,6 @@ pub(super) enum When {
 /// A failure to prove health.
 pub(super) struct Failure<'a> {
     pub(super) owner: &'a Account,
-    pub(super) gates: &'a [Gate],
     pub(super) gate: &'a Gate,
     pub(super) subject: Subject<'a>,
     pub(super) why: String,
@@ -40,8 +39,6 @@ pub(super) struct Failure<'a> {
 impl Failure<'_> {
     /// As the operator reads it.
     pub(super) fn error(&self) -> Error {
-        let secrets =
-            Secrets::of(&self.gates.iter().flat_map(|gate| gate.values.clone()).enumerate().map(numbered).collect());
         let component = &self.gate.component;
         let what = match &self.subject {
             Subject::Unit(expected) => format!("{component}: {} {}", expected.unit, crate::text::harmless(&self.why)),
@@ -49,15 +46,15 @@ impl Failure<'_> {
             Subject::Probe(name) => format!("{component}: {name}: {}", self.why),
         };
         let error = Error::failed(what).because(self.when());
-        let error = self.lines().into_iter().fold(error, |error, line| error.detail([secrets.redact(&line)]));
+        let error =
+            self.lines().into_iter().fold(error, |error, line| error.detail([shown(&line, &self.gate.secrets)]));
         self.units().into_iter().fold(error, |error, expected| error.hint(self.journal_command(expected)))
     }
 
     fn when(&self) -> String {
         match (&self.when, &self.subject) {
-            (When::Gate { waited, within }, _) => {
-                format!("waited {:.1} s of at most {} s", waited.as_secs_f64(), within.as_secs_f64())
-            }
+            (When::Gate { waited, within }, _) if waited >= within => format!("waited {} s", within.as_secs_f64()),
+            (When::Gate { waited, .. }, _) => format!("seen {:.1} s after the gate began", waited.as_secs_f64()),
             (When::Soak { held }, Subject::Unit(_)) => format!("it was healthy for {:.1} s before", held.as_secs_f64()),
             (When::Soak { held }, Subject::Probe(_)) => {
                 format!("it was healthy before; this is {:.1} s into the soak", held.as_secs_f64())
@@ -94,9 +91,4 @@ impl Failure<'_> {
             Scope::User => format!("journalctl --user-unit {} _UID={}", expected.unit, self.owner.uid),
         }
     }
-}
-
-/// Two components may give one key two values; both are secret.
-fn numbered((at, (key, value)): (usize, (String, String))) -> (String, String) {
-    (format!("{at} {key}"), value)
 }

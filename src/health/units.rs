@@ -103,7 +103,8 @@ impl Watch {
             Verdict::Waiting("is about to start".into())
         } else if !state.conditions_met {
             Verdict::Failed("was not started: its conditions (Condition...=) are not met".into())
-        } else if self.is_old(state) {
+        } else if self.is_old(state) && !state.invocation.is_empty() {
+            // Without an invocation it may have done its work and been forgotten, as systemd does with what nobody needs.
             Verdict::Failed("was not started".into())
         } else if does_its_work_and_ends {
             Verdict::Up
@@ -235,6 +236,9 @@ mod tests {
             Watch::new(None, ALONE).see(NOW, &UnitState { invocation: String::new(), ..oneshot() }),
             Verdict::Up
         );
+        let forgotten = UnitState { kind: "oneshot".into(), active: "inactive".into(), main_pid: 0, ..running(0) };
+        let forgotten = UnitState { invocation: String::new(), ..forgotten };
+        assert_eq!(Watch::new(Some(String::new()), ALONE).see(NOW, &forgotten), Verdict::Up);
         let working = UnitState { active: "activating".into(), sub: "start".into(), ..oneshot() };
         assert!(matches!(restarted().see(NOW, &working), Verdict::Waiting(_)));
         let remaining = UnitState { active: "active".into(), sub: "exited".into(), remains: true, ..oneshot() };

@@ -23,7 +23,7 @@ pub use files::{all, file_of, files, load, named, read, readable};
 pub use install::*;
 pub use problem::{Problem, Problems};
 pub use shape::schema;
-pub use window::window_is_valid;
+pub use window::{window_is_open, window_is_valid};
 pub(crate) use words::is_install_name;
 
 /// The one format that this version reads.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
 use super::problem::{Fault, Looked};
 use crate::error::{Error, Result};
 use crate::host::process::Command;
@@ -35,6 +38,33 @@ pub fn window_is_valid(text: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a window is open at `now`. systemd reckons days, zones and daylight saving: the window is open when its last
+/// beginning is less than its length ago.
+pub fn window_is_open(text: &str, now: Timestamp) -> Result<bool> {
+    let window =
+        parse(text).map_err(|fault| Error::usage(format!("the window `{text}` is not valid")).because(fault.what))?;
+    let earliest = now - window.length();
+    let calendar = [window.days.as_str(), &window.from, &window.zone];
+    let calendar = calendar.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    let base = format!("--base-time=@{}", earliest.as_second());
+    let command = Command::new(["systemd-analyze", "calendar", &base, "--", &calendar]).env("TZ", "UTC");
+    let answer = command.timeout(Duration::from_secs(10)).succeed()?.text();
+    let begins = answer.lines().find_map(|line| line.trim().strip_prefix("Next elapse: "));
+    let begins = begins.and_then(|text| jiff::fmt::strtime::parse("%a %Y-%m-%d %H:%M:%S UTC", text.trim()).ok());
+    let begins = begins.and_then(|parsed| parsed.to_datetime().ok()?.to_zoned(TimeZone::UTC).ok());
+    Ok(begins.is_some_and(|begins| begins.timestamp() <= now))
+}
+
+impl Window {
+    /// From its beginning to its end, over midnight where the end is the earlier time.
+    fn length(&self) -> SignedDuration {
+        let minutes = |text: &str| {
+            text.split(':').filter_map(|part| part.parse::<i64>().ok()).fold(0, |sum, part| sum * 60 + part)
+        };
+        SignedDuration::from_mins((minutes(&self.to) - minutes(&self.from)).rem_euclid(24 * 60))
+    }
 }
 
 /// The form alone, without asking systemd.
@@ -98,6 +128,29 @@ mod tests {
         for text in ["Moonday 02:00-04:00", "02:00-04:00 Mars/Olympus"] {
             assert!(check(text).is_ok(), "{text}");
             assert_eq!(window_is_valid(text).unwrap_err().kind, crate::error::Kind::Usage, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_window_is_open_between_its_ends_in_its_own_zone_and_over_midnight() {
+        let paris = "Mon..Fri 02:00-04:00 Europe/Paris";
+        let cases = [
+            // Winter: Paris is an hour ahead of UTC.
+            (paris, "2026-11-23T00:59:59Z", false),
+            (paris, "2026-11-23T01:00:00Z", true),
+            (paris, "2026-11-23T02:59:59Z", true),
+            (paris, "2026-11-23T03:00:00Z", false),
+            // Summer: two hours.
+            (paris, "2026-07-20T00:30:00Z", true),
+            (paris, "2026-07-20T02:30:00Z", false),
+            // A Sunday.
+            (paris, "2026-11-22T01:30:00Z", false),
+            // Friday's window goes on into Saturday.
+            ("Fri 22:00-04:00 UTC", "2026-11-21T03:30:00Z", true),
+            ("Fri 22:00-04:00 UTC", "2026-11-20T03:30:00Z", false),
+        ];
+        for (text, now, is_open) in cases {
+            assert_eq!(window_is_open(text, now.parse().unwrap()).unwrap(), is_open, "{text} at {now}");
         }
     }
 

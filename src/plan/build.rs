@@ -9,7 +9,7 @@ use crate::action::{Action, Artifact, EnvFile, FileSwap, Quiesce, Service, SetAs
 use crate::error::Result;
 use crate::host::fs::Content;
 use crate::host::systemd::Verb;
-use crate::manifest::{CheckAt, Component, Install, RunAs, Source};
+use crate::manifest::{CheckAt, Component, Install, RunAs, Source, StepUndo};
 use crate::source::git::Goal;
 use crate::source::{ComponentOffer, Direction, Offer};
 use crate::survey::{Survey, Surveyed};
@@ -25,6 +25,8 @@ pub struct Request {
     pub allow_irreversible: bool,
     /// Nobody is asked: the policy decides.
     pub unattended: bool,
+    /// Somebody at a terminal approves the plan.
+    pub attended: bool,
     /// Only these components; empty: all.
     pub only: Vec<String>,
     /// Values that the operator gave for placeholders: file relative to the checkout, key, value.
@@ -77,9 +79,11 @@ pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Reques
     plan.soak = install.policy.soak.as_secs();
     plan.blockers = offer.blockers.clone();
     plan.warnings = offer.warnings.clone();
+    plan.blockers.extend(survey.left_running(install));
 
     let (mut env_actions, mut artifacts, mut step_actions, mut checks) = (vec![], vec![], vec![], vec![]);
     let (mut undo_first, mut reruns, mut unit_work, mut service_actions) = (vec![], vec![], vec![], vec![]);
+    let mut late_steps = vec![];
     let installed = survey.installed(install).zip(&offer.components);
     for ((_, component, surveyed), offered) in installed {
         if !request.only.is_empty() && !request.only.contains(&component.name) {
@@ -103,12 +107,17 @@ pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Reques
         }
         let planned_steps = steps::plan(&subject, request);
         let work = units::plan(&subject, &mut contents)?;
+        plan.warnings.extend(work.iter().flat_map(|work| work.notes.clone()));
         let runs_steps = planned_steps.iter().any(|step| step.plan.runs);
         let service_plans = services::plan(&subject, &work, runs_steps);
         artifacts.extend(artifact_actions(&subject, request, runs_steps));
+        let mut is_past_return = false;
         for step in &planned_steps {
             undo_first.extend(step.before_tree.clone());
-            step_actions.extend(step.after_tree.clone());
+            // What nothing undoes comes as late as the declared order of its component allows.
+            is_past_return |= step.plan.runs && step.plan.undo == StepUndo::Irreversible;
+            let steps = if is_past_return { &mut late_steps } else { &mut step_actions };
+            steps.extend(step.after_tree.clone());
             reruns.extend(step.rerun.clone());
         }
         for check in component.checks.iter().filter(|_| subject.tree_changed() || subject.env_changed) {
@@ -153,7 +162,6 @@ pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Reques
             .extend(swaps.into_iter().map(|swap| Action::EnvFile(EnvFile { component: component.name.clone(), swap })));
         unit_work.push(work);
     }
-    step_actions.sort_by_key(|action| action.act().is_irreversible());
 
     let mut actions = undo_first;
     actions.extend(reruns);
@@ -161,6 +169,7 @@ pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Reques
     actions.extend(env_actions);
     actions.extend(artifacts);
     actions.extend(step_actions);
+    actions.extend(late_steps);
     actions.extend(checks);
     actions.extend(units::actions(unit_work));
     actions.extend(service_actions);
@@ -223,18 +232,20 @@ fn env_changes(
         let compared = env::compare(base, theirs.as_deref(), &mine.bytes, &answers)
             .map_err(|error| error.while_(format!("{file} cannot be compared")))?;
         plan.warnings.extend(compared.warnings.iter().map(|warning| format!("{file}: {warning}")));
-        for change in &compared.changes {
-            let is_answered = answers.iter().any(|(key, _)| *key == change.key);
-            if matches!(change.class, env::Class::Added { placeholder: true }) && !is_answered {
-                plan.blockers.push(Blocker::refused(
-                    format!("{file} needs a value for the new key {}: its default is a placeholder", change.key),
-                    format!(
-                        "run this on a terminal to be asked, or add {}= to {}",
-                        change.key,
-                        plan.root.join(&file).display()
-                    ),
-                ));
-            }
+        let is_open = |key: &&str| answers.iter().all(|(answered, _)| answered != key);
+        let full = plan.root.join(&file);
+        for key in env::placeholders(&compared.changes).into_iter().filter(is_open) {
+            plan.blockers.push(Blocker::refused(
+                format!("{file} needs a value for the new key {key}: its default is a placeholder"),
+                format!("run this on a terminal to be asked, or add {key}= to {}", full.display()),
+            ));
+        }
+        // The plan at a terminal shows the warning, and whoever approves it has decided.
+        for key in compared.stale.iter().filter(|_| !request.attended) {
+            plan.blockers.push(Blocker::refused(
+                format!("{file} still has the old default of {key}, and upstream now asks for a value of your own"),
+                format!("set {key}= in {}, or approve the plan on a terminal if it is meant to stay", full.display()),
+            ));
         }
         let rewritten = compared.merged != mine.bytes;
         let merged = mine.with_bytes(compared.merged);

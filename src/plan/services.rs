@@ -34,11 +34,21 @@ fn decide(subject: &Subject, unit: &Unit, state: &UnitState, work: &Work, runs_s
     if state.is_masked() {
         return (ServiceChange::LeftAlone, "masked".into());
     }
+    if work.file == FileChange::Installed && work.is_static {
+        return (
+            ServiceChange::LeftAlone,
+            "the unit is new here, and has no [Install]: something else starts it".into(),
+        );
+    }
     if work.file == FileChange::Installed {
         return (ServiceChange::Start, "the unit is new here".into());
     }
     if !is_wanted_up(state) {
-        let why = if state.is_enabled() { "stopped" } else { "disabled and stopped" };
+        let why = match state.file.as_str() {
+            "disabled" => "disabled and stopped",
+            "static" => "not running; something else starts it",
+            _ => "stopped",
+        };
         return (ServiceChange::LeftAlone, why.into());
     }
     let cause = match work.impact() {

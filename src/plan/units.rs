@@ -12,6 +12,9 @@ use crate::host::fs::Content;
 use crate::manifest::{Scope, Unit};
 use crate::survey::SurveyedUnit;
 
+/// Where an operator's edits go.
+const LOCAL: &str = "50-local.conf";
+
 /// The work on one declared unit.
 pub(super) struct Work {
     pub scope: Scope,
@@ -22,6 +25,10 @@ pub(super) struct Work {
     pub file: FileChange,
     pub settings: Vec<SettingChange>,
     pub lifted: bool,
+    /// What the operator should know of the merge.
+    pub notes: Vec<String>,
+    /// It has no `[Install]` section: something else starts it.
+    pub is_static: bool,
     /// Files outside our own swaps changed: a linked unit whose target moved with the tree.
     pub needs_reload: bool,
 }
@@ -59,6 +66,8 @@ fn plan_unit(
         file: FileChange::Kept,
         settings: Vec::new(),
         lifted: false,
+        notes: Vec::new(),
+        is_static: false,
         needs_reload: false,
     };
     let (base, theirs) = upstream;
@@ -74,8 +83,9 @@ fn plan_unit(
         return Ok(work);
     }
     if here.is_linked {
-        work.settings = unit::compare(base.unwrap_or(theirs), theirs);
-        work.needs_reload = !work.settings.is_empty();
+        let drop_ins: Vec<&str> = here.drop_ins.values().map(String::as_str).collect();
+        work.settings = unit::compare_with_drop_ins(base.unwrap_or(theirs), &drop_ins, theirs, &drop_ins);
+        work.needs_reload = base != Some(theirs);
         return Ok(work);
     }
     let Some(installed) = &here.installed else {
@@ -83,20 +93,26 @@ fn plan_unit(
         let content = Content::new(theirs.as_bytes().to_vec(), 0o644, uid, gid);
         work.swaps.push(FileSwap { path: here.file.clone(), before: None, after: Some(contents.keep(&content)) });
         work.file = FileChange::Installed;
-        work.enable = unit.names();
+        work.is_static = !theirs.lines().any(|line| line.trim() == "[Install]");
+        work.enable = if work.is_static { Vec::new() } else { unit.names() };
         return Ok(work);
     };
     let mine = String::from_utf8_lossy(&installed.bytes);
-    // Before the first run nothing is known of what was shipped but the present tree.
     let merge = unit::merge(base, theirs, &mine)
         .map_err(|error| error.while_(format!("{} cannot be merged", unit.file.file_name())))?;
-    let mut after = merge.unit.clone();
+    work.notes = merge.notes.iter().map(|note| format!("{}: {note}", unit.file.file_name())).collect();
+    let mut drop_ins = here.drop_ins.clone();
     if let Some(local) = &merge.local {
-        after.push_str(local);
+        let text = unit::extended_local(drop_ins.get(LOCAL).map_or("", String::as_str), local);
         work.lifted = true;
-        work.swaps.extend(lift(here, local, installed, contents)?);
+        work.swaps.push(lift(here, &text, installed, contents));
+        drop_ins.insert(LOCAL.into(), text);
     }
-    work.settings = unit::compare(&mine, &after);
+    let texts = |drop_ins: &'_ BTreeMap<String, String>| -> Vec<String> { drop_ins.values().cloned().collect() };
+    let (before, after) = (texts(&here.drop_ins), texts(&drop_ins));
+    let [before, after] = [&before, &after].map(|texts| texts.iter().map(String::as_str).collect::<Vec<&str>>());
+    // With what the operator's drop-ins override: a line that has no effect here restarts nothing.
+    work.settings = unit::compare_with_drop_ins(&mine, &before, &merge.unit, &after);
     if merge.unit.as_bytes() != installed.bytes.as_slice() {
         let content = installed.with_bytes(merge.unit.into_bytes());
         work.swaps.insert(
@@ -116,25 +132,20 @@ fn plan_unit(
     Ok(work)
 }
 
-/// The drop-in that keeps the operator's edits; one that is there already is added to, never replaced.
-fn lift(here: &SurveyedUnit, local: &str, unit: &Content, contents: &mut Contents) -> Result<Option<FileSwap>> {
+/// The drop-in that keeps the operator's edits.
+fn lift(here: &SurveyedUnit, text: &str, unit: &Content, contents: &mut Contents) -> FileSwap {
     let name = here.file.file_name().unwrap_or_default().to_string_lossy();
-    let path = here.file.with_file_name(format!("{name}.d")).join("50-local.conf");
-    let (before, content) = match &here.local {
-        Some(present) if present.bytes.windows(local.len().max(1)).any(|window| window == local.as_bytes()) => {
-            return Ok(None);
-        }
-        Some(present) => {
-            let mut bytes = present.bytes.clone();
-            if !bytes.ends_with(b"\n") {
-                bytes.push(b'\n');
-            }
-            bytes.extend_from_slice(local.as_bytes());
-            (Some(contents.keep(present)), present.with_bytes(bytes))
-        }
-        None => (None, Content::new(local.as_bytes().to_vec(), 0o644, unit.image.uid, unit.image.gid)),
+    let path = here.file.with_file_name(format!("{name}.d")).join(LOCAL);
+    let bytes = text.as_bytes().to_vec();
+    let after = match &here.local {
+        Some(present) => present.with_bytes(bytes),
+        None => Content::new(bytes, 0o644, unit.image.uid, unit.image.gid),
     };
-    Ok(Some(FileSwap { path, before, after: Some(contents.keep(&content)) }))
+    FileSwap {
+        path,
+        before: here.local.as_ref().map(|present| contents.keep(present)),
+        after: Some(contents.keep(&after)),
+    }
 }
 
 fn owner(subject: &Subject, scope: Scope) -> (u32, u32) {

@@ -44,7 +44,7 @@ pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()>
     engine.reporter.tell(Event::Run { install: plan.install.clone(), run: journal.run().to_owned() });
     process::belong_to(journal.run());
     let mut site = Site::new(&plan, journal.run(), journal.directory(), engine.reporter)?;
-    site.hide(gates::secrets(&plan.root, &engine.install.components)?);
+    site.hide(gates::secrets(&plan, &engine.install.components, &site)?);
 
     engine.reporter.tell(Event::Phase { phase: Phase::Prepare });
     let prepared = prepare(engine, &plan, contents, &mut site)
@@ -132,10 +132,10 @@ fn prove(engine: &Engine, plan: &Plan, journal: &Journal, cursor: Option<String>
 fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Site, error: Error) -> Error {
     engine.reporter.tell(Event::Phase { phase: Phase::Undo });
     let told = |error: Error, journal: &Journal| {
-        error.hint(format!(
-            "what happened, in full: relift show {0}; the output of steps: relift logs {0}",
-            journal.run()
-        ))
+        let run = journal.run();
+        error
+            .hint(format!("relift show {run}   (what happened)"))
+            .hint(format!("relift logs {run}   (what steps printed)"))
     };
     let what = format!("{} failed", title(plan));
     let mut remarks = match undo::undo(journal, site) {
@@ -163,7 +163,8 @@ fn prove_old(engine: &Engine, plan: &Plan, journal: &Journal) -> Result<()> {
     let healthy = journal.healthy_before();
     let wanted = |gate: &crate::plan::GatePlan| healthy.contains(&gate.component);
     let gates = gates::gates(engine.install, plan, wanted, |name| version(plan, name, Version::From), None)?;
-    health::prove(&engine.owner, &gates, Duration::ZERO, engine.reporter)
+    let prove = || health::prove(&engine.owner, &gates, Duration::ZERO, engine.reporter);
+    during(engine.reporter, "prove that the old release runs again", prove)
         .map_err(|error| error.while_("the old release is back, but not healthy"))
 }
 

@@ -1,9 +1,9 @@
 //! From what a plan says must be proven to what `health` proves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::action::{Action, Seen};
+use crate::action::{Action, Seen, Site};
 use crate::error::Result;
 use crate::health::{Expected, Gate};
 use crate::host::fs::Rooted;
@@ -20,6 +20,7 @@ pub(super) fn gates(
     seen: Option<&Seen>,
 ) -> Result<Vec<Gate>> {
     let root = Rooted::open(&install.root)?;
+    let secrets = live_secrets(&install.root, declared_files(&install.components))?;
     let mut gates = Vec::new();
     for gate in plan.gates.iter().filter(|gate| wanted(gate)) {
         let Some(component) = install.components.iter().find(|component| component.name == gate.component) else {
@@ -31,6 +32,7 @@ pub(super) fn gates(
                 values.extend(env::values(&content.bytes));
             }
         }
+        let restarted = seen.is_some() && restarts(plan, &component.name);
         let is_stopped = gate.units.is_empty() && !component.units.is_empty();
         let expected = |(scope, unit): &(crate::manifest::Scope, String)| Expected {
             scope: *scope,
@@ -42,13 +44,34 @@ pub(super) fn gates(
             directory: install.root.join(&component.path),
             units: gate.units.iter().map(expected).collect(),
             // A service that the operator stopped answers no probe.
-            probes: if is_stopped { Vec::new() } else { component.health.clone() },
+            probes: if is_stopped { Vec::new() } else { probes(component, restarted) },
             version: version(&component.name),
             values,
+            secrets: secrets.clone(),
             cursor: None,
         });
     }
     Ok(gates)
+}
+
+/// Whether the plan gives the component a new process.
+fn restarts(plan: &Plan, component: &str) -> bool {
+    plan.actions.iter().any(|action| match action {
+        Action::Service(service) => {
+            service.component == component && service.verb != crate::host::systemd::Verb::Reload
+        }
+        _ => false,
+    })
+}
+
+/// The probes that can answer: what is wanted in the journal since a restart comes only where there was one.
+fn probes(component: &Component, restarted: bool) -> Vec<Health> {
+    component
+        .health
+        .iter()
+        .filter(|health| restarted || !matches!(health.probe, Probe::Journal { .. }))
+        .cloned()
+        .collect()
 }
 
 /// The invocation before, for a unit that this plan restarts.
@@ -107,27 +130,36 @@ fn templates(health: &Health) -> Vec<&Template> {
     }
 }
 
-/// Every value of the components' configuration files that must not be shown.
-pub(super) fn secrets(install_root: &Path, components: &[Component]) -> Result<Vec<String>> {
-    let files = components
-        .iter()
-        .flat_map(|component| component.env.iter().map(|declared| declared.file.below(&component.path).to_string()));
-    secrets_in(install_root, files)
+/// Every value that must not be shown: of the declared configuration files, of what the run writes there, and of what was
+/// there before.
+pub(super) fn secrets(plan: &Plan, declared: &[Component], site: &Site) -> Result<Vec<String>> {
+    let declared = declared_files(declared);
+    let planned = plan.components.iter().flat_map(|component| component.env.iter().map(|env| env.file.clone()));
+    let mut secrets = live_secrets(&plan.root, declared.into_iter().chain(planned).collect())?;
+    for action in &plan.actions {
+        let Action::EnvFile(file) = action else { continue };
+        for image in file.swap.before.iter().chain(&file.swap.after) {
+            secrets.extend(env::secrets(&site.content(image)?.bytes));
+        }
+    }
+    secrets.sort();
+    secrets.dedup();
+    Ok(secrets)
 }
 
-/// The same for the components of a plan, which recovery knows without the manifest.
-pub(super) fn secrets_of(plan: &Plan) -> Result<Vec<String>> {
-    secrets_in(
-        &plan.root,
-        plan.components.iter().flat_map(|component| component.env.iter().map(|env| env.file.clone())),
-    )
+fn declared_files(components: &[Component]) -> BTreeSet<String> {
+    let files = |component: &Component| -> Vec<String> {
+        component.env.iter().map(|env| env.file.below(&component.path).to_string()).collect()
+    };
+    components.iter().flat_map(files).collect()
 }
 
-fn secrets_in(root: &Path, files: impl Iterator<Item = String>) -> Result<Vec<String>> {
+fn live_secrets(root: &Path, files: BTreeSet<String>) -> Result<Vec<String>> {
     let root = Rooted::open(root)?;
     let mut secrets = Vec::new();
     for file in files {
-        if let Some(content) = root.read(Path::new(&file))? {
+        // What cannot be read here cannot be told either.
+        if let Ok(Some(content)) = root.read(file.as_ref()) {
             secrets.extend(env::secrets(&content.bytes));
         }
     }

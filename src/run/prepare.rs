@@ -121,19 +121,24 @@ fn verify_units(plan: &Plan, contents: &Contents, owner: &Account, reporter: &dy
         let Action::Units(units) = action else { continue };
         let mut files = Vec::new();
         for swap in &units.files {
-            let name = swap.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let bytes = swap.after.as_ref().and_then(|image| contents.bytes(image)).unwrap_or_default();
-            if !name.ends_with(".conf") {
-                files.push((name, String::from_utf8_lossy(bytes).into_owned()));
-            }
+            files.push((place_of(&swap.path), String::from_utf8_lossy(bytes).into_owned()));
         }
-        if !files.is_empty() {
+        // A drop-in alone is no unit that could be verified.
+        if files.iter().any(|(name, _)| !name.contains('/')) {
             for warning in systemd::verify(&files, units.scope, owner)? {
                 reporter.tell(Event::Warning { text: warning });
             }
         }
     }
     Ok(())
+}
+
+/// The path of a unit file or a drop-in below the directory of units.
+fn place_of(path: &Path) -> String {
+    let name = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    let (parent, file) = (name(path.parent()), name(Some(path)));
+    if parent.ends_with(".d") { format!("{parent}/{file}") } else { file }
 }
 
 /// Runs the declared checks on the staged tree with the `.env` that the run would leave.
@@ -151,8 +156,6 @@ fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Si
         if let Some(bytes) = after.and_then(|image| contents.bytes(image)) {
             content = content.with_bytes(bytes.to_vec());
         }
-        // Checks run as the owner, who reads the live file too.
-        (content.image.uid, content.image.gid) = (engine.owner.uid, engine.owner.gid);
         aside.replace(path, &content)?;
     }
     for check in &plan.staged_checks {

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::commit;
 use super::decide::{Decision, decide};
+use super::gates;
 use super::record::{Body, End, Outcome};
-use super::{gates, undo};
+use super::undo;
 use crate::action::Site;
 use crate::error::{Error, Kind, Result};
 use crate::host::{interrupt, process};
@@ -37,7 +38,7 @@ pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
     interrupt::shield();
     site.end_leftovers()?;
     process::belong_to(&run);
-    site.hide(gates::secrets_of(&begin.plan)?);
+    site.hide(gates::secrets(&begin.plan, &[], &site)?);
     let interrupted = || Some("the run was interrupted".to_owned());
     match decide(journal.records()) {
         Decision::Nothing => Ok(Recovered::Nothing),

@@ -22,9 +22,9 @@ pub(super) fn undo(journal: &mut Journal, site: &mut Site) -> Result<Vec<String>
         let is_moot = matches!(action, Action::Rerun(rerun) if !was_begun(rerun.of) && !was_undone(journal, rerun.of));
         if !is_moot {
             let reporter = site.reporter;
-            remarks.extend(match action {
-                Action::Check(_) => action.act().undo(site, seen)?,
-                _ => during(reporter, format!("undo: {}", action.act().title()), || action.act().undo(site, seen))?,
+            remarks.extend(match action.act().undo_title() {
+                None => action.act().undo(site, seen)?,
+                Some(title) => during(reporter, title, || action.act().undo(site, seen))?,
             });
         }
         journal.append(Body::Undone { action: *at })?;

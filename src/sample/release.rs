@@ -75,7 +75,7 @@ impl Release {
     pub fn component_version(mut self, component: &str, version: &str) -> Release {
         let history = self.history.entry(component.to_owned()).or_default();
         history.retain(|(known, _)| known != version);
-        history.push((version.to_owned(), vec![format!("The {component} says that it is {version}.")]));
+        history.push((version.to_owned(), vec![format!("`/api/version` answers {version}.")]));
         self.file(&format!("{component}/VERSION"), &format!("{version}\n")).with_changelog(component)
     }
 

@@ -129,7 +129,8 @@ impl Site {
         Command::new(["mkdir", "-p"]).args([&directory]).account(owner).succeed()?;
         write(&directory.join(unit), &text, 0o644, Some(owner))?;
         until(&format!("the user manager of {} does not start", owner.name), || {
-            owner.runtime_dir().join("bus").exists()
+            // Not its bus, which is a package of its own on Debian.
+            owner.runtime_dir().join("systemd/private").exists()
         })?;
         Command::new(["systemctl", "--user", "daemon-reload"]).account(owner).succeed()?;
         Command::new(["systemctl", "--user", "--quiet", "enable", "--now", unit]).account(owner).succeed().map(drop)

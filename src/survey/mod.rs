@@ -11,6 +11,7 @@ use crate::host::fs::{Content, Rooted, sha256};
 use crate::host::systemd::{Manager, UnitState};
 use crate::ledger::{Activated, Activation, FailedRelease, Hold, KnownGood, Ledger};
 use crate::manifest::{Component, GitSource, Install, Scope, Source, Unit};
+use crate::plan::Blocker;
 use crate::source::git::{Checkout, switch};
 
 /// What is here.
@@ -66,6 +67,8 @@ pub struct SurveyedUnit {
     pub is_linked: bool,
     /// The operator's own drop-in `50-local.conf`.
     pub local: Option<Content>,
+    /// The texts of all its drop-ins beside it, by file name.
+    pub drop_ins: BTreeMap<String, String>,
     /// Its state, or that of each instance of a template.
     pub states: Vec<(String, UnitState)>,
 }
@@ -102,6 +105,29 @@ impl Survey {
         pairs
             .filter(|(_, (_, surveyed))| surveyed.is_installed)
             .map(|(at, (component, surveyed))| (at, component, surveyed))
+    }
+
+    /// Components that count as gone while their units still run: a lost `.env` is no removal.
+    pub fn left_running(&self, install: &Install) -> Vec<Blocker> {
+        let mut blockers = Vec::new();
+        for (component, surveyed) in
+            install.components.iter().zip(&self.components).filter(|(_, surveyed)| !surveyed.is_installed)
+        {
+            let states = component
+                .units
+                .iter()
+                .zip(&surveyed.units)
+                .flat_map(|(unit, here)| here.states.iter().map(move |state| (unit.scope, state)));
+            for (scope, (name, _)) in states.filter(|(_, (_, state))| state.is_active()) {
+                let path = component.installed_if.as_ref().unwrap_or(&component.path);
+                let systemctl = if scope == Scope::User { "systemctl --user" } else { "systemctl" };
+                blockers.push(Blocker::impossible(
+                    format!("{path} is missing, so that {} counts as not installed, but {name} runs", component.name),
+                    format!("put {path} back, or remove the component for good: {systemctl} disable --now {name}"),
+                ));
+            }
+        }
+        blockers
     }
 
     /// The cone that the installed components ask for, directories that must not lose files included.
@@ -163,12 +189,13 @@ fn component_as_it_is(
     };
     let path = component.path.as_str();
     let is_checked_out = checkout.cone.as_ref().is_none_or(|cone| cone.iter().any(|directory| directory == path));
-    let mut surveyed = Surveyed { is_installed, is_checked_out, ..Surveyed::default() };
+    let activation = activated.components.get(&component.name).cloned();
+    let mut surveyed = Surveyed { is_installed, is_checked_out, activation, ..Surveyed::default() };
+    let is_known = surveyed.activation.is_some() || component.units.iter().any(|unit| has_file(unit, managers.owner));
     let is_leftover = is_checked_out && checkout.cone.is_some();
-    if !is_installed && !is_leftover {
+    if !is_installed && !is_known && !is_leftover {
         return Ok(surveyed);
     }
-    surveyed.activation = activated.components.get(&component.name).cloned();
     for env in &component.env {
         surveyed.env.push(root.read(env.file.below(&component.path).as_ref())?);
     }
@@ -181,24 +208,51 @@ fn component_as_it_is(
     Ok(surveyed)
 }
 
+/// Where an administrator installs units: a directory that is there, and the way from it.
+fn unit_place(scope: Scope, owner: &Account) -> (PathBuf, PathBuf) {
+    match scope {
+        Scope::System => (PathBuf::from("/etc/systemd/system"), PathBuf::new()),
+        Scope::User => (owner.home.clone(), PathBuf::from(".config/systemd/user")),
+    }
+}
+
+fn has_file(unit: &Unit, owner: &Account) -> bool {
+    let (directory, below) = unit_place(unit.scope, owner);
+    std::fs::symlink_metadata(directory.join(below).join(unit.file.file_name())).is_ok()
+}
+
 fn unit_as_it_is(unit: &Unit, managers: &mut Managers) -> Result<SurveyedUnit> {
     let name = unit.file.file_name();
-    let (directory, below) = match unit.scope {
-        Scope::System => (PathBuf::from("/etc/systemd/system"), PathBuf::new()),
-        Scope::User => (managers.owner.home.clone(), PathBuf::from(".config/systemd/user")),
-    };
+    let (directory, below) = unit_place(unit.scope, managers.owner);
     let file = below.join(name);
     let place = Rooted::open(&directory)?;
     let is_link = std::fs::symlink_metadata(directory.join(&file)).is_ok_and(|meta| meta.is_symlink());
     let installed = if is_link { None } else { place.read(&file)? };
     let local = place.read(&below.join(format!("{name}.d/50-local.conf")))?;
+    let drop_ins = drop_ins(&place, &below.join(format!("{name}.d")))?;
     let mut states = Vec::new();
     for name in unit.names() {
         let state = managers.unit(unit.scope, &name)?;
         states.push((name, state));
     }
     let is_masked = states.iter().any(|(_, state)| state.is_masked());
-    Ok(SurveyedUnit { directory, file, installed, is_linked: is_link && !is_masked, local, states })
+    Ok(SurveyedUnit { directory, file, installed, is_linked: is_link && !is_masked, local, drop_ins, states })
+}
+
+/// The drop-ins in a unit's directory. One that is a link, or no text, is the operator's own affair.
+fn drop_ins(place: &Rooted, directory: &Path) -> Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(place.path().join(directory)).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_plain = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if name.ends_with(".conf")
+            && is_plain
+            && let Some(content) = place.read(&directory.join(&name))?
+        {
+            found.insert(name, String::from_utf8_lossy(&content.bytes).into_owned());
+        }
+    }
+    Ok(found)
 }
 
 /// Directories that would leave the cone although they hold something that git does not track: git would delete what

@@ -8,10 +8,15 @@ mod server;
 mod snapshot;
 
 mod crash;
+mod env;
+mod health;
 mod recover;
 mod rollback;
 mod runs;
 mod sample;
 mod servers;
+mod steps;
+mod try_;
 mod twins;
+mod units;
 mod upgrade;

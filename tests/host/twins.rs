@@ -10,7 +10,7 @@ use crate::harness::{Host, RELIFT};
 use crate::network::Network;
 
 /// Everything of this machine that a twin could change by mistake.
-fn traces() -> String {
+pub fn traces() -> String {
     let script = "find /etc /usr/lib/systemd /var/lib/systemd -xdev -printf '%p %y %m %U:%G %s %T@ %l\\n' | sort | sha256sum
         grep -E 'relift|/tmp/disk' /proc/self/mountinfo; ls -d /tmp/new /run/new /tmp/disk 2>&1; ls -l /dev/null /dev/fuse 2>&1
         hostname; ip -o link | cut -d' ' -f2-3; cat /proc/sys/net/ipv4/ip_forward
@@ -19,7 +19,7 @@ fn traces() -> String {
     String::from_utf8(out.stdout).unwrap()
 }
 
-fn groups() -> Vec<String> {
+pub fn groups() -> Vec<String> {
     let out = Command::new("find").args(["/sys/fs/cgroup", "-type", "d", "-name", "relift-twin-*"]).output().unwrap();
     String::from_utf8(out.stdout).unwrap().lines().map(str::to_owned).collect()
 }

@@ -55,6 +55,8 @@ pub(super) struct Bus {
     patience: Duration,
     peer: Peer,
     connection: Connection,
+    /// How often it was opened again: what the other end keeps for a connection (references) is lost with it.
+    pub(super) reopened: u32,
     /// The ends of jobs that were told on this connection.
     pub(super) removed: Arc<Removed>,
 }
@@ -63,7 +65,7 @@ impl Bus {
     /// Connects to a manager; each call may then take `patience`.
     pub(super) fn open(address: Address, patience: Duration) -> Result<Bus> {
         let (connection, peer) = connect(&address, patience)?;
-        let mut bus = Bus { address, patience, peer, connection, removed: Arc::default() };
+        let mut bus = Bus { address, patience, peer, connection, reopened: 0, removed: Arc::default() };
         bus.listen()?;
         Ok(bus)
     }
@@ -71,6 +73,11 @@ impl Bus {
     /// Whether the manager is an account's.
     pub(super) fn is_user(&self) -> bool {
         self.address != Address::System
+    }
+
+    /// Whether a message bus is between us and the manager.
+    pub(super) fn is_shared(&self) -> bool {
+        self.peer == Peer::Bus
     }
 
     /// Where to connect to the same manager once more.
@@ -110,7 +117,7 @@ impl Bus {
     {
         let destination = (self.peer == Peer::Bus).then_some(SYSTEMD);
         let reply = self.connection.call_method(destination, path, Some(interface), name, body)?;
-        Ok(reply.body().deserialize()?)
+        reply.body().deserialize()
     }
 
     /// The unique bus name of the manager; `None` where the peer is the manager itself or nobody has the name now.
@@ -136,7 +143,7 @@ impl Bus {
         R: DeserializeOwned + Type,
     {
         let reply = self.connection.call_method(Some(service), path, Some(interface), name, body)?;
-        Ok(reply.body().deserialize()?)
+        reply.body().deserialize()
     }
 
     /// A moment's wait, and a new connection where the old one was closed. What fails here fails again, and is told,
@@ -148,6 +155,7 @@ impl Bus {
         }
         if let Ok((connection, peer)) = connect(&self.address, self.patience) {
             (self.connection, self.peer) = (connection, peer);
+            self.reopened += 1;
             self.listen().unwrap_or_default();
         }
     }
@@ -192,36 +200,57 @@ pub(super) fn is_away(error: &zbus::Error) -> bool {
     }
 }
 
-/// Connects in a thread of its own: a bus that accepts and then says nothing must not hold us.
 fn connect(address: &Address, patience: Duration) -> Result<(Connection, Peer)> {
-    let (builder, peer) = match address {
-        Address::System => (Builder::system().map_err(|error| unreachable_bus(address, error))?, Peer::Bus),
-        Address::User(runtime) => {
-            let (socket, peer) =
-                super::socket_in(runtime).ok_or_else(|| unreachable_bus(address, "no socket is there"))?;
-            let stream = match peer {
-                Peer::Bus => UnixStream::connect(&socket),
-                Peer::Manager => private::connect(&socket),
-            };
-            let builder = Builder::async_io_unix_stream(stream.map_err(|error| unreachable_bus(address, error))?);
-            (if peer == Peer::Manager { builder.p2p() } else { builder }, peer)
-        }
+    let told = |cause: String| unreachable_bus(address, cause);
+    let Address::User(runtime) = address else {
+        let builder = Builder::system().map_err(|error| told(error.to_string()))?;
+        return Ok((build(builder, patience).map_err(told)?, Peer::Bus));
     };
+    let (shared, own) = (runtime.join("bus"), runtime.join("systemd/private"));
+    let mut cause = format!("neither {} nor {} is there", shared.display(), own.display());
+    if shared.exists() {
+        let socket = UnixStream::connect(&shared).map_err(|error| error.to_string());
+        match socket.and_then(|socket| build(Builder::async_io_unix_stream(socket), patience)) {
+            Ok(connection) if is_there(&connection) => return Ok((connection, Peer::Bus)),
+            Ok(_) => cause = "the manager is not on the user's bus".into(),
+            Err(error) => cause = error,
+        }
+    }
+    // systemctl(1) takes this way, too: a broken bus does not mean a broken manager.
+    if own.exists() {
+        let socket = private::connect(&own).map_err(|error| told(error.to_string()))?;
+        let builder = Builder::async_io_unix_stream(socket).p2p();
+        return Ok((build(builder, patience).map_err(told)?, Peer::Manager));
+    }
+    Err(told(cause))
+}
+
+/// Connects in a thread of its own: a bus that accepts and then says nothing must not hold us.
+fn build(builder: Builder<'static>, patience: Duration) -> std::result::Result<Connection, String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         // Nobody may be waiting any more.
         sender.send(builder.method_timeout(patience).build()).unwrap_or_default();
     });
-    let connection = receiver.recv_timeout(CONNECT);
-    let connection =
-        connection.map_err(|_| unreachable_bus(address, format!("no answer within {} s", CONNECT.as_secs())))?;
-    Ok((connection.map_err(|error| unreachable_bus(address, error))?, peer))
+    match receiver.recv_timeout(CONNECT) {
+        Ok(connection) => connection.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", CONNECT.as_secs())),
+    }
+}
+
+/// Whether the manager has its name on the bus.
+fn is_there(bus: &Connection) -> bool {
+    let name = "org.freedesktop.DBus";
+    bus.call_method(Some(name), "/org/freedesktop/DBus", Some(name), "GetNameOwner", &SYSTEMD).is_ok()
 }
 
 fn unreachable_bus(address: &Address, cause: impl std::fmt::Display) -> Error {
     match address {
         Address::User(runtime) => {
-            Error::failed(format!("the user manager below {} cannot be reached", runtime.display())).because(cause)
+            let uid = runtime.file_name().unwrap_or_default().to_string_lossy();
+            Error::failed(format!("the user manager below {} cannot be reached", runtime.display()))
+                .because(cause)
+                .hint(format!("systemctl status user@{uid}.service"))
         }
         Address::System if super::is_booted() => Error::failed("the system bus cannot be reached")
             .because(cause)

@@ -27,6 +27,8 @@ pub struct Entry {
     pub message: String,
     /// Where it stands.
     pub cursor: String,
+    /// When it was received, microseconds of the realtime clock.
+    pub micros: u64,
 }
 
 impl Origin {
@@ -58,18 +60,29 @@ pub fn after(cursor: Option<&str>, origins: &[Origin]) -> Result<Vec<Entry>> {
     if origins.is_empty() {
         return Ok(Vec::new());
     }
-    let since = cursor.map(|cursor| format!("--after-cursor={cursor}"));
-    entries(since.into_iter().chain(any_of(origins.iter().map(Origin::own))))
+    let mut entries = entries(from(cursor).into_iter().chain(any_of(origins.iter().map(Origin::own))))?;
+    entries.retain(|entry| Some(entry.cursor.as_str()) != cursor);
+    Ok(entries)
 }
 
 /// The last `count` lines that a unit's processes said, and its manager said of it, after a cursor, oldest first.
 pub fn tail(cursor: Option<&str>, origin: &Origin, count: usize) -> Result<Vec<String>> {
-    let since = cursor.map(|cursor| format!("--after-cursor={cursor}"));
-    let options = since.into_iter().chain([format!("--lines={count}")]);
-    let entries = entries(options.chain(any_of([origin.own(), origin.managers()])))?;
-    // With both, journalctl counts from the cursor on, oldest first, in some versions.
-    let extra = entries.len().saturating_sub(count);
-    Ok(entries.into_iter().skip(extra).map(|entry| entry.message).collect())
+    // With a cursor, `--lines` would count from there: the first lines, and not the last.
+    let since = match from(cursor) {
+        Some(from) => entries([from, "--lines=1".to_owned()])?.first().map(|entry| entry.micros),
+        None => None,
+    };
+    let newest = [format!("--lines={count}")].into_iter().chain(any_of([origin.own(), origin.managers()]));
+    let newest = entries(newest)?.into_iter();
+    let new =
+        newest.filter(|entry| since.is_none_or(|since| entry.micros >= since) && Some(entry.cursor.as_str()) != cursor);
+    Ok(new.map(|entry| entry.message).collect())
+}
+
+/// From a cursor's line on. Not `--after-cursor`: that skips two lines that match, and so the first new one where the
+/// cursor's own line does not match.
+fn from(cursor: Option<&str>) -> Option<String> {
+    cursor.map(|cursor| format!("--cursor={cursor}"))
 }
 
 /// The words of "one of these groups", within which all must match.
@@ -97,9 +110,12 @@ fn entry(line: &[u8]) -> Option<Entry> {
         cursor: String,
         #[serde(rename = "MESSAGE", default)]
         message: Value,
+        #[serde(rename = "__REALTIME_TIMESTAMP", default)]
+        time: String,
     }
     let raw: Raw = serde_json::from_slice(line).ok()?;
-    Some(Entry { message: crate::text::harmless(&text(&raw.message)), cursor: raw.cursor })
+    let message = crate::text::harmless(&text(&raw.message));
+    Some(Entry { message, cursor: raw.cursor, micros: raw.time.parse().unwrap_or_default() })
 }
 
 /// A field of journalctl's JSON: text, the bytes of what is not UTF-8, or an array of these where it was given again.
@@ -131,7 +147,7 @@ mod tests {
         assert_eq!(message("[111,107,255]"), "ok\u{fffd}");
         assert_eq!(message(r#"["a",[98]]"#), "a b");
         assert_eq!(message("null"), "");
-        assert_eq!(message(r#""\u001b[31mred""#), "\u{fffd}[31mred");
+        assert_eq!(message(r#""\u001b[31mred""#), "\\x1b[31mred");
     }
 
     #[test]

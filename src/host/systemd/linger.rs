@@ -36,7 +36,7 @@ pub fn lingering(account: &Account) -> Result<bool> {
 pub fn enable_linger(account: &Account) -> Result<()> {
     set(account, true)?;
     let until = Instant::now() + MANAGER_UP;
-    while super::socket_in(&account.runtime_dir()).is_none() {
+    while !super::listens_in(&account.runtime_dir()) {
         if Instant::now() >= until {
             return Err(Error::failed(format!("the user manager of {} did not come up", account.name))
                 .because(format!("waited {} s for {}", MANAGER_UP.as_secs(), account.runtime_dir().display()))

@@ -20,7 +20,11 @@ pub(super) const RELOAD: Duration = Duration::from_secs(180);
 /// How soon a wait for a job notices that somebody asked for an end.
 const ATTENTION: Duration = Duration::from_millis(200);
 
+/// Of `ListUnitsByPatterns`: the name, and what else is listed.
 type UnitListing = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
+/// Kind, link, destination.
+type LinkChange = (String, String, String);
 
 /// A manager that this process talks to.
 pub(super) struct Local {
@@ -93,6 +97,9 @@ impl Local {
             Verb::Restart => "RestartUnit",
             Verb::Reload => "ReloadUnit",
         };
+        if matches!(verb, Verb::Start | Verb::Restart) {
+            self.keep(unit);
+        }
         self.bus.removed.clear();
         let job: OwnedObjectPath = self.bus.manager(method, &(unit, "replace")).map_err(|error| asked.failed(error))?;
         let mut waiting = Waiting::new(&self.bus, &job);
@@ -106,6 +113,15 @@ impl Local {
                 // The job goes on; the undo that follows replaces it.
                 Ended::Pending => interrupt::check()?,
             }
+        }
+    }
+
+    /// Takes a reference, held as long as this connection: a oneshot that did its work, or a unit whose conditions are not
+    /// met, is forgotten otherwise before it can be asked how it went. Where there is no bus, references do not exist;
+    /// what is wrong with the unit itself is told by the job.
+    fn keep(&mut self, unit: &str) {
+        if self.bus.is_shared() {
+            self.bus.manager::<_, ()>("RefUnit", &unit).unwrap_or_default();
         }
     }
 
@@ -134,15 +150,14 @@ impl Local {
 
     pub(super) fn enable(&mut self, unit: &str) -> Result<()> {
         let asked = Asked::of(&self.bus, unit, format!("{unit} cannot be enabled"));
-        let done: zbus::Result<(bool, Vec<(String, String, String)>)> =
+        let done: zbus::Result<(bool, Vec<LinkChange>)> =
             self.bus.manager("EnableUnitFiles", &(&[unit][..], false, false));
         done.map(|_| ()).map_err(|error| asked.failed(error))
     }
 
     pub(super) fn disable(&mut self, unit: &str) -> Result<()> {
         let asked = Asked::of(&self.bus, unit, format!("{unit} cannot be disabled"));
-        let done: zbus::Result<Vec<(String, String, String)>> =
-            self.bus.manager("DisableUnitFiles", &(&[unit][..], false));
+        let done: zbus::Result<Vec<LinkChange>> = self.bus.manager("DisableUnitFiles", &(&[unit][..], false));
         done.map(|_| ()).map_err(|error| asked.failed(error))
     }
 

@@ -16,13 +16,13 @@ mod transient;
 mod unit;
 mod verify;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 pub use agent::serve as serve_agent;
 pub use linger::{disable_linger, enable_linger, lingering};
@@ -95,8 +95,13 @@ impl Manager {
     /// has become it, since a user's bus admits nobody else, root included. An error with the command that mends it
     /// where the account has no user manager.
     pub fn user(account: &Account) -> Result<Manager> {
+        let caller = nix::unistd::geteuid();
+        if !caller.is_root() && caller.as_raw() != account.uid {
+            let what = format!("the user manager of {} admits nobody but {} itself", account.name, account.name);
+            return Err(Error::new(Kind::NotPermitted, what).hint("run it as root"));
+        }
         expect_user_manager(account)?;
-        let way = match nix::unistd::geteuid().as_raw() == account.uid {
+        let way = match caller.as_raw() == account.uid {
             true => Way::Local(Box::new(local::Local::user(account.uid)?)),
             false => Way::Agent(Box::new(agent::Agent::of(account)?)),
         };
@@ -186,7 +191,7 @@ impl Manager {
 
 fn expect_user_manager(account: &Account) -> Result<()> {
     let runtime = account.runtime_dir();
-    if socket_in(&runtime).is_some() {
+    if listens_in(&runtime) {
         return Ok(());
     }
     let cause = match runtime.exists() {
@@ -199,13 +204,7 @@ fn expect_user_manager(account: &Account) -> Result<()> {
         .hint(format!("systemctl status user@{}.service", account.uid)))
 }
 
-/// The socket of a user manager in its runtime directory: the user's bus; else the manager's own, which is always there.
-fn socket_in(runtime: &Path) -> Option<(PathBuf, bus::Peer)> {
-    let shared = runtime.join("bus");
-    let own = runtime.join("systemd/private");
-    match (shared.exists(), own.exists()) {
-        (true, _) => Some((shared, bus::Peer::Bus)),
-        (false, true) => Some((own, bus::Peer::Manager)),
-        (false, false) => None,
-    }
+/// Whether a user manager, or the bus that it is on, listens in this runtime directory.
+fn listens_in(runtime: &Path) -> bool {
+    ["systemd/private", "bus"].iter().any(|socket| runtime.join(socket).exists())
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use regex::bytes::Regex;
 
 use crate::error::{Context, Result};
 
@@ -25,6 +26,8 @@ const TAIL_LINES: usize = 40;
 const LINE_BYTES: usize = 2_000;
 /// How much one turn reads at most, so that a flood does not keep us from looking at the job.
 const TURN: usize = 8 << 20;
+/// How much of a line without an end is held back, so that a secret in it is seen whole.
+const HELD: usize = 64 << 10;
 
 /// The reading end.
 pub(super) struct Output {
@@ -37,6 +40,8 @@ pub(super) struct Output {
     fault: Option<String>,
     line: Vec<u8>,
     tail: VecDeque<String>,
+    secrets: Secrets,
+    held: Vec<u8>,
 }
 
 /// What is known when all was read.
@@ -48,12 +53,12 @@ pub(super) struct Written {
 }
 
 impl Output {
-    /// Opens the log for appending, and a pipe whose writing end is for the service.
-    pub(super) fn to(path: &Path) -> Result<(Output, OwnedFd)> {
-        Output::capped(path, CAP)
+    /// Opens the log for appending, and a pipe whose writing end is for the service. None of `secrets` gets into the log.
+    pub(super) fn to(path: &Path, secrets: &[String]) -> Result<(Output, OwnedFd)> {
+        Output::capped(path, CAP, secrets)
     }
 
-    fn capped(path: &Path, cap: u64) -> Result<(Output, OwnedFd)> {
+    fn capped(path: &Path, cap: u64, secrets: &[String]) -> Result<(Output, OwnedFd)> {
         let log = File::options().append(true).create(true).mode(0o640).custom_flags(libc::O_NOFOLLOW).open(path);
         let log = log.with_context(|| format!("the log {} cannot be opened", path.display()))?;
         let (read, write) = std::io::pipe().context("a pipe for a command's output cannot be made")?;
@@ -61,7 +66,8 @@ impl Output {
         fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("a pipe for a command's output cannot be set up")?;
         let (line, tail) = (Vec::new(), VecDeque::new());
         let (written, left_out, fault) = (0, 0, None);
-        let output = Output { pipe, log, path: path.to_owned(), cap, written, left_out, fault, line, tail };
+        let (path, secrets, held) = (path.to_owned(), Secrets::of(secrets)?, Vec::new());
+        let output = Output { pipe, log, path, cap, written, left_out, fault, line, tail, secrets, held };
         Ok((output, write.into()))
     }
 
@@ -85,7 +91,7 @@ impl Output {
             match self.pipe.read(&mut chunk) {
                 Ok(0) => break,
                 Ok(count) => {
-                    self.write(&chunk[..count]);
+                    self.hold(&chunk[..count]);
                     self.split(&chunk[..count], told);
                     turn += count;
                 }
@@ -102,6 +108,7 @@ impl Output {
         if !self.line.is_empty() {
             self.end_line(told);
         }
+        self.release(self.held.len());
         let tail: Vec<String> = self.tail.drain(..).collect();
         if self.left_out > 0 {
             let note = format!("\n[{} bytes of output left out; the last lines were:]\n", self.left_out);
@@ -109,6 +116,25 @@ impl Output {
             self.append(format!("{}\n", tail.join("\n")).as_bytes());
         }
         Written { tail, left_out: self.left_out, fault: self.fault }
+    }
+
+    /// Passes whole lines on to the log; the rest waits for its end.
+    fn hold(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+        let ended = self.held.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let long = self.held.len() - ended > HELD;
+        let cut =
+            if long { self.secrets.gap_before(&self.held, self.held.len() - self.secrets.longest) } else { ended };
+        self.release(cut);
+    }
+
+    fn release(&mut self, cut: usize) {
+        let rest = self.held.split_off(cut);
+        let piece = std::mem::replace(&mut self.held, rest);
+        match self.secrets.hides(&piece) {
+            false => self.write(&piece),
+            true => self.write(self.secrets.redacted(&piece).as_bytes()),
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -134,7 +160,8 @@ impl Output {
                 [text @ .., b'\n' | b'\r'] => (text, true),
                 text => (text, false),
             };
-            let room = LINE_BYTES.saturating_sub(self.line.len()).min(text.len());
+            // A secret at the cut has to be whole to be seen.
+            let room = (LINE_BYTES + self.secrets.longest).saturating_sub(self.line.len()).min(text.len());
             self.line.extend_from_slice(&text[..room]);
             if ends && !self.line.is_empty() {
                 self.end_line(told);
@@ -143,7 +170,12 @@ impl Output {
     }
 
     fn end_line(&mut self, told: &mut dyn FnMut(&str)) {
-        let line = crate::text::harmless(String::from_utf8_lossy(&self.line).trim_end());
+        let mut line = match self.secrets.hides(&self.line) {
+            false => String::from_utf8_lossy(&self.line).into_owned(),
+            true => self.secrets.redacted(&self.line),
+        };
+        line.truncate(line.floor_char_boundary(LINE_BYTES));
+        let line = crate::text::harmless(line.trim_end());
         self.line.clear();
         told(&line);
         if self.tail.len() == TAIL_LINES {
@@ -153,14 +185,67 @@ impl Output {
     }
 }
 
+/// The texts that must not get into a log.
+struct Secrets {
+    texts: Vec<String>,
+    pattern: Option<Regex>,
+    longest: usize,
+}
+
+impl Secrets {
+    /// Texts over several lines are told to us by their lines as well.
+    fn of(texts: &[String]) -> Result<Secrets> {
+        let texts: Vec<String> =
+            texts.iter().filter(|text| !text.is_empty() && !text.contains('\n')).cloned().collect();
+        let words: Vec<String> = texts.iter().map(|text| regex::escape(text)).collect();
+        let pattern = match words.is_empty() {
+            true => None,
+            false => Some(Regex::new(&words.join("|")).context("the values of .env cannot be looked for in output")?),
+        };
+        let longest = texts.iter().map(String::len).max().unwrap_or(0);
+        Ok(Secrets { texts, pattern, longest })
+    }
+
+    fn hides(&self, bytes: &[u8]) -> bool {
+        self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(bytes))
+    }
+
+    fn redacted(&self, bytes: &[u8]) -> String {
+        crate::text::redact(&String::from_utf8_lossy(bytes), &self.texts)
+    }
+
+    /// The last place at or before `at` that no secret in `bytes` goes over; where there is none, all of it.
+    fn gap_before(&self, bytes: &[u8], at: usize) -> usize {
+        let Some(pattern) = &self.pattern else { return at };
+        let mut at = at;
+        loop {
+            let window = at.saturating_sub(self.longest)..bytes.len().min(at + self.longest);
+            let start = window.start;
+            let over = (start..at).find_map(|from| {
+                pattern.find_at(&bytes[..window.end], from).filter(|found| found.start() < at && found.end() > at)
+            });
+            match over {
+                Some(found) if found.start() > 0 => at = found.start(),
+                Some(_) => return bytes.len(),
+                None => return at,
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn through(cap: u64, bytes: &[u8]) -> (Written, String, Vec<String>) {
+        hiding(&[], cap, bytes)
+    }
+
+    fn hiding(secrets: &[&str], cap: u64, bytes: &[u8]) -> (Written, String, Vec<String>) {
+        let secrets: Vec<String> = secrets.iter().map(|text| (*text).to_owned()).collect();
         let place = tempfile::tempdir().expect("a directory");
         let path = place.path().join("step.log");
-        let (mut output, end) = Output::capped(&path, cap).expect("an output");
+        let (mut output, end) = Output::capped(&path, cap, &secrets).expect("an output");
         let (mut told, bytes) = (Vec::new(), bytes.to_vec());
         let writer = std::thread::spawn(move || File::from(end).write_all(&bytes).expect("written"));
         while !writer.is_finished() {
@@ -174,8 +259,21 @@ mod tests {
     fn output_is_logged_as_it_is_and_told_by_line() {
         let (written, log, told) = through(CAP, b"one\n\x1b[31mtwo\rthree");
         assert_eq!(log, "one\n\x1b[31mtwo\rthree");
-        assert_eq!(told, ["one", "\u{fffd}[31mtwo", "three"]);
+        assert_eq!(told, ["one", "\\x1b[31mtwo", "three"]);
         assert_eq!((written.left_out, written.fault), (0, None));
+    }
+
+    #[test]
+    fn a_secret_is_in_no_log_and_in_no_line() {
+        let (written, log, told) =
+            hiding(&["hunter2-long", "long-tail"], CAP, b"a hunter2-long-tail b\nhunter2-long\rlong-tail");
+        assert_eq!(log, "a <redacted> b\n<redacted>\r<redacted>");
+        assert_eq!(told, ["a <redacted> b", "<redacted>", "<redacted>"]);
+        assert!(!written.tail.join("").contains("long"));
+        let flood = [vec![b'x'; LINE_BYTES - 4], b"hunter2-long".to_vec(), vec![b'y'; 3 * HELD]].concat();
+        let (written, log, _) = hiding(&["hunter2-long"], CAP, &[flood.clone(), flood].concat());
+        assert!(!log.contains("hunter2") && log.matches("<redacted>").count() == 2, "{}", log.len());
+        assert!(!written.tail[0].contains("hun"), "{}", written.tail[0]);
     }
 
     #[test]
@@ -193,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_log_on_a_full_disk_does_not_stop_the_command() {
-        let (mut output, end) = Output::capped(Path::new("/dev/full"), CAP).expect("an output");
+        let (mut output, end) = Output::capped(Path::new("/dev/full"), CAP, &[]).expect("an output");
         File::from(end).write_all(b"still here\n").expect("the pipe takes it");
         output.pass_on(Duration::from_millis(1), &mut |_| {});
         let written = output.finish(&mut |_| {});
@@ -206,6 +304,6 @@ mod tests {
         let place = tempfile::tempdir().expect("a directory");
         let path = place.path().join("step.log");
         std::os::unix::fs::symlink("/dev/null", &path).expect("a link");
-        assert!(Output::to(&path).is_err());
+        assert!(Output::to(&path, &[]).is_err());
     }
 }

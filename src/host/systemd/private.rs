@@ -91,7 +91,7 @@ mod tests {
         let mut message = b"l\x04\x01\x01".to_vec();
         message.extend((body.len() as u32).to_le_bytes());
         message.extend(7u32.to_le_bytes());
-        message.extend((SENDER.len() as u32).to_le_bytes());
+        message.extend((SENDER.len() as u32 + 1).to_le_bytes());
         [message, fields, body.to_vec()].concat()
     }
 

@@ -47,6 +47,8 @@ pub struct Transient {
     pub timeout: Duration,
     /// The file that its standard output and error are appended to, made 0640 where it is not there.
     pub log: PathBuf,
+    /// Texts that get neither into the log nor into the lines that are told.
+    pub hide: Vec<String>,
 }
 
 /// How a transient service ended.
@@ -104,7 +106,7 @@ fn exec_failure(status: i32) -> Option<&'static str> {
 impl Local {
     /// See [`super::Manager::run_watched`].
     pub(super) fn run(&mut self, command: &Transient, told: &mut dyn FnMut(&str)) -> Result<TransientEnd> {
-        let (mut output, write_end) = Output::to(&command.log)?;
+        let (mut output, write_end) = Output::to(&command.log, &command.hide)?;
         let mut job = self.start(command, write_end)?;
         let outcome = self.await_end(command, &mut job, &mut output, told).and_then(|()| self.read_end(command));
         // In any case nothing of it may be left, and what it wrote is kept.
@@ -153,9 +155,15 @@ impl Local {
     ) -> Result<()> {
         let asked = Asked::of(&self.bus, &command.name, format!("the end of {} cannot be awaited", command.name));
         let deadline = Instant::now() + command.timeout + STOP + MARGIN;
+        let mut opened = self.bus.reopened;
         loop {
             interrupt::check()?;
             output.pass_on(TICK, told);
+            if self.bus.reopened != opened {
+                opened = self.bus.reopened;
+                // The reference went with the old connection. Where the unit has ended already, reading its end says so.
+                self.bus.manager::<_, ()>("RefUnit", &command.name).unwrap_or_default();
+            }
             match job.wait(&mut self.bus, Duration::ZERO).map_err(|error| asked.failed(error))? {
                 Ended::Told(_) | Ended::Vanished => return Ok(()),
                 Ended::Pending if Instant::now() < deadline => {}

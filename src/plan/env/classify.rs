@@ -137,7 +137,7 @@ impl Sides<'_> {
     /// What a person should look at, though no key is added for it.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        for (key, default) in &self.theirs.live {
+        for (key, _) in &self.theirs.live {
             let old = self.base.and_then(|base| base.value(key));
             if self.mine.is_only_mentioned(key) && old.is_none() {
                 warnings.push(format!("{key}: new upstream, but commented out here: not added"));
@@ -152,14 +152,23 @@ impl Sides<'_> {
             warnings.extend(legacy.map(|legacy| {
                 format!("{key}: added with upstream's default, and upstream names it beside {legacy}, which is set here: compare them")
             }));
-            let asks = asks_to_be_replaced(default, old);
-            if asks && old.is_some_and(|old| old != default && self.mine.value(key) == Some(old)) {
-                warnings.push(format!(
-                    "{key}: upstream now asks for a value of your own, and here is still the old default"
-                ));
-            }
         }
+        warnings.extend(
+            self.stale().iter().map(|key| {
+                format!("{key}: upstream now asks for a value of your own, and here is still the old default")
+            }),
+        );
         warnings
+    }
+
+    /// Keys whose old default is still here, though upstream now asks for a value of one's own.
+    pub fn stale(&self) -> Vec<String> {
+        let is_stale = |(key, default): &&(String, String)| {
+            let old = self.base.and_then(|base| base.value(key));
+            let is_old = old.is_some_and(|old| old != default && self.mine.value(key) == Some(old));
+            is_old && asks_to_be_replaced(default, old)
+        };
+        self.theirs.live.iter().filter(is_stale).map(|(key, _)| key.clone()).collect()
     }
 }
 

@@ -61,6 +61,8 @@ pub struct Comparison {
     pub changes: Vec<KeyChange>,
     /// The operator's file with upstream's new keys; equal to `mine` when there is nothing to add.
     pub merged: Vec<u8>,
+    /// Keys that still have upstream's old default, where upstream now asks for a value of one's own.
+    pub stale: Vec<String>,
     /// What the operator should know: duplicate keys, CRLF, not UTF-8, with line numbers, never a value.
     pub warnings: Vec<String>,
 }
@@ -95,7 +97,7 @@ pub fn compare(
     let mut warnings = warnings::of(&mine_file);
     let Some(theirs) = theirs else {
         warnings.extend(base.map(|_| "the new release has no example file: nothing was compared".to_owned()));
-        return Ok(Comparison { changes: Vec::new(), merged: mine.to_vec(), warnings });
+        return Ok(Comparison { changes: Vec::new(), merged: mine.to_vec(), stale: Vec::new(), warnings });
     };
     let theirs = File::lex(theirs);
     refuse_open_quote(&mine_file, "the file", "close it, then run the command again")?;
@@ -117,13 +119,14 @@ pub fn compare(
     let sides = Sides { base: base_keys.as_ref(), theirs: &their_keys, mine: &my_keys, comments: &comments };
     let changes = sides.changes();
     warnings.extend(sides.warnings());
+    let stale = sides.stale();
     let added: BTreeSet<&str> = added(&changes).map(|(key, _)| key).collect();
     let answers: BTreeMap<&str, &str> = answers.iter().map(|(key, answer)| (key.as_str(), answer.as_str())).collect();
     let unused = answers.keys().filter(|key| !added.contains(*key));
     warnings
         .extend(unused.map(|key| format!("{}: answered, but no new key: left as it is", crate::text::harmless(key))));
     let insertions = merge::insertions(&theirs, &mine_file, &added, &answers)?;
-    Ok(Comparison { changes, merged: merge::applied(mine, &insertions), warnings })
+    Ok(Comparison { changes, merged: merge::applied(mine, &insertions), stale, warnings })
 }
 
 /// The added keys whose default asks to be replaced, in upstream's order: those that an unattended run must not add without an

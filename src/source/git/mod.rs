@@ -14,7 +14,7 @@ mod target;
 pub use call::Remote;
 pub use checkout::{Checkout, Dirty, Operation};
 pub use mirror::{Mirror, Refs, pin, unpin};
-pub use offer::{offer, parse_version};
+pub use offer::{offer, parse_version, was_shipped};
 pub use preflight::{preflight, without_password};
 pub use stage::{remove as remove_stage, stage};
 pub use switch::Goal;

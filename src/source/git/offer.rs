@@ -64,6 +64,24 @@ pub fn offer(
     Ok(offer)
 }
 
+/// Whether upstream had exactly these bytes at `path` in `head` or before: then they are no edit of the operator's.
+pub fn was_shipped(mirror: &Mirror, head: &str, path: &str, bytes: &[u8]) -> Result<bool> {
+    let repository = mirror.repository();
+    let blob = Oid::hash_object(git2::ObjectType::Blob, bytes).context("a file cannot be hashed")?;
+    if repository.find_blob(blob).is_err() {
+        return Ok(false);
+    }
+    let mut walk = repository.revwalk().context("the history cannot be read")?;
+    walk.push(commit(repository, head)?.id()).context("the history cannot be read")?;
+    for oid in walk {
+        let tree = oid.and_then(|oid| repository.find_commit(oid)?.tree()).context("the history cannot be read")?;
+        if tree.get_path(Path::new(path)).is_ok_and(|entry| entry.id() == blob) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn commit<'r>(repository: &'r Repository, revision: &str) -> Result<GitCommit<'r>> {
     let oid = Oid::from_str(revision).context("a commit id is malformed")?;
     repository.find_commit(oid).with_context(|| format!("the mirror has no commit {}", abbreviate(revision)))
