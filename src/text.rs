@@ -25,6 +25,36 @@ pub fn harmless(text: &str) -> String {
     shown
 }
 
+/// `text` without the sequences that set colours (SGR of ECMA-48); what else would drive a terminal stays for [`harmless`].
+pub fn uncoloured(text: &str) -> String {
+    let mut pieces = text.split("\x1b[");
+    let mut plain = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let rest = piece.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ';' | ':'));
+        match rest.strip_prefix('m') {
+            Some(rest) => plain.push_str(rest),
+            None => plain.extend(["\x1b[", piece]),
+        }
+    }
+    plain
+}
+
+/// `text` in lines of at most `width` characters, broken between words; a longer word has a line of its own.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let indent: String = text.chars().take_while(|c| *c == ' ').collect();
+    let mut lines = vec![indent];
+    for (at, word) in text.split_whitespace().enumerate() {
+        let last = lines.len() - 1;
+        let fits = lines[last].chars().count() + 1 + word.chars().count() <= width;
+        match (at, fits) {
+            (0, _) => lines[last].push_str(word),
+            (_, true) => lines[last].extend([" ", word]),
+            (_, false) => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// Characters that take no space, or change the direction or the grouping of those around them. Variation selectors and
 /// combining marks stay: ordinary text of many scripts needs them.
 fn is_deceptive(character: char) -> bool {
@@ -56,6 +86,52 @@ pub fn redact(text: &str, secrets: &[String]) -> String {
     }
     clean.push_str(&text[shown_to..]);
     clean
+}
+
+/// Whether a value of a `.env` is to be hidden: not words and numbers that hide nothing, and whose removal would make a log
+/// unreadable.
+pub fn is_worth_hiding(value: &str) -> bool {
+    const COMMON: &[&str] = &[
+        "true",
+        "false",
+        "none",
+        "null",
+        "auto",
+        "enabled",
+        "disabled",
+        "default",
+        "http",
+        "https",
+        "localhost",
+        "127.0.0.1",
+        "0.0.0.0",
+        "debug",
+        "info",
+        "warn",
+        "warning",
+        "error",
+        "trace",
+        "critical",
+        "production",
+        "development",
+        "staging",
+        "test",
+        "testing",
+        "public",
+        "private",
+        "local",
+        "utf-8",
+        "utf8",
+        "smtp",
+        "ldap",
+        "ldaps",
+        "sqlite",
+        "postgres",
+        "mysql",
+        "redis",
+    ];
+    let is_short_number = value.len() < 6 && value.bytes().all(|byte| byte.is_ascii_digit());
+    value.chars().count() >= 4 && !is_short_number && !COMMON.contains(&value.to_ascii_lowercase().as_str())
 }
 
 /// Where `secret` occurs in `text`, occurrences that overlap each other included.
@@ -113,6 +189,19 @@ mod tests {
         for mark in ['\u{61c}', '\u{200b}', '\u{200f}', '\u{202a}', '\u{2066}', '\u{2069}', '\u{feff}', '\u{e0041}'] {
             assert_eq!(harmless(&mark.to_string()), format!("\\u{{{:x}}}", u32::from(mark)));
         }
+    }
+
+    #[test]
+    fn colours_go_and_what_moves_the_cursor_does_not_go_unseen() {
+        assert_eq!(uncoloured("\x1b[1;31m✗ ERROR\x1b[0m: no\x1b[m"), "✗ ERROR: no");
+        assert_eq!(harmless(&uncoloured("\x1b[2Jgone\x1b[\x1b[1m31m")), "\\x1b[2Jgone\\x1b[31m");
+    }
+
+    #[test]
+    fn long_lines_are_broken_between_words() {
+        assert_eq!(wrapped("  - one two three", 9), ["  - one", "two three"]);
+        assert_eq!(wrapped("a-very-long-word x", 5), ["a-very-long-word", "x"]);
+        assert_eq!(wrapped("", 5), [""]);
     }
 
     #[test]

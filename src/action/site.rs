@@ -118,6 +118,9 @@ impl<'a> Site<'a> {
     pub fn invoke(&mut self, command: &Invocation) -> Result<()> {
         let account = if command.as_root { Account::root() } else { self.owner.clone() };
         let mut env = account.environment();
+        // Its output goes to a log.
+        env.push(("TERM".into(), "dumb".into()));
+        env.push(("NO_COLOR".into(), "1".into()));
         env.push(("RELIFT_INSTALL".into(), self.install.clone()));
         env.push(("RELIFT_COMPONENT".into(), command.component.to_owned()));
         env.push(("RELIFT_RUN".into(), self.run.clone()));
@@ -157,7 +160,7 @@ impl<'a> Site<'a> {
         };
         let last = end.tail.len().saturating_sub(15);
         Err(Error::failed(format!("{what} {ending}"))
-            .detail(end.tail[last..].iter().cloned())
+            .detail(end.tail[last..].iter().map(|line| shortened(line)))
             .hint(format!("the whole output: relift logs {}", self.run)))
     }
 
@@ -193,6 +196,15 @@ impl<'a> Site<'a> {
         crate::host::fs::make_private(&directory, 0o700)?;
         let name = command.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         Ok(directory.join(format!("{:02}-{}-{name}.log", self.commands, command.component)))
+    }
+}
+
+/// A line of output as an error shows it; the log has it whole.
+fn shortened(line: &str) -> String {
+    const LONGEST: usize = 300;
+    match line.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}...", &line[..at]),
+        None => line.to_owned(),
     }
 }
 

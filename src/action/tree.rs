@@ -49,15 +49,15 @@ impl Act for Tree {
         switch.into_iter().chain(cone).collect::<Vec<_>>().join(", ")
     }
 
-    fn seen(&self, site: &mut Site) -> Result<Seen> {
-        Ok(Seen::Missing(switch::missing_directories(&site.owner, &site.root, &self.to)?))
-    }
-
     fn undo_title(&self) -> Option<String> {
         Some(match self.from.revision == self.to.revision {
             true => "set the old sparse-checkout cone".into(),
             false => format!("switch the tree back to {}", abbreviate(&self.from.revision)),
         })
+    }
+
+    fn seen(&self, site: &mut Site) -> Result<Seen> {
+        Ok(Seen::Missing(switch::missing_directories(&site.owner, &site.root, &self.to)?))
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {

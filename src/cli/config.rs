@@ -22,6 +22,7 @@ pub struct Args {
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
     /// Check manifests: every mistake with its line, and what would be right
+    #[command(after_help = "Examples:\n  relift config check\n  relift config check app")]
     Check {
         /// An install's name, or a manifest's file; by default every manifest
         #[arg(value_name = "NAME|FILE")]

@@ -8,6 +8,12 @@ use crate::manifest::{Scope, StepUndo};
 use crate::plan::env::{Class, KeyChange};
 use crate::plan::{ComponentPlan, FileChange, Intent, Plan, ServiceChange, StepPlan, UnitPlan};
 
+/// The widest line of release notes, so that a plan fits a terminal of 100 columns.
+const NOTES: usize = 82;
+
+/// The widest summary of a commit, for the same reason.
+const SUMMARY: usize = 84;
+
 /// The plan for a person. `downtime` is what the last run measured, where there was one.
 pub fn text(plan: &Plan, downtime: Option<u64>) -> String {
     let mut page = Page(String::new());
@@ -107,7 +113,7 @@ impl Page {
                     heading if heading.len() < line.len() => {
                         self.entry("", format_args!("  {}", paint(DIM, heading.trim())))
                     }
-                    _ => self.entry("", format_args!("  {line}")),
+                    _ => self.note(line),
                 }
             }
         }
@@ -126,6 +132,13 @@ impl Page {
             self.unit(unit);
         }
         self.line(format_args!(""));
+    }
+
+    /// A line of release notes, broken where it is wider than the terminal.
+    fn note(&mut self, line: &str) {
+        for (at, piece) in crate::text::wrapped(line, NOTES).iter().enumerate() {
+            self.entry("", format_args!("{}{piece}", if at == 0 { "  " } else { "    " }));
+        }
     }
 
     fn step(&mut self, step: &StepPlan) {
@@ -179,15 +192,17 @@ impl Page {
         if plan.commits_total == 0 {
             return;
         }
-        let word = match (plan.commits_total, plan.intent) {
-            (1, Intent::Upgrade) => "commit",
-            (_, Intent::Upgrade) => "commits",
-            (1, Intent::Rollback) => "commit goes away",
-            (_, Intent::Rollback) => "commits go away",
+        let word = if plan.commits_total == 1 { "commit" } else { "commits" };
+        let away = match (plan.commits_total, plan.intent) {
+            (_, Intent::Upgrade) => "",
+            (1, Intent::Rollback) => " goes away",
+            (_, Intent::Rollback) => " go away",
         };
-        self.line(format_args!("  {} {}", paint(BOLD, plan.commits_total), word));
+        // Fewer than `git log` counts: those elsewhere in the repository change nothing here.
+        let places: Vec<&str> = plan.components.iter().map(|component| component.name.as_str()).collect();
+        self.line(format_args!("  {} {word} in {}{away}", paint(BOLD, plan.commits_total), places.join(", ")));
         for commit in &plan.commits {
-            self.line(format_args!("    {} {}", paint(DIM, &commit.id), commit.summary));
+            self.line(format_args!("    {} {}", paint(DIM, &commit.id), cut(&commit.summary, SUMMARY)));
         }
         if plan.commits_total > plan.commits.len() {
             self.line(format_args!(
@@ -252,6 +267,14 @@ impl Page {
             paint(DIM, "source         "),
             paint(WARN, "unverified: no signature is required by the manifest")
         ));
+    }
+}
+
+/// `text`, and an ellipsis in place of what is too long.
+fn cut(text: &str, width: usize) -> String {
+    match text.char_indices().nth(width) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+        None => text.to_owned(),
     }
 }
 

@@ -22,6 +22,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Show what an upgrade would change in each `.env`, every value redacted
+    #[command(after_help = "Examples:\n  relift env diff app")]
     Diff {
         /// The install; may be left out when there is only one
         name: Option<String>,
@@ -30,6 +31,7 @@ enum Verb {
         to: Option<String>,
     },
     /// Add the new keys to each `.env` now; nothing is restarted
+    #[command(after_help = "Examples:\n  relift env merge app")]
     Merge {
         /// The install; may be left out when there is only one
         name: Option<String>,

@@ -12,6 +12,7 @@ use crate::ledger::{Past, history};
 use crate::manifest;
 use crate::run::journal::{Journal, runs};
 use crate::run::record::Body;
+use crate::text::uncoloured;
 
 /// How much of a run's id a table shows: 50 random bits of a ULID.
 const RUN_SHOWN: usize = 10;
@@ -104,8 +105,8 @@ pub fn logs(args: &LogsArgs, globals: &Globals) -> Result<Exit> {
     for path in logs {
         let bytes = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let lines: String =
-            String::from_utf8_lossy(&bytes).lines().map(|line| format!("{}\n", crate::text::harmless(line))).collect();
+        let clean = |line| crate::text::harmless(&uncoloured(line));
+        let lines: String = String::from_utf8_lossy(&bytes).lines().map(|line| format!("{}\n", clean(line))).collect();
         output::data(&format!("==> {name} <==\n{lines}"));
     }
     Ok(Exit::Done)

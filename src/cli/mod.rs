@@ -39,34 +39,53 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Show a whole upgrade, and one that fails and comes back, on a throw-away copy of this host
+    #[command(after_help = "Examples:\n  relift try")]
     Try(try_::Args),
     /// Write a manifest for an install that is there, from what it finds
+    #[command(after_help = "Examples:\n  relift init /opt/app\n  relift init --stdout /opt/app | less")]
     Init(init::Args),
     /// Is anything new? One network round trip, changes nothing; exits 100 when there is
+    #[command(after_help = "Examples:\n  relift check\n  relift check app --quiet")]
     Check(check::Args),
     /// Show what an upgrade would do
+    #[command(
+        after_help = "Examples:\n  relift plan app\n  relift plan app --to 2.0.0\n  relift plan app --json | jq .components"
+    )]
     Plan(plan::Args),
     /// Upgrade an install
+    #[command(
+        after_help = "Examples:\n  relift upgrade app\n  relift upgrade app --to manager-v1.7.1 --yes\n  relift upgrade app --dry-run"
+    )]
     Upgrade(upgrade::Args),
     /// Go back to a known-good release
+    #[command(
+        after_help = "Examples:\n  relift rollback app\n  relift rollback app --to known-good/20260717T020312Z --offline"
+    )]
     Rollback(rollback::Args),
     /// Finish or undo an interrupted run
+    #[command(after_help = "Examples:\n  relift recover app")]
     Recover(recover::Args),
     /// Show what is installed, known-good and held
+    #[command(after_help = "Examples:\n  relift status\n  relift status app --json")]
     Status(status::Args),
     /// List the runs of the past
+    #[command(after_help = "Examples:\n  relift history app --lines 5")]
     History(history::Args),
-    /// Show a run
+    /// Show one run: its plan, what it did, and how it ended
+    #[command(after_help = "Examples:\n  relift show 2JX03JMNRK\n  relift show 2JX03JMNRK --json")]
     Show(history::ShowArgs),
     /// Show the output of a run's steps
+    #[command(after_help = "Examples:\n  relift logs 2JX03JMNRK")]
     Logs(history::LogsArgs),
     /// Compare or merge `.env` files alone
     Env(env::Args),
     /// Compare unit files alone
     Units(units::Args),
     /// No upgrades until `unhold`
+    #[command(after_help = "Examples:\n  relift hold app --reason \"exams until Friday\"")]
     Hold(hold::Args),
     /// Lift the hold
+    #[command(after_help = "Examples:\n  relift unhold app")]
     Unhold(hold::UnholdArgs),
     /// Check a manifest, show it, or print its schema
     Config(config::Args),

@@ -21,6 +21,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Show what an upgrade would change in the installed units
+    #[command(after_help = "Examples:\n  relift units diff app")]
     Diff {
         /// The install; may be left out when there is only one
         name: Option<String>,

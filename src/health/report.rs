@@ -88,7 +88,11 @@ impl Failure<'_> {
     fn journal_command(&self, expected: &Expected) -> String {
         match expected.scope {
             Scope::System => format!("journalctl -u {}", expected.unit),
-            Scope::User => format!("journalctl --user-unit {} _UID={}", expected.unit, self.owner.uid),
+            // Not `--user-unit`: for root that means the units of root's own user manager.
+            Scope::User => {
+                let (unit, uid) = (&expected.unit, self.owner.uid);
+                format!("journalctl _SYSTEMD_USER_UNIT={unit} _UID={uid} + USER_UNIT={unit} _UID={uid}")
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use super::journal::Journal;
 use super::prepare::{Stop, Version, prepare, version};
 use super::record::{Begin, Body, End, Outcome};
 use super::{commit, undo};
-use crate::action::{Action, Site};
+use crate::action::{Action, Artifact, Site};
 use crate::error::{Error, Kind, Result};
 use crate::health;
 use crate::host::account::Account;
@@ -106,7 +106,9 @@ fn switch(plan: &Plan, journal: &mut Journal, site: &mut Site) -> Result<()> {
         let reporter = site.reporter;
         match action {
             // What changes nothing by itself is not worth a line.
-            Action::Quiesce(_) | Action::Rerun(_) => act.apply(site)?,
+            Action::Quiesce(_) | Action::Rerun(_) | Action::Artifact(Artifact { install: None, .. }) => {
+                act.apply(site)?
+            }
             _ => during(reporter, act.title(), || act.apply(site))?,
         }
         journal.append(Body::Done { action: at })?;

@@ -7,9 +7,11 @@ mod network;
 mod server;
 mod snapshot;
 
+mod checkout;
 mod crash;
 mod env;
 mod health;
+mod newcomer;
 mod recover;
 mod rollback;
 mod runs;

@@ -60,5 +60,5 @@ fn is_free(name: &str) -> bool {
             .iter()
             .any(|suffix| Path::new(&format!("{prefix}{name}{suffix}")).symlink_metadata().is_ok())
     };
-    accounts.iter().all(|account| Account::named(account).is_err()) && !paths.iter().any(|prefix| is_there(prefix))
+    accounts.iter().all(|account| Account::named(account).is_err()) && !paths.iter().any(is_there)
 }

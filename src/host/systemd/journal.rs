@@ -114,7 +114,7 @@ fn entry(line: &[u8]) -> Option<Entry> {
         time: String,
     }
     let raw: Raw = serde_json::from_slice(line).ok()?;
-    let message = crate::text::harmless(&text(&raw.message));
+    let message = crate::text::harmless(&crate::text::uncoloured(&text(&raw.message)));
     Some(Entry { message, cursor: raw.cursor, micros: raw.time.parse().unwrap_or_default() })
 }
 
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(message("[111,107,255]"), "ok\u{fffd}");
         assert_eq!(message(r#"["a",[98]]"#), "a b");
         assert_eq!(message("null"), "");
-        assert_eq!(message(r#""\u001b[31mred""#), "\\x1b[31mred");
+        assert_eq!(message(r#""\u001b[31mred""#), "red");
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl Output {
             true => self.secrets.redacted(&self.line),
         };
         line.truncate(line.floor_char_boundary(LINE_BYTES));
-        let line = crate::text::harmless(line.trim_end());
+        let line = crate::text::harmless(crate::text::uncoloured(&line).trim_end());
         self.line.clear();
         told(&line);
         if self.tail.len() == TAIL_LINES {
@@ -259,7 +259,7 @@ mod tests {
     fn output_is_logged_as_it_is_and_told_by_line() {
         let (written, log, told) = through(CAP, b"one\n\x1b[31mtwo\rthree");
         assert_eq!(log, "one\n\x1b[31mtwo\rthree");
-        assert_eq!(told, ["one", "\\x1b[31mtwo", "three"]);
+        assert_eq!(told, ["one", "two", "three"]);
         assert_eq!((written.left_out, written.fault), (0, None));
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::dotenv;
 use super::lexer::{Assignment, Entry, File, Kind};
-use crate::text::{harmless, redact, unified_diff};
+use crate::text::{harmless, is_worth_hiding, redact, unified_diff};
 
 /// A terminal diff of the operator's file and the merged one: hunks with three lines around them, the words that differ in bold.
 /// Every value is shown as `<set>`, `<empty>` or `<changed>`; comments and lines of the operator's that are no assignment are
@@ -105,49 +105,4 @@ fn url_password(value: &str) -> Option<&str> {
     let (_, rest) = value.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     authority.rsplit_once('@')?.0.split_once(':').map(|(_, password)| password)
-}
-
-/// Words and numbers that hide nothing, and whose removal would make a log unreadable.
-fn is_worth_hiding(value: &str) -> bool {
-    const COMMON: &[&str] = &[
-        "true",
-        "false",
-        "none",
-        "null",
-        "auto",
-        "enabled",
-        "disabled",
-        "default",
-        "http",
-        "https",
-        "localhost",
-        "127.0.0.1",
-        "0.0.0.0",
-        "debug",
-        "info",
-        "warn",
-        "warning",
-        "error",
-        "trace",
-        "critical",
-        "production",
-        "development",
-        "staging",
-        "test",
-        "testing",
-        "public",
-        "private",
-        "local",
-        "utf-8",
-        "utf8",
-        "smtp",
-        "ldap",
-        "ldaps",
-        "sqlite",
-        "postgres",
-        "mysql",
-        "redis",
-    ];
-    let is_short_number = value.len() < 6 && value.bytes().all(|byte| byte.is_ascii_digit());
-    value.chars().count() >= 4 && !is_short_number && !COMMON.contains(&value.to_ascii_lowercase().as_str())
 }

@@ -107,16 +107,24 @@ fn dependencies(tree: &Tree<'_>, component: &str) -> Vec<String> {
 }
 
 fn sync(tree: &Tree<'_>, component: &str, target: &Target) -> FoundStep {
+    let mut reasons = vec!["Running it in the old tree brings the old dependencies back.".to_owned()];
+    let named = named_files(tree, component, &target.recipe);
+    let script = named.iter().find(|name| !DEPENDENCIES.contains(&name.as_str()));
     let mut changed = dependencies(tree, component);
-    changed.extend(named_files(tree, component, &target.recipe));
-    changed.sort_by_key(|name| DEPENDENCIES.iter().position(|known| known == name));
-    changed.dedup();
+    if let Some(script) = script {
+        // It may read anything: a list that lacks one of its sources would leave what it makes stale.
+        changed.clear();
+        reasons.push(format!(
+            "It runs whenever the component changed: what {script} depends on cannot be told. To narrow it: when = {{ \
+             changed = [...] }}"
+        ));
+    }
     FoundStep {
         name: "sync".into(),
         run: words(&["make", "sync"]),
         changed,
         undo: Some("rerun"),
-        reasons: vec!["Running it in the old tree brings the old dependencies back.".into()],
+        reasons,
         proposed: false,
         as_root: Vec::new(),
     }
