@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, Image, Rooted};
-use crate::host::process;
 use crate::host::systemd::{Manager, Transient};
+use crate::host::{process, systemd};
 use crate::manifest::Scope;
 use crate::report::{Event, Reporter};
 
@@ -77,7 +77,13 @@ impl<'a> Site<'a> {
         if slot.is_none() {
             *slot = Some(match scope {
                 Scope::System => Manager::system()?,
-                Scope::User => Manager::user(&self.owner)?,
+                Scope::User => {
+                    // Early in a boot it may not be up yet.
+                    if systemd::lingering(&self.owner).unwrap_or(false) {
+                        systemd::enable_linger(&self.owner)?;
+                    }
+                    Manager::user(&self.owner)?
+                }
             });
         }
         slot.as_mut().ok_or_else(|| Error::failed("no connection to systemd"))

@@ -20,7 +20,7 @@ pub struct Journal {
 impl Journal {
     /// Begins a run: makes its directory, keeps the bytes that the plan speaks of, and writes `begin`, which names them.
     pub fn begin(runs: &Path, begin: Begin, contents: &Contents) -> Result<Journal> {
-        let run = ulid::Ulid::generate().to_string();
+        let run = next_id(runs)?;
         let directory = runs.join(&run);
         make_private(&directory.join("content"), 0o700)?;
         for (hash, bytes) in contents.iter() {
@@ -124,6 +124,16 @@ impl Journal {
     }
 }
 
+/// An id that sorts after every run that is there, even when the clock was set back since: the newest is the one that may
+/// be open.
+fn next_id(directory: &Path) -> Result<String> {
+    let newest =
+        runs(directory)?.pop().and_then(|path| ulid::Ulid::from_string(&path.file_name()?.to_string_lossy()).ok());
+    let fresh = ulid::Ulid::generate();
+    let id = newest.filter(|newest| *newest >= fresh).and_then(|newest| newest.increment().ok()).unwrap_or(fresh);
+    Ok(id.to_string())
+}
+
 /// The runs below a directory, oldest first: ULIDs sort by time.
 pub fn runs(directory: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(directory) {
@@ -199,6 +209,15 @@ mod tests {
         let read = Journal::open(written.directory()).unwrap();
         assert_eq!(read.records(), written.records());
         assert_eq!(read.end().unwrap().outcome, Outcome::Done);
+    }
+
+    #[test]
+    fn a_run_sorts_after_those_before_it_when_the_clock_was_set_back() {
+        let place = tempfile::tempdir().unwrap();
+        let future = ulid::Ulid::from_parts(u64::MAX >> 17, 7);
+        fs::create_dir(place.path().join(future.to_string())).unwrap();
+        let run = journal(place.path());
+        assert_eq!(runs(place.path()).unwrap().last().unwrap(), run.directory());
     }
 
     #[test]

@@ -231,7 +231,7 @@ fn what_was_pulled_by_hand_is_restarted_by_the_next_upgrade_and_is_no_known_good
 fn a_full_disk_stops_a_run_before_any_change() {
     let host = {
         let mut host = quick();
-        host.release(|release| release.next("1.1.0"));
+        slow(&mut host, "1.1.0");
         host
     };
     let before = host.snapshot();
@@ -242,8 +242,16 @@ fn a_full_disk_stops_a_run_before_any_change() {
         "{out}"
     );
     before.assert_same(&host.snapshot());
-    // It says nothing about the release.
-    host.must("mount -o remount,size=400m /var/lib/relift");
+    // It says nothing about the release. Full in the middle of the run, not even the undo can be recorded: it stays open.
+    host.must("mount -o remount,size=300m /var/lib/relift");
+    let fill = "dd if=/dev/zero of=/var/lib/relift/fill bs=64k 2>/dev/null; kill -INT $pid";
+    let before = host.snapshot();
+    let out = meanwhile(&host, "prepared.json", fill).exits(4);
+    assert!(out.stderr.contains("No space left on device") && out.stderr.contains("relift recover app"), "{out}");
+    host.must("rm /var/lib/relift/fill");
+    let out = host.relift(&["recover", "app"]).exits(0);
+    assert!(out.stdout.contains("was undone: everything is as before it"), "{out}");
+    before.assert_same(&host.snapshot());
     host.relift(&["upgrade", "app", "--unattended"]).exits(0);
     assert_eq!(host.answers("manager").as_deref(), Some("1.1.0"));
 }
