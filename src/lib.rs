@@ -1,4 +1,25 @@
 //! Relift upgrades what is installed on a host the way a package manager upgrades packages.
+//!
+//! The modules in the order in which data flows:
+//!
+//! ```text
+//! cli        one file per verb; `error` prints errors, `output` renders everything else
+//! manifest   raw TOML -> validated `Install`; nothing downstream sees raw input
+//! source     where releases come from: a private git mirror, what it offers, the switch of a checkout
+//! survey     read-only: what is here -> `Survey`
+//! plan       pure: `Install` + `Survey` + `Offer` -> `Plan`; `.env` and unit comparisons, release notes
+//! action     the changes that a plan holds: apply, look, undo; one file per kind
+//! run        prepare, switch, gate, commit; the journal; undo and recovery from any kill
+//! health     probes, gate, soak: running code proven
+//! ledger     what is remembered: activated, known-good, failed, held
+//! host       the only raw effects: files, processes, accounts, systemd, clock, network
+//! ```
+//!
+//! [`report`] is what a run tells while it goes, [`error`] what it says when it fails, [`text`] makes the words of others
+//! harmless. [`twin`] boots throw-away copies of the host and [`sample`] is what `relift try` and the tests install there.
+//!
+//! Decisions are pure functions over values; effects are in `host` and `source`. A dry run renders the plan that a run
+//! executes.
 
 pub mod action;
 pub mod cli;

@@ -40,8 +40,10 @@ impl Act for Service {
     fn apply(&self, site: &mut Site) -> Result<()> {
         let origin = Origin { unit: self.unit.clone(), uid: (self.scope == Scope::User).then_some(site.owner.uid) };
         let manager = site.manager(self.scope)?;
-        // What the old release used up of the start limit is not held against the new one.
-        manager.reset_failed(&self.unit)?;
+        if self.verb != Verb::Reload {
+            // What the old release used up of the start limit is not held against the new one.
+            manager.reset_failed(&self.unit)?;
+        }
         let result = manager.job(self.verb, &self.unit, JOB_TIMEOUT)?;
         if result.is_done() {
             return Ok(());

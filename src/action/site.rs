@@ -154,7 +154,7 @@ impl<'a> Site<'a> {
         };
         let last = end.tail.len().saturating_sub(15);
         Err(Error::failed(format!("{what} {ending}"))
-            .detail(end.tail[last..].iter().cloned())
+            .detail(end.tail[last..].iter().map(|line| shortened(line)))
             .hint(format!("the whole output: relift logs {}", self.run)))
     }
 
@@ -190,6 +190,15 @@ impl<'a> Site<'a> {
         crate::host::fs::make_private(&directory, 0o700)?;
         let name = command.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         Ok(directory.join(format!("{:02}-{}-{name}.log", self.commands, command.component)))
+    }
+}
+
+/// A line of output as an error shows it; the log has it whole.
+fn shortened(line: &str) -> String {
+    const LONGEST: usize = 300;
+    match line.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}...", &line[..at]),
+        None => line.to_owned(),
     }
 }
 

@@ -56,6 +56,10 @@ impl Act for Tree {
         })
     }
 
+    fn seen(&self, site: &mut Site) -> Result<Seen> {
+        Ok(Seen::Missing(switch::missing_directories(&site.owner, &site.root, &self.to)?))
+    }
+
     fn apply(&self, site: &mut Site) -> Result<()> {
         for aside in &self.set_aside {
             switch::discard(&site.owner, &site.root, &aside.path)?;
@@ -63,12 +67,16 @@ impl Act for Tree {
         switch::go(&site.owner, &site.root, &self.to, &self.from, self.branch.as_deref(), self.is_forward)
     }
 
-    fn undo(&self, site: &mut Site, _: &Seen) -> Result<Vec<String>> {
+    fn undo(&self, site: &mut Site, seen: &Seen) -> Result<Vec<String>> {
         let checkout = site.checkout()?;
 
+        let missing = match seen {
+            Seen::Missing(missing) => missing.as_slice(),
+            _ => &[],
+        };
         let mut remarks = Vec::new();
         let is_set_aside = |path: &str| self.set_aside.iter().any(|aside| aside.path == Path::new(path));
-        switch::restore(&site.owner, &site.root, &self.from, &self.to, &mut |path, foreign| {
+        switch::restore(&site.owner, &site.root, &self.from, &self.to, missing, &mut |path, foreign| {
             if is_set_aside(path) {
                 return Ok(());
             }

@@ -6,11 +6,10 @@ use super::output;
 use super::plan::request;
 use super::session::{Session, must_be_root};
 use super::style::{BOLD, DIM, GOOD, paint};
-use crate::error::{Error, Exit, Result};
+use crate::error::{Exit, Result};
 use crate::manifest;
 use crate::plan::{Plan, abbreviate};
 use crate::report::Silent;
-use crate::source::git::{choose, switch};
 
 /// Arguments of `relift check`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +35,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         [] => manifest::all(&paths, config)?,
         names => names.iter().map(|name| manifest::named(&paths, config, Some(name))).collect::<Result<_>>()?,
     };
-    let (mut exit, mut trouble, mut documents) = (Exit::Done, None::<Error>, Vec::new());
+    let (mut exit, mut trouble, mut documents) = (Exit::Done, None, Vec::new());
     for install in installs {
         let name = install.name.clone();
         match Session::of(globals, install).and_then(|session| one(&session, globals)) {
@@ -49,35 +48,36 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
                     false => show(&name, &found, globals),
                 }
             }
-            Err(error) if trouble.is_none() => trouble = Some(error.while_(format!("{name} could not be checked"))),
-            Err(error) => super::error::print(&error, globals.json),
+            Err(error) => {
+                let error = error.while_(format!("{name} could not be checked"));
+                trouble = Some(error.kind.exit());
+                match globals.json {
+                    true => {
+                        documents.push(serde_json::json!({"install": name, "error": super::error::document(&error)}))
+                    }
+                    false => super::error::print(&error, false),
+                }
+            }
         }
     }
     if globals.json {
         output::document(&serde_json::json!({"format": 1, "installs": documents}));
     }
-    trouble.map_or(Ok(exit), Err)
+    Ok(trouble.unwrap_or(exit))
 }
 
 fn one(session: &Session, globals: &Globals) -> Result<Found> {
     let mirror = session.mirror()?;
-    let follow = &session.source().follow;
-    let known = mirror.known(follow);
-    let theirs = if globals.offline { known.clone() } else { mirror.ask(follow)? };
-    let target = choose(session.source(), &theirs)?;
-    let activated = session.ledger().activated()?.components;
-    let is_activated =
-        !activated.is_empty() && activated.values().all(|activation| activation.revision == target.revision);
-    if is_activated || (activated.is_empty() && switch::head(&session.owner, &session.install.root)? == target.revision)
-    {
-        return Ok(Found::Current(target.label.unwrap_or_else(|| abbreviate(&target.revision).to_owned())));
-    }
-    if theirs != known || mirror.resolve(&target.revision).is_none() {
-        let _lock = session.runtime_lock(globals)?;
-        mirror.fetch(follow, &Silent)?;
-    }
+    let target = session.target(&mirror, None, globals.offline, &Silent)?;
     let planned = session.plan(&mirror, &target, &request(globals, None))?;
-    Ok(Found::New(Box::new(planned.plan)))
+    let plan = planned.plan;
+    let is_current = plan.from.revision == plan.to.revision
+        && plan.components.iter().all(|component| component.activated == plan.to.revision);
+    Ok(if is_current {
+        Found::Current(target.label.unwrap_or_else(|| abbreviate(&target.revision).to_owned()))
+    } else {
+        Found::New(Box::new(plan))
+    })
 }
 
 fn show(name: &str, found: &Found, globals: &Globals) {

@@ -48,7 +48,8 @@ pub fn state(kind: Kind) -> &'static str {
     }
 }
 
-fn document(error: &Error) -> serde_json::Value {
+/// The error as a program reads it.
+pub fn document(error: &Error) -> serde_json::Value {
     serde_json::json!({
         "event": "error",
         "what": error.what,

@@ -13,12 +13,11 @@ use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use crate::host::journal::{self, Priority};
 use crate::report::{Event, Phase, Reporter};
 
-/// Prints data on standard output. A reader that went away (`| head`) is no error.
+/// Prints data on standard output. A reader that went away (`| head`) is no error, and no reason for a run to stop: what was
+/// begun goes on to its end, and the exit status tells what came of it.
 pub fn data(text: &str) {
     let mut stdout = anstream::stdout().lock();
-    if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
-        std::process::exit(0);
-    }
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).unwrap_or_default();
 }
 
 /// Prints a message on standard error; one that nobody can read is no error.

@@ -1,6 +1,7 @@
 //! What the verbs share: an install with its places, its mirror, its candidate and its plan.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::globals::Globals;
 use crate::error::{Error, Kind, Result};
@@ -11,8 +12,16 @@ use crate::plan::{Blocker, Contents, Plan, Request, build};
 use crate::report::{Reporter, during};
 use crate::run::{self, Lock};
 use crate::source::Offer;
-use crate::source::git::{Mirror, Target, candidates, choose, offer, preflight, was_shipped, without_password};
+use crate::source::git::{
+    Mirror, Target, candidates, choose, offer, preflight, unknown_commit, was_shipped, without_password,
+};
 use crate::survey::Survey;
+
+/// How long a fetch waits for another one.
+const FETCH_BOUND: Duration = Duration::from_secs(60);
+
+/// How many files in the way are named.
+const OBSTACLES: usize = 5;
 
 /// An install that a verb works on.
 pub struct Session {
@@ -111,6 +120,9 @@ impl Session {
         let source = self.source();
         if !offline {
             self.update(mirror, reporter)?;
+        } else if mirror.known(&source.follow).is_empty() {
+            return Err(Error::failed(format!("nothing of {} was fetched yet", without_password(&source.url)))
+                .hint(format!("once without --offline: relift check {}", self.install.name)));
         }
         let Some(to) = to else { return choose(source, &mirror.known(&source.follow)) };
         for name in candidates(source, to) {
@@ -122,19 +134,18 @@ impl Session {
         let versions = self.by_version(mirror, to)?;
         versions.ok_or_else(|| {
             Error::failed(format!("{} has no tag, version or commit {to}", without_password(&source.url)))
-                .hint(format!("what there is: git ls-remote --tags {}", without_password(&source.url)))
+                .hint(format!("what there is: git --git-dir={} tag", mirror.path().display()))
         })
     }
 
-    /// Fetches when the remote has something that the mirror lacks: one round trip when it has not.
+    /// Fetches: one conversation. A lock of its own, since a check may run while an upgrade does.
     pub fn update(&self, mirror: &Mirror, reporter: &dyn Reporter) -> Result<()> {
-        let follow = &self.source().follow;
-        let known = mirror.known(follow);
-        let theirs = during(reporter, "ask the source", || mirror.ask(follow))?;
-        match !known.is_empty() && theirs == known {
-            true => Ok(()),
-            false => during(reporter, "fetch", || mirror.fetch(follow, reporter)),
-        }
+        let name = &self.install.name;
+        let _lock = run::lock(&self.runtime, &format!("{name}~fetch"), FETCH_BOUND).map_err(|error| {
+            Error::new(error.kind, format!("another fetch of {name} does not end"))
+                .hint(format!("see what it does: pgrep -af {}", mirror.path().display()))
+        })?;
+        during(reporter, "fetch", || mirror.fetch(&self.source().follow, reporter))
     }
 
     /// A branch that is followed may name a version without a tag: any `*vVERSION` tag will do.
@@ -169,11 +180,7 @@ impl Session {
     /// Makes the plan from a survey that was taken.
     pub fn plan_on(&self, survey: Survey, mirror: &Mirror, target: &Target, request: &Request) -> Result<Planned> {
         let (install, source) = (&self.install, self.source());
-        // These need no target, and a broken checkout may not even be comparable with one.
-        let state = preflight(&install.root, source, &survey.checkout, None);
-        if !state.is_empty() {
-            return Err(refusal(&install.name, &state));
-        }
+        let (owner, root) = (&install.owner, &install.root);
         let installed: Vec<_> = survey
             .installed(install)
             .map(|(_, component, surveyed)| {
@@ -184,12 +191,25 @@ impl Session {
             return Err(Error::failed(format!("no component of {} is installed here", install.name))
                 .hint(format!("`installed-if` names what must be there, relative to {}", install.root.display())));
         }
-        let cone = survey.checkout.cone.as_deref();
-        let mut offer = offer(mirror, &survey.checkout.head, target, &installed, cone)?;
+        if mirror.resolve(&survey.checkout.head).is_none() {
+            // Nothing to compare the target with; what else is wrong may be why.
+            return Err(match preflight(owner, root, source, &survey.checkout, None).as_slice() {
+                [] => unknown_commit(owner, root, source, &survey.checkout),
+                state => refusal(&install.name, state),
+            });
+        }
+        let (present, wanted) = (survey.checkout.cone.as_deref(), survey.goal_cone(install));
+        let mut offer = offer(mirror, &survey.checkout.head, target, &installed, (present, wanted.as_deref()))?;
         know_older_units(&mut offer, mirror, install, &survey)?;
-        offer.blockers.extend(preflight(&install.root, source, &survey.checkout, Some(&offer)));
+        offer.blockers.extend(preflight(owner, root, source, &survey.checkout, Some(&offer)));
         let obstacles = run::in_the_way(install, &self.owner, &offer.added)?;
-        offer.blockers.extend(obstacles.iter().map(|path| in_the_way(install, path)));
+        offer.blockers.extend(in_the_way(install, &obstacles));
+        for (path, _) in &survey.discarded {
+            offer.warnings.push(format!(
+                "{} has local changes, which are set aside and kept with the run (`discard`)",
+                path.display()
+            ));
+        }
         for (directory, file) in &survey.leftovers {
             offer.warnings.push(format!("{directory}/ stays checked out: it holds {file}, which git does not track"));
         }
@@ -215,13 +235,34 @@ fn know_older_units(offer: &mut Offer, mirror: &Mirror, install: &Install, surve
     Ok(())
 }
 
-fn in_the_way(install: &Install, path: &str) -> Blocker {
-    let shown = crate::text::harmless(path);
-    let full = install.root.join(path);
-    Blocker::impossible(
-        format!("{shown} is in the way: the release tracks that path, and what is there is not tracked"),
-        format!("look at it, then move it aside: mv {0} {0}.kept", crate::text::harmless(&full.display().to_string())),
-    )
+/// One blocker for each of the first obstacles: a directory of them is told in a line.
+fn in_the_way(install: &Install, obstacles: &[String]) -> Vec<Blocker> {
+    let is_declared = |path: &str| {
+        install
+            .components
+            .iter()
+            .any(|component| component.env.iter().any(|env| env.file.below(&component.path).as_str() == path))
+    };
+    let blocker = |path: &String| {
+        let shown = crate::text::harmless(path);
+        if is_declared(path) {
+            return Blocker::impossible(
+                format!(
+                    "{shown} is in the way: the release tracks that path, and what is there is this host's configuration, which git does not track"
+                ),
+                "ask upstream to take it out of the repository again: it would be overwritten here",
+            );
+        }
+        let full = crate::text::harmless(&install.root.join(path).display().to_string());
+        Blocker::impossible(
+            format!("{shown} is in the way: the release tracks that path, and what is there is not tracked"),
+            format!("look at it, then move it aside: mv {0} {0}.kept", full.trim_end_matches('/')),
+        )
+    };
+    let more = obstacles.len().saturating_sub(OBSTACLES);
+    let rest =
+        (more > 0).then(|| Blocker::impossible(format!("{more} more are in the way"), "move them aside as well"));
+    obstacles.iter().take(OBSTACLES).map(blocker).chain(rest).collect()
 }
 
 /// The error that tells every blocker.

@@ -12,7 +12,7 @@ use crate::plan::{Plan, Request};
 use crate::report::{Event, Reporter};
 use crate::run::record::Begin;
 use crate::run::{self, Engine};
-use crate::source::git::{Mirror, Target};
+use crate::source::git::{Mirror, Target, remote_name};
 
 /// Arguments of `relift upgrade`.
 #[derive(Debug, clap::Args)]
@@ -60,7 +60,9 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let track = match &session.source().follow {
-        Follow::Branch(branch) if !globals.offline && args.to.is_none() => tracked(&planned, branch),
+        Follow::Branch(branch) if !globals.offline && args.to.is_none() => {
+            Some((remote_name(session.source(), &planned.survey.checkout), branch.clone()))
+        }
         _ => None,
     };
     execute(&session, &mirror, planned, &*reporter, (args.unattended, track), globals)
@@ -197,12 +199,6 @@ fn failed_before(planned: &Planned, target: &Target) -> Option<String> {
         failed.run,
         failed.why
     ))
-}
-
-fn tracked(planned: &Planned, branch: &str) -> Option<(String, String)> {
-    let remotes = &planned.survey.checkout.remotes;
-    let remote = remotes.iter().find(|(name, _)| name == "origin").or(remotes.first())?;
-    Some((remote.0.clone(), branch.to_owned()))
 }
 
 /// The last word of a run that is done.

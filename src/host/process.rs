@@ -219,6 +219,16 @@ impl Running {
         Some(std::thread::spawn(move || pipe.write_all(&bytes).unwrap_or_default()))
     }
 
+    /// How much of the bound is left.
+    pub fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Makes the bound be reached now: [`Running::wait`] ends the child.
+    pub fn expire(&mut self) {
+        self.deadline = Instant::now();
+    }
+
     /// Waits to the end or to the bound, then ends the whole process group. `None`: the bound.
     pub fn wait(&mut self, program: &str) -> Result<Option<ExitStatus>> {
         let mut pause = Duration::from_micros(200);

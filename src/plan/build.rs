@@ -64,6 +64,12 @@ impl Subject<'_> {
     pub fn tree_changed(&self) -> bool {
         self.is_new || self.runs_older || !self.offer.changed.is_empty()
     }
+
+    /// Whether more than its units differs: what a unit's change asks for, its settings say.
+    pub fn code_changed(&self) -> bool {
+        let is_unit = |path: &String| self.component.units.iter().any(|unit| unit.file.as_str() == path);
+        self.is_new || self.offer.changed.iter().any(|path| !is_unit(path))
+    }
 }
 
 /// Makes the plan and collects the bytes that it speaks of. `offer.components` follows `survey.installed`.
@@ -235,6 +241,13 @@ fn env_changes(
         let compared = env::compare(base, theirs.as_deref(), &mine.bytes, &answers)
             .map_err(|error| error.while_(format!("{file} cannot be compared")))?;
         plan.warnings.extend(compared.warnings.iter().map(|warning| format!("{file}: {warning}")));
+        if let Err(error) = std::str::from_utf8(&mine.bytes) {
+            let line = 1 + mine.bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+            plan.blockers.push(Blocker::impossible(
+                format!("line {line} of {file} is not UTF-8: systemd and dotenv libraries refuse such a file, so that no release could start"),
+                format!("write it in UTF-8; from Latin-1: iconv -f latin1 -t utf-8 {0} > {0}.new", plan.root.join(&file).display()),
+            ));
+        }
         let is_open = |key: &&str| answers.iter().all(|(answered, _)| answered != key);
         let full = plan.root.join(&file);
         for key in env::placeholders(&compared.changes).into_iter().filter(is_open) {
@@ -266,10 +279,8 @@ fn env_changes(
 }
 
 fn tree(install: &Install, survey: &Survey, offer: &Offer, contents: &mut Contents) -> Option<Action> {
-    let Source::Git(source) = &install.source;
     let present = Goal { revision: survey.checkout.head.clone(), cone: survey.checkout.cone.clone() };
-    let cone = if source.sparse { Some(survey.wanted_cone(install)) } else { present.cone.clone() };
-    let goal = Goal { revision: offer.to.revision.clone(), cone };
+    let goal = Goal { revision: offer.to.revision.clone(), cone: survey.goal_cone(install) };
     if goal == present {
         return None;
     }
@@ -351,6 +362,13 @@ fn judge(install: &Install, survey: &Survey, offer: &Offer, request: &Request, p
     }
     plan.blockers.extend(lockstep::broken(install, survey, offer, &request.only));
     if request.intent == Intent::Rollback {
+        let steps = plan.irreversible().join(", ");
+        if !steps.is_empty() && !request.allow_irreversible {
+            plan.blockers.push(Blocker::refused(
+                format!("a step ran for the newer release, and nothing undoes it: {steps}"),
+                "where the older release copes with what it did, pass --allow-irreversible",
+            ));
+        }
         return;
     }
     plan.blockers.extend(lockstep::major_steps(plan, request.is_explicit));

@@ -55,7 +55,7 @@ fn decide(subject: &Subject, unit: &Unit, state: &UnitState, work: &Work, runs_s
         Impact::Restart => Some("its unit changed"),
         _ if !is_service => None,
         _ if subject.runs_older => Some("its process is older than the checkout"),
-        _ if !subject.offer.changed.is_empty() || subject.is_new => Some("the component changed"),
+        _ if subject.code_changed() => Some("the component changed"),
         _ if subject.env_changed => Some(".env changed"),
         _ if runs_steps => Some("a step ran"),
         _ => None,

@@ -7,7 +7,7 @@ use super::journal::Journal;
 use super::record::{Begin, Body, End, Outcome};
 use crate::action::{Action, Site};
 use crate::error::{Context, Result};
-use crate::host::fs::{Image, make_private, write_durably};
+use crate::host::fs::{Image, Rooted, make_private, write_durably};
 use crate::ledger::{Activation, FailedRelease, KnownGood, Ledger};
 use crate::plan::{ComponentPlan, Intent, Plan};
 use crate::source::git::{self, switch};
@@ -103,6 +103,15 @@ fn keep_env(journal: &Journal, plan: &Plan, ledger: &Ledger) -> Result<BTreeMap<
             let bytes = std::fs::read(&from).with_context(|| format!("{} cannot be read", from.display()))?;
             write_durably(&ledger.content().join(&image.sha256), &bytes, 0o600)?;
             kept.insert(file.swap.path.display().to_string(), image.clone());
+        }
+    }
+    // What the run did not rewrite is still there, unless somebody edited it since.
+    let root = Rooted::open(&plan.root)?;
+    for env in plan.components.iter().flat_map(|component| &component.env).filter(|env| !env.rewritten) {
+        let there = root.read(Path::new(&env.file))?.filter(|content| content.image.sha256 == env.after);
+        if let Some(content) = there {
+            write_durably(&ledger.content().join(&env.after), &content.bytes, 0o600)?;
+            kept.insert(env.file.clone(), content.image);
         }
     }
     Ok(kept)

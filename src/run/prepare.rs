@@ -1,10 +1,10 @@
 //! Prepare: everything that can fail without touching the live install.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::gates;
-use crate::action::{Action, Invocation, Site, save_artifact};
+use crate::action::{Action, Invocation, Site, Tree, save_artifact};
 use crate::error::{Error, Result};
 use crate::health;
 use crate::host::account::Account;
@@ -54,7 +54,10 @@ pub(super) fn prepare(
     }
     if plan.from.revision != plan.to.revision {
         during(site.reporter, "bring the objects into the checkout", || {
-            switch::transfer(engine.mirror, &engine.owner, &install.root, &plan.from.revision, &plan.to.revision)
+            switch::transfer(engine.mirror, &engine.owner, &install.root, &plan.from.revision, &plan.to.revision)?;
+            let tree =
+                plan.actions.iter().find_map(|action| if let Action::Tree(tree) = action { Some(tree) } else { None });
+            tree.map_or(Ok(()), |tree| switch::both_ways(&engine.owner, &install.root, &tree.from, &tree.to))
         })?;
     }
     verify_units(plan, contents, &engine.owner, site.reporter).map_err(|error| Stop { error, is_of_release: true })?;
@@ -105,11 +108,29 @@ fn unchanged(engine: &Engine, plan: &Plan) -> Result<()> {
     }
     let root = Rooted::open(&plan.root)?;
     for action in &plan.actions {
+        if let Action::Tree(tree) = action {
+            unedited(tree, &now, &root)?;
+        }
         if let Action::EnvFile(file) = action
             && root.read(&file.swap.path)?.map(|content| content.image) != file.swap.before
         {
             return Err(Error::failed(format!("{} was changed since the plan was made", file.swap.path.display()))
                 .hint("start again: nothing was changed"));
+        }
+    }
+    Ok(())
+}
+
+/// No tracked file was edited meanwhile, those that are set aside included.
+fn unedited(tree: &Tree, now: &Checkout, root: &Rooted) -> Result<()> {
+    let edited = |path: &Path| {
+        Error::failed(format!("{} was changed since the plan was made", path.display()))
+            .hint("start again: nothing was changed")
+    };
+    for dirty in now.dirty.iter().map(|dirty| Path::new(&dirty.path)) {
+        let Some(aside) = tree.set_aside.iter().find(|aside| aside.path == dirty) else { return Err(edited(dirty)) };
+        if root.read(dirty)?.map(|content| content.image).as_ref() != Some(&aside.image) {
+            return Err(edited(dirty));
         }
     }
     Ok(())
@@ -190,26 +211,39 @@ fn save_artifacts(engine: &Engine, plan: &Plan, site: &Site) -> Result<()> {
 }
 
 /// What the switch would destroy because git does not track it: paths of the target that already hold something.
-pub fn in_the_way(install: &Install, owner: &crate::host::account::Account, added: &[String]) -> Result<Vec<String>> {
+pub fn in_the_way(install: &Install, owner: &Account, added: &[String]) -> Result<Vec<String>> {
     let root = Rooted::open(&install.root)?;
     let mut found = Vec::new();
     for path in added {
         let file = Path::new(path);
-        if root.is_directory(file) {
+        if let Some(obstacle) = not_a_directory(&root, file)? {
+            // A tracked file or link may become a directory.
+            if !switch::is_tracked(owner, &install.root, &obstacle)? {
+                found.push(obstacle.display().to_string());
+            }
+        } else if root.is_directory(file) {
             // A directory of tracked files may become a file; what git does not track in it may not.
             found.extend(switch::leftovers(owner, &install.root, path)?);
         } else if root.exists(file)? {
             found.push(path.clone());
-        } else {
-            let blocking = file.ancestors().skip(1).filter(|parent| *parent != Path::new(""));
-            for parent in blocking {
-                let is_obstacle = root.exists(parent)? && !root.is_directory(parent);
-                if is_obstacle && !switch::is_tracked(owner, &install.root, parent)? {
-                    found.push(parent.display().to_string());
-                }
-            }
         }
     }
+    found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// The outermost parent of `path` that is there and is no directory: a file, or a link to anything.
+fn not_a_directory(root: &Rooted, path: &Path) -> Result<Option<PathBuf>> {
+    let mut parents: Vec<&Path> = path.ancestors().skip(1).filter(|parent| *parent != Path::new("")).collect();
+    parents.reverse();
+    for parent in parents {
+        if !root.exists(parent)? {
+            return Ok(None);
+        }
+        if !root.is_directory(parent) {
+            return Ok(Some(parent.to_owned()));
+        }
+    }
+    Ok(None)
 }

@@ -130,8 +130,14 @@ impl Survey {
         blockers
     }
 
+    /// The cone that the checkout is to have; `None`: the whole tree.
+    pub fn goal_cone(&self, install: &Install) -> Option<Vec<String>> {
+        let Source::Git(source) = &install.source;
+        if source.sparse { Some(self.wanted_cone(install)) } else { self.checkout.cone.clone() }
+    }
+
     /// The cone that the installed components ask for, directories that must not lose files included.
-    pub fn wanted_cone(&self, install: &Install) -> Vec<String> {
+    fn wanted_cone(&self, install: &Install) -> Vec<String> {
         let installed = self.installed(install).map(|(_, component, _)| component.path.as_str().to_owned());
         let mut cone: Vec<String> = installed.chain(self.leftovers.keys().cloned()).collect();
         cone.sort();
@@ -275,8 +281,10 @@ fn leftovers(
     }
     let tracked = switch::directories(owner, &install.root)?;
     for path in switch::leftovers(owner, &install.root, ".")? {
-        let depth =
-            1 + usize::from(wanted.iter().any(|directory| directory.starts_with(&format!("{}/", first(&path, 1)))));
+        // The whole directory that leaves: the first one on the way that holds no wanted one.
+        let holds_wanted =
+            |depth: usize| wanted.iter().any(|directory| directory.starts_with(&format!("{}/", first(&path, depth))));
+        let depth = (1..path.matches('/').count() + 1).find(|depth| !holds_wanted(*depth)).unwrap_or(1);
         let directory = first(&path, depth);
         let is_within = wanted.iter().any(|wanted| Path::new(&path).starts_with(wanted));
         if !is_within && path.contains('/') && tracked.contains(&directory) {

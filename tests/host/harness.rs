@@ -121,6 +121,7 @@ impl Host {
     pub fn settle(&mut self, site: Site, change: impl FnOnce(Release) -> Release) {
         let mut upstream = Upstream::create(self, site);
         upstream.release(self, change);
+        upstream.site = upstream.site.configure(&upstream.last);
         let site = upstream.site.clone();
         self.install(&site);
         self.upstream = Some(upstream);

@@ -7,10 +7,14 @@ mod network;
 mod server;
 mod snapshot;
 
+mod checkout;
 mod crash;
 mod env;
 mod health;
 mod newcomer;
+mod recover;
+mod rollback;
+mod runs;
 mod sample;
 mod servers;
 mod steps;

@@ -40,3 +40,15 @@ fn a_release_that_dies_is_undone_and_the_old_one_answers() {
     let skipped = host.relift(&["upgrade", "app", "--unattended"]).exits(0);
     assert!(skipped.stderr.contains("is skipped: it failed here"), "{skipped}");
 }
+
+#[test]
+fn a_run_goes_on_to_its_end_when_nobody_reads_it_any_more() {
+    for words in ["", "--json"] {
+        let mut host = Host::with_sample();
+        host.release(|release| release.next("1.1.0"));
+        let script = format!("exec 3>&1; {{ relift upgrade app --yes {words} 2>/dev/null; echo $? >&3; }} | true");
+        assert_eq!(host.sh(&script).exits(0).stdout, "0\n");
+        assert_eq!(host.answers("manager").as_deref(), Some("1.1.0"));
+        assert_eq!(host.answers("runner").as_deref(), Some("1.1.0"));
+    }
+}

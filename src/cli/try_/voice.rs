@@ -99,7 +99,7 @@ impl Voice {
 
     /// How it ended.
     pub fn ended(&mut self, line: &str, exit: i32, took: Duration) {
-        self.ran.push(Ran { command: line.to_owned(), exit, seconds: took.as_secs_f64() });
+        self.ran.push(Ran { command: line.to_owned(), exit, seconds: rounded(took) });
     }
 
     /// Keeps a measurement for the end.
@@ -116,7 +116,7 @@ impl Voice {
             Mode::Json => output::document(&serde_json::json!({
                 "format": 1,
                 "held": failed.is_empty(),
-                "seconds": took.as_secs_f64(),
+                "seconds": rounded(took),
                 "commands": self.ran,
                 "measured": self.measured,
                 "exit": exit as u8,
@@ -156,6 +156,11 @@ impl Voice {
             output::data(&format!("{text}\n"));
         }
     }
+}
+
+/// Seconds, to the millisecond.
+fn rounded(took: Duration) -> f64 {
+    took.as_millis() as f64 / 1000.0
 }
 
 /// Breaks a text into lines between words.

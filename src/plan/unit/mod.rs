@@ -3,7 +3,6 @@
 mod impact;
 mod keys;
 mod merge;
-mod names;
 mod redacted;
 mod settings;
 
@@ -12,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use settings::Settings;
 
-pub use names::unit_name;
 pub use redacted::diff;
 
 /// What a difference between two versions of a unit asks for, mildest first.

@@ -11,8 +11,6 @@ use crate::host::process::{Command, Output};
 pub const LOCAL: Duration = Duration::from_secs(600);
 /// How long a conversation with a remote may take in all; a silent one is ended long before by `http.lowSpeedTime` and ssh.
 const NETWORK: Duration = Duration::from_secs(1800);
-/// How long a question about refs may take.
-const QUESTION: Duration = Duration::from_secs(60);
 
 /// Settings that take every hook, monitor and background job out of a repository's own configuration.
 const QUIET: [&str; 12] = [
@@ -71,20 +69,25 @@ pub struct Remote {
 
 impl Remote {
     /// git in our mirror, about to talk to the remote.
-    pub fn git(&self, mirror: &Path, is_question: bool) -> Command {
-        let protocol = match self.url.split_once("://") {
+    pub fn git(&self, mirror: &Path) -> Command {
+        in_mirror(mirror)
+            .env("GIT_CONFIG_GLOBAL", self.config.display().to_string())
+            .env("GIT_ALLOW_PROTOCOL", self.protocol())
+            .env("GIT_SSH_COMMAND", self.ssh())
+            .env("GIT_HTTP_LOW_SPEED_LIMIT", "1")
+            .env("GIT_HTTP_LOW_SPEED_TIME", "20")
+            .timeout(NETWORK)
+    }
+
+    /// git's name for how it is talked to.
+    fn protocol(&self) -> &str {
+        match self.url.split_once("://") {
+            Some(("git+ssh" | "ssh+git", _)) => "ssh",
             Some((scheme, _)) => scheme,
             // scp-like `host:path`, or a plain path.
             None if self.url.starts_with('/') => "file",
             None => "ssh",
-        };
-        in_mirror(mirror)
-            .env("GIT_CONFIG_GLOBAL", self.config.display().to_string())
-            .env("GIT_ALLOW_PROTOCOL", protocol)
-            .env("GIT_SSH_COMMAND", self.ssh())
-            .env("GIT_HTTP_LOW_SPEED_LIMIT", "1")
-            .env("GIT_HTTP_LOW_SPEED_TIME", "20")
-            .timeout(if is_question { QUESTION } else { NETWORK })
+        }
     }
 
     /// The configuration's text: the URL, which may hold a token and so must not stand in argv; and for a local remote of
@@ -97,8 +100,19 @@ impl Remote {
                 "{remote}[safe]\n\tdirectory = \"{0}\"\n\tdirectory = \"{0}/.git\"\n",
                 path.trim_end_matches('/')
             ),
+            None if matches!(self.protocol(), "http" | "https") => {
+                format!("{remote}[credential]\n\thelper = \"{}\"\n", self.credentials())
+            }
             None => remote,
         }
+    }
+
+    /// The helper that gives what the owner's own git would (gitcredentials(7)), asked as the owner; it stores nothing.
+    fn credentials(&self) -> String {
+        format!(
+            "!f() {{ test \\\"$1\\\" = get && {} GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=/bin/false git -C / credential fill 2>/dev/null; }}; f",
+            self.as_owner()
+        )
     }
 
     /// The URL as it may be shown.
@@ -106,77 +120,125 @@ impl Remote {
         super::preflight::without_password(&self.url)
     }
 
-    fn ssh(&self) -> String {
-        let ssh = "ssh -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=10 -oServerAliveCountMax=3";
-        let Account { uid, gid, home, .. } = &self.owner;
+    /// The same question as the account whose keys and credentials are used.
+    fn try_by_hand(&self) -> String {
         match self.owner.is_root() {
-            true => ssh.to_owned(),
+            true => format!("try it: git ls-remote {}", self.shown()),
             false => format!(
-                "setpriv --reuid={uid} --regid={gid} --init-groups --no-new-privs env -i HOME='{}' USER='{}' PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C {ssh}",
-                home.display(),
-                self.owner.name
+                "the keys and credentials of {0} are used, try it as that account: runuser -l {0} -s /bin/sh -c 'git ls-remote {1}'",
+                self.owner.name,
+                self.shown()
             ),
         }
+    }
+
+    fn ssh(&self) -> String {
+        let ssh = "ssh -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=10 -oServerAliveCountMax=3";
+        format!("{} {ssh}", self.as_owner())
+    }
+
+    /// What comes before a command of a shell's to make it the owner's, with nothing of ours.
+    fn as_owner(&self) -> String {
+        let Account { uid, gid, home, name } = &self.owner;
+        let become_owner = match self.owner.is_root() {
+            true => String::new(),
+            false => format!("setpriv --reuid={uid} --regid={gid} --init-groups --no-new-privs "),
+        };
+        format!(
+            "{become_owner}env -i HOME='{}' USER='{name}' PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C",
+            home.display()
+        )
     }
 }
 
 /// What git said when a conversation with a remote failed, as one of the few things that an operator can do something about.
-pub fn explain(remote: &str, output: &Output) -> Error {
+pub fn explain(remote: &Remote, output: &Output) -> Error {
     let said = output.stderr.join("\n");
-    let has = |needles: &[&str]| needles.iter().any(|needle| said.contains(needle));
-    let error = |what: String| Error::failed(what).detail(significant(&output.stderr));
-    if output.status.is_none()
-        || has(&["Operation too slow", "transfer closed", "timed out", "Timeout", "not responding"])
-    {
-        return error(format!("{remote} did not answer in time"))
-            .hint("look at the network and at the server, then run this again; nothing was changed");
-    }
-    if has(&["Could not resolve host", "Name or service not known", "Temporary failure in name resolution"]) {
-        return error(format!("the host name in {remote} cannot be resolved"))
-            .hint("look at the name and at the resolver: getent hosts NAME");
-    }
-    if has(&[
-        "Failed to connect",
-        "Connection refused",
-        "No route to host",
-        "Network is unreachable",
-        "Couldn't connect",
-        "Connection reset",
-    ]) {
-        return error(format!("{remote} cannot be reached"))
-            .hint("look at the network and at the server, then run this again");
-    }
-    if has(&[
-        "Authentication failed",
-        "could not read Username",
-        "could not read Password",
-        "Permission denied",
-        "HTTP 401",
-        "HTTP 403",
-        "returned error: 401",
-        "returned error: 403",
-    ]) {
-        return error(format!("{remote} refused the authentication")).hint(
-            "over ssh the keys of the install's owner are used: try, as that account, `git ls-remote` with this URL",
-        );
-    }
-    if has(&["Host key verification failed"]) {
-        return error(format!("the host key of {remote} is not known to the install's owner"))
-            .hint("as the owner, compare the key with its published fingerprint and add it to ~/.ssh/known_hosts");
-    }
-    if has(&["couldn't find remote ref", "Couldn't find remote ref"]) {
-        return error(format!("{remote} has no such branch or tag"))
-            .hint("correct `branch` in the manifest, or ask upstream what became of it");
-    }
-    if has(&["does not appear to be a git repository", "not found", "does not exist", "No such file"]) {
-        return error(format!("{remote} is no git repository that this host can see"))
-            .hint("correct `url` in the manifest");
-    }
-    if has(&["dubious ownership"]) {
-        return error(format!("git does not trust the owner of {remote}"));
-    }
-    error(format!("talking to {remote} failed: git {}", output.ending()))
+    let shown = remote.shown();
+    let trouble = TROUBLES.iter().find(|(needles, _)| needles.iter().any(|needle| said.contains(needle)));
+    let trouble = match output.status {
+        None => Trouble::Silent,
+        Some(_) => trouble.map_or(Trouble::Other, |(_, trouble)| *trouble),
+    };
+    let (what, hint) = match trouble {
+        Trouble::Silent => (
+            format!("{shown} did not answer in time"),
+            "look at the network and at the server, then run this again".into(),
+        ),
+        Trouble::Name => (
+            format!("the host name in {shown} cannot be resolved"),
+            "look at the name and at the resolver: getent hosts NAME".into(),
+        ),
+        Trouble::Unreachable => {
+            (format!("{shown} cannot be reached"), "look at the network and at the server, then run this again".into())
+        }
+        Trouble::HostKey => (
+            format!("the ssh host key of {shown} is not known to {}, or it is another than before", remote.owner.name),
+            "as that account, compare the key with its published fingerprint, and add it to ~/.ssh/known_hosts".into(),
+        ),
+        Trouble::Refused => (format!("{shown} refused the authentication"), remote.try_by_hand()),
+        Trouble::Certificate => (
+            format!("the certificate of {shown} is not trusted by this host"),
+            "add its issuer to /usr/local/share/ca-certificates, then run update-ca-certificates".into(),
+        ),
+        Trouble::Missing => (
+            format!("{shown} is no git repository that this host can see"),
+            format!("correct `url` in the manifest; {}", remote.try_by_hand()),
+        ),
+        Trouble::Objects => (
+            format!("{shown} sent an object that git's own check refuses"),
+            "ask upstream to look: git fsck; nothing of it was kept".into(),
+        ),
+        Trouble::Other => (format!("talking to {shown} failed: git {}", output.ending()), remote.try_by_hand()),
+    };
+    Error::failed(what).detail(significant(&output.stderr)).hint(hint)
 }
+
+#[derive(Clone, Copy)]
+enum Trouble {
+    Silent,
+    Name,
+    Unreachable,
+    HostKey,
+    Refused,
+    Certificate,
+    Missing,
+    Objects,
+    Other,
+}
+
+/// What git, curl and ssh say, most telling first.
+const TROUBLES: [(&[&str], Trouble); 8] = [
+    (&["Host key verification failed", "HOST IDENTIFICATION HAS CHANGED"], Trouble::HostKey),
+    (&["Could not resolve host", "Name or service not known", "name resolution"], Trouble::Name),
+    (&["Operation too slow", "timed out", "Timeout", "not responding"], Trouble::Silent),
+    (
+        &[
+            "Failed to connect",
+            "Connection refused",
+            "No route to host",
+            "Network is unreachable",
+            "Couldn't connect",
+            "Could not connect",
+            "Connection reset",
+        ],
+        Trouble::Unreachable,
+    ),
+    (&["certificate"], Trouble::Certificate),
+    (
+        &[
+            "Authentication failed",
+            "could not read Username",
+            "could not read Password",
+            "Permission denied",
+            "returned error: 401",
+            "returned error: 403",
+        ],
+        Trouble::Refused,
+    ),
+    (&["does not appear to be a git repository", "not found", "does not exist", "No such file"], Trouble::Missing),
+    (&["fsck error"], Trouble::Objects),
+];
 
 fn significant(lines: &[String]) -> Vec<String> {
     let lines: Vec<_> =

@@ -28,6 +28,8 @@ pub struct Checkout {
     pub locks: Vec<String>,
     /// Tracked paths that differ from HEAD.
     pub dirty: Vec<Dirty>,
+    /// Tracked paths whose changes git was told not to look for (`git update-index --skip-worktree`, `--assume-unchanged`).
+    pub hidden: Vec<String>,
     /// Whether the repository has submodules checked out.
     pub has_submodules: bool,
     /// When HEAD last moved, seconds since the epoch; 0 when that is not known.
@@ -41,6 +43,8 @@ pub struct Dirty {
     pub path: String,
     /// It has an unresolved conflict.
     pub is_conflict: bool,
+    /// The index differs from HEAD.
+    pub is_staged: bool,
 }
 
 /// What was begun by hand.
@@ -48,6 +52,7 @@ pub struct Dirty {
 pub enum Operation {
     Merge,
     Rebase,
+    Am,
     CherryPick,
     Revert,
     Bisect,
@@ -59,6 +64,7 @@ impl Operation {
         match self {
             Operation::Merge => "merge",
             Operation::Rebase => "rebase",
+            Operation::Am => "am",
             Operation::CherryPick => "cherry-pick",
             Operation::Revert => "revert",
             Operation::Bisect => "bisect",
@@ -66,19 +72,22 @@ impl Operation {
     }
 }
 
-const OPERATIONS: [(&str, Operation); 6] = [
+const OPERATIONS: [(&str, Operation); 7] = [
     (".git/MERGE_HEAD", Operation::Merge),
     (".git/rebase-merge", Operation::Rebase),
+    (".git/rebase-apply/applying", Operation::Am),
     (".git/rebase-apply", Operation::Rebase),
     (".git/CHERRY_PICK_HEAD", Operation::CherryPick),
     (".git/REVERT_HEAD", Operation::Revert),
     (".git/BISECT_LOG", Operation::Bisect),
 ];
 
-/// Locks that stop a switch.
-pub const LOCKS: [&str; 6] = [
+/// Locks that stop a switch, besides that of the branch.
+pub const LOCKS: [&str; 8] = [
     ".git/index.lock",
     ".git/HEAD.lock",
+    ".git/ORIG_HEAD.lock",
+    ".git/packed-refs.lock",
     ".git/config.lock",
     ".git/config.worktree.lock",
     ".git/shallow.lock",
@@ -95,6 +104,14 @@ impl Checkout {
             return Err(Error::failed(format!("{} is no git checkout: it has no .git", root.display()))
                 .hint("clone the repository there by hand once, or correct `root` in the manifest"));
         }
+        if !directory.is_directory(Path::new(".git")) {
+            return Err(Error::failed(format!(
+                "{} is a linked worktree or a submodule: its .git is no directory",
+                root.display()
+            ))
+            .because("its index, its locks and its branches belong to another repository")
+            .hint("give the install a clone of its own: git clone URL, then `root` in the manifest"));
+        }
         let mut checkout = Checkout::default();
         for (path, operation) in OPERATIONS {
             if checkout.operation.is_none() && directory.exists(Path::new(path))? {
@@ -110,6 +127,11 @@ impl Checkout {
         checkout.has_submodules = directory.exists(Path::new(".git/modules"))?;
         checkout.read_status(owner, root)?;
         checkout.read_config(owner, root)?;
+        if let Some(branch) = &checkout.branch {
+            let lock = format!(".git/refs/heads/{branch}.lock");
+            checkout.locks.extend(directory.exists(Path::new(&lock))?.then_some(lock));
+        }
+        checkout.read_hidden(owner, root)?;
         checkout.head_moved = head_moved(&directory)?;
         Ok(checkout)
     }
@@ -118,11 +140,8 @@ impl Checkout {
         let status =
             in_checkout(owner, root).args(["status", "--porcelain=v2", "--branch", "--untracked-files=no", "-z"]);
         let status = text(status, &format!("the checkout {} cannot be read", root.display())).map_err(|error| {
-            error.hint(format!(
-                "look at it as its owner: sudo -u {} git -C {} status; git fsck",
-                owner.name,
-                root.display()
-            ))
+            let git = by_hand(&owner.name, root);
+            error.hint(format!("look at it as its owner: {git} status; {git} fsck --no-dangling; what the index holds is made anew by: {git} reset"))
         })?;
         let mut entries = status.split('\0');
         while let Some(entry) = entries.next() {
@@ -131,17 +150,22 @@ impl Checkout {
             } else if let Some(branch) = entry.strip_prefix("# branch.head ") {
                 self.branch = Some(branch.to_owned()).filter(|name| name != "(detached)");
             } else if let Some(path) = field(entry, "1 ", 8) {
-                self.dirty.push(Dirty { path, is_conflict: false });
+                self.dirty.push(Dirty { path, is_conflict: false, is_staged: !entry.starts_with("1 .") });
             } else if let Some(path) = field(entry, "2 ", 9) {
-                self.dirty.push(Dirty { path, is_conflict: false });
+                self.dirty.push(Dirty { path, is_conflict: false, is_staged: true });
                 // A rename's old path follows as an entry of its own.
-                self.dirty.extend(entries.next().map(|old| Dirty { path: old.to_owned(), is_conflict: false }));
+                self.dirty.extend(entries.next().map(|old| Dirty {
+                    path: old.to_owned(),
+                    is_conflict: false,
+                    is_staged: true,
+                }));
             } else if let Some(path) = field(entry, "u ", 10) {
-                self.dirty.push(Dirty { path, is_conflict: true });
+                self.dirty.push(Dirty { path, is_conflict: true, is_staged: true });
             }
         }
         match self.head.as_str() {
-            "" | "(initial)" => Err(Error::failed(format!("the checkout {} has no commit yet", root.display()))),
+            "" | "(initial)" => Err(Error::failed(format!("the checkout {} has no commit yet", root.display()))
+                .hint(format!("check a branch out once by hand: {} pull REMOTE BRANCH", by_hand(&owner.name, root)))),
             _ => Ok(()),
         }
     }
@@ -154,12 +178,14 @@ impl Checkout {
             match key {
                 "core.sparsecheckout" => is_sparse = value == "true",
                 "core.sparsecheckoutcone" => is_cone = value == "true",
-                key => {
-                    let name = key.strip_prefix("remote.").and_then(|key| key.strip_suffix(".url"));
-                    self.remotes.extend(name.map(|name| (name.to_owned(), value.to_owned())));
-                }
+                _ => {}
             }
         }
+        // With `url.*.insteadOf` applied, as a fetch by hand would.
+        let remotes =
+            text(in_checkout(owner, root).args(["remote", "--verbose"]), "the checkout's remotes cannot be read")?;
+        let fetched = remotes.lines().filter_map(|line| line.split_once(" (fetch)")?.0.split_once('\t'));
+        self.remotes = fetched.map(|(name, url)| (name.to_owned(), url.to_owned())).collect();
         if is_sparse && is_cone {
             let list = text(
                 in_checkout(owner, root).args(["sparse-checkout", "list"]),
@@ -169,6 +195,26 @@ impl Checkout {
         }
         self.has_sparse_patterns = is_sparse && !is_cone;
         Ok(())
+    }
+
+    /// `git status` says nothing of such paths, and a switch would take their changes for nobody's.
+    fn read_hidden(&mut self, owner: &Account, root: &Path) -> Result<()> {
+        let list = text(in_checkout(owner, root).args(["ls-files", "-v", "-z"]), "the index cannot be read")?;
+        let is_sparse = self.cone.is_some() || self.has_sparse_patterns;
+        let entries = list.split('\0').filter_map(|entry| entry.split_once(' '));
+        let hidden =
+            entries.filter(|(tag, _)| tag.starts_with(|c: char| c.is_ascii_lowercase() || (c == 'S' && !is_sparse)));
+        self.hidden = hidden.map(|(_, path)| path.to_owned()).collect();
+        Ok(())
+    }
+}
+
+/// git in the checkout, as an operator with a root shell types it: as its owner, so that git trusts it and the files
+/// stay the owner's.
+pub fn by_hand(owner: &str, root: &Path) -> String {
+    match owner {
+        "root" => format!("git -C {}", root.display()),
+        owner => format!("runuser -u {owner} -- git -C {}", root.display()),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use git2::{Oid, Repository};
 
@@ -10,9 +12,14 @@ use super::call::{Remote, SOURCE, explain, in_mirror, text};
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{make_private, write_durably};
-use crate::host::process::Output;
+use crate::host::process::{Output, Running};
 use crate::manifest::{Follow, GitSource};
 use crate::report::{Event, Reporter};
+
+/// How long a remote may take until git has anything to tell: the connection and its first answer.
+const FIRST_WORD: Duration = Duration::from_secs(30);
+/// How long git may then be silent: checking that a first fetch is complete says nothing.
+const SILENCE: Duration = Duration::from_secs(600);
 
 /// Refs by full name.
 pub type Refs = BTreeMap<String, String>;
@@ -61,25 +68,7 @@ impl Mirror {
         &self.repository
     }
 
-    /// What the remote has now of what is followed: one round trip, nothing stored.
-    pub fn ask(&self, follow: &Follow) -> Result<Refs> {
-        let pattern = match follow {
-            Follow::Branch(branch) => format!("refs/heads/{branch}"),
-            Follow::Tags(shape) => format!("refs/tags/{}*", shape.prefix),
-        };
-        let url = self.remote.shown();
-        let output = self.remote.git(&self.path, true).args(["ls-remote", "--", SOURCE, &pattern]).output()?;
-        if !output.success() {
-            return Err(explain(&url, &output));
-        }
-        let refs: Refs = parse_refs(&output.text());
-        match (follow, refs.is_empty()) {
-            (Follow::Branch(branch), true) => Err(no_branch(&url, branch)),
-            _ => Ok(refs),
-        }
-    }
-
-    /// What the mirror has of what is followed, in the form of [`Mirror::ask`]; tags peeled to commits.
+    /// What the mirror has of what is followed; tags peeled to commits.
     pub fn known(&self, follow: &Follow) -> Refs {
         let pattern = match follow {
             Follow::Branch(branch) => format!("refs/heads/{branch}"),
@@ -93,7 +82,7 @@ impl Mirror {
         references.flatten().filter_map(entry).collect()
     }
 
-    /// Brings the mirror up to date with the remote, telling how far it is.
+    /// Brings the mirror up to date with the remote, telling how far it is: one conversation, whether anything is new or not.
     pub fn fetch(&self, follow: &Follow, reporter: &dyn Reporter) -> Result<()> {
         let mut refspecs = vec!["+refs/tags/*:refs/tags/*".to_owned()];
         match follow {
@@ -102,7 +91,7 @@ impl Mirror {
         }
         let command = self
             .remote
-            .git(&self.path, false)
+            .git(&self.path)
             .args([
                 "fetch",
                 "--progress",
@@ -115,12 +104,13 @@ impl Mirror {
             .args([SOURCE])
             .args(refspecs);
         let mut running = command.spawn()?;
-        let stderr = running.child.stderr.take().map(|pipe| watch(pipe, reporter)).unwrap_or_default();
-        let status = running.wait("git")?;
-        let output = Output { status, stdout: Vec::new(), stderr };
-        match output.success() {
-            true => Ok(()),
-            false => Err(explain(&self.remote.shown(), &output)),
+        let stderr = running.child.stderr.take().map(|pipe| watch(pipe, &mut running, reporter)).unwrap_or_default();
+        let output = Output { status: running.wait("git")?, stdout: Vec::new(), stderr };
+        let is_gone = output.stderr.iter().any(|line| line.contains("couldn't find remote ref"));
+        match follow {
+            _ if output.success() => Ok(()),
+            Follow::Branch(branch) if is_gone => Err(no_branch(&self.remote.shown(), branch)),
+            _ => Err(explain(&self.remote, &output)),
         }
     }
 
@@ -163,18 +153,6 @@ pub fn no_branch(url: &str, branch: &str) -> Error {
         .hint(format!("correct `branch` in the manifest; what is there: git ls-remote --heads {url}"))
 }
 
-/// The refs of `git ls-remote`, tags peeled: `^{}` wins over the tag object.
-fn parse_refs(listing: &str) -> Refs {
-    let mut refs = Refs::new();
-    for (oid, name) in listing.lines().filter_map(|line| line.split_once('\t')) {
-        match name.strip_suffix("^{}") {
-            Some(tag) => refs.insert(tag.to_owned(), oid.to_owned()),
-            None => refs.entry(name.to_owned()).or_insert_with(|| oid.to_owned()).is_empty().then(String::new),
-        };
-    }
-    refs
-}
-
 fn write_if_other(path: &Path, text: &str) -> Result<()> {
     match std::fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes()) {
         true => Ok(()),
@@ -182,25 +160,40 @@ fn write_if_other(path: &Path, text: &str) -> Result<()> {
     }
 }
 
-/// Passes git's progress on and keeps the lines that are none.
-fn watch(pipe: impl Read, reporter: &dyn Reporter) -> Vec<String> {
-    let mut lines = Vec::new();
+/// Passes git's progress on and keeps the lines that are none, until git ends or falls silent for too long.
+fn watch(pipe: impl Read + Send + 'static, running: &mut Running, reporter: &dyn Reporter) -> Vec<String> {
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || read_lines(pipe, &sender));
+    let (mut kept, mut patience) = (Vec::new(), FIRST_WORD);
+    loop {
+        match lines.recv_timeout(patience.min(running.left())) {
+            Ok(line) => match progress(&line) {
+                Some(event) => reporter.tell(event),
+                None if kept.len() < 200 && !line.is_empty() => kept.push(line),
+                None => {}
+            },
+            Err(RecvTimeoutError::Timeout) => {
+                running.expire();
+                return kept;
+            }
+            Err(RecvTimeoutError::Disconnected) => return kept,
+        }
+        patience = SILENCE;
+    }
+}
+
+/// Sends what a line end or, as in a progress line, a carriage return ends.
+fn read_lines(pipe: impl Read, lines: &mpsc::Sender<String>) {
     let mut line = Vec::new();
     for byte in BufReader::new(pipe).bytes().map_while(std::result::Result::ok) {
         if byte != b'\n' && byte != b'\r' {
             line.push(byte);
-            continue;
-        }
-        let text = String::from_utf8_lossy(&line).into_owned();
-        line.clear();
-        match progress(&text) {
-            Some(event) => reporter.tell(event),
-            None if lines.len() < 200 => lines.push(text),
-            None => {}
+        } else if lines.send(String::from_utf8_lossy(&std::mem::take(&mut line)).into_owned()).is_err() {
+            return;
         }
     }
-    lines.push(String::from_utf8_lossy(&line).into_owned());
-    lines
+    // Nobody listens any more where this fails.
+    lines.send(String::from_utf8_lossy(&line).into_owned()).unwrap_or_default();
 }
 
 /// `Receiving objects:  45% (9/20), 1.20 MiB | 3.00 MiB/s`.
@@ -218,13 +211,6 @@ fn progress(line: &str) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tag_is_the_commit_it_points_to() {
-        let refs = parse_refs("aaa\trefs/tags/v1\nbbb\trefs/tags/v1^{}\nccc\trefs/tags/v2\n");
-        assert_eq!(refs["refs/tags/v1"], "bbb");
-        assert_eq!(refs["refs/tags/v2"], "ccc");
-    }
 
     #[test]
     fn progress_is_told_in_objects() {

@@ -12,10 +12,10 @@ pub mod switch;
 mod target;
 
 pub use call::Remote;
-pub use checkout::{Checkout, Dirty, Operation};
+pub use checkout::{Checkout, Dirty, Operation, by_hand};
 pub use mirror::{Mirror, Refs, pin, unpin};
 pub use offer::{offer, parse_version, was_shipped};
-pub use preflight::{preflight, without_password};
+pub use preflight::{preflight, remote_name, unknown_commit, without_password};
 pub use stage::{remove as remove_stage, stage};
 pub use switch::Goal;
 pub use target::{Target, candidates, choose};

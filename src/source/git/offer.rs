@@ -6,7 +6,7 @@ use git2::{Commit as GitCommit, Delta, DiffOptions, Oid, Repository, Sort, Tree}
 
 use super::mirror::Mirror;
 use super::target::Target;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::manifest::{Component, VersionSource};
 use crate::plan::{Blocker, Commit, Release, abbreviate};
 use crate::source::{ComponentOffer, Direction, Offer};
@@ -16,20 +16,20 @@ const COMMITS: usize = 15;
 /// What an LFS pointer begins with (Git LFS specification).
 const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// Compares the target with what is checked out (`head`) and, for each component, with what is activated.
+/// A sparse-checkout cone; `None`: the whole tree.
+pub type Cone<'a> = Option<&'a [String]>;
+
+/// Compares the target with what is checked out (`head`) and, for each component, with what is activated. The cone is
+/// given as it is, and as it is to be.
 pub fn offer(
     mirror: &Mirror,
     head: &str,
     target: &Target,
     components: &[(&Component, Option<String>)],
-    cone: Option<&[String]>,
+    (present, wanted): (Cone, Cone),
 ) -> Result<Offer> {
     let repository = mirror.repository();
-    let from = commit(repository, head).map_err(|_| {
-        Error::failed(format!("the checkout is at {}, which upstream does not have", abbreviate(head)))
-            .because("there are local commits, or upstream rewrote its history")
-            .hint("see them: git log --oneline @{upstream}..HEAD; push them, or move the branch back with `git branch -f` once they are saved elsewhere")
-    })?;
+    let from = commit(repository, head)?;
     let to = commit(repository, &target.revision)?;
     let direction = direction(repository, from.id(), to.id())?;
     let (commits, commits_total) = match direction {
@@ -50,14 +50,20 @@ pub fn offer(
     for (component, activated) in components {
         let base = activated.as_deref().and_then(|oid| commit(repository, oid).ok()).unwrap_or_else(|| from.clone());
         offer.components.push(read_component(mirror, component, &base, &to)?);
-        let is_checked_out = cone.is_none_or(|cone| cone.iter().any(|path| path == component.path.as_str()));
-        let (added, removed) = entries(repository, is_checked_out.then_some(&from), &to, component.path.as_str())?;
-        offer.blockers.extend(stops_tracking(component, &removed));
         offer.blockers.extend(pointers(mirror, &to, component, &offer.components[offer.components.len() - 1]));
-        offer.added.extend(added);
+        offer.blockers.extend(submodules(repository, &to, component)?);
     }
-    offer.added.extend(entries(repository, Some(&from), &to, "")?.0);
-    offer.blockers.extend(submodules(mirror, to.id(), components));
+    let (added, removed) = entries(repository, Some(&from), &to)?;
+    offer.blockers.extend(components.iter().flat_map(|(component, _)| stops_tracking(component, &removed)));
+    // Outside the cone as well: git takes a file that is there for a checked out one as soon as it tracks the path.
+    offer.added.extend(added);
+    // What enters the cone is written as well, whichever release has had it.
+    if present.is_some() && wanted != present {
+        let all = entries(repository, None, &to)?.0;
+        offer.added.extend(all.into_iter().filter(|path| is_within(wanted, path) && !is_within(present, path)));
+    }
+    offer.added.sort();
+    offer.added.dedup();
     Ok(offer)
 }
 
@@ -199,33 +205,27 @@ fn changed(repository: &Repository, base: &GitCommit, to: &GitCommit, path: &str
     Ok(diff.deltas().filter_map(name).collect())
 }
 
-/// Paths below `path` (the files at the top for `""`) that appear and that disappear, relative to the root.
-fn entries(
-    repository: &Repository,
-    from: Option<&GitCommit>,
-    to: &GitCommit,
-    path: &str,
-) -> Result<(Vec<String>, Vec<String>)> {
-    let tree = |commit: &GitCommit| match path {
-        "" => repository.find_tree(commit.tree_id()).map(Some).context("the mirror cannot be read"),
-        path => subtree(repository, commit, path),
-    };
-    let old = from.map(&tree).transpose()?.flatten();
-    let new = tree(to)?;
+/// Whether a file is checked out under a cone: below one of its directories, or directly in a parent of one.
+pub fn is_within(cone: Cone, path: &str) -> bool {
+    let parent = Path::new(path).parent().unwrap_or(Path::new(""));
+    let Some(cone) = cone else { return true };
+    parent == Path::new("")
+        || cone.iter().any(|directory| parent.starts_with(directory) || Path::new(directory).starts_with(parent))
+}
+
+/// Paths that appear and that disappear, relative to the root.
+fn entries(repository: &Repository, from: Option<&GitCommit>, to: &GitCommit) -> Result<(Vec<String>, Vec<String>)> {
+    let old = from.map(|commit| commit.tree()).transpose().context("the mirror cannot be read")?;
+    let new = to.tree().context("the mirror cannot be read")?;
     let diff = repository
-        .diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut DiffOptions::new()))
+        .diff_tree_to_tree(old.as_ref(), Some(&new), Some(&mut DiffOptions::new()))
         .context("the releases cannot be compared")?;
     let (mut added, mut removed) = (Vec::new(), Vec::new());
     for delta in diff.deltas() {
-        let file = String::from_utf8_lossy(delta.new_file().path_bytes().unwrap_or_default()).into_owned();
-        let full = match path {
-            "" if file.contains('/') => continue,
-            "" => file,
-            path => format!("{path}/{file}"),
-        };
+        let file = || String::from_utf8_lossy(delta.new_file().path_bytes().unwrap_or_default()).into_owned();
         match delta.status() {
-            Delta::Added => added.push(full),
-            Delta::Deleted => removed.push(full),
+            Delta::Added => added.push(file()),
+            Delta::Deleted => removed.push(file()),
             _ => {}
         }
     }
@@ -240,7 +240,9 @@ fn stops_tracking(component: &Component, removed: &[String]) -> Vec<Blocker> {
         .map(|file| {
             Blocker::impossible(
                 format!("the release stops tracking {file}, so that git would delete it"),
-                format!("keep it: cp -a {file} {file}.kept; git rm --cached {file} in a commit of your own is upstream's to make"),
+                format!(
+                    "upgrade this checkout by hand for this once, and keep a copy to put back: cp -a {file} {file}.kept"
+                ),
             )
         })
         .collect()
@@ -258,18 +260,40 @@ fn pointers(mirror: &Mirror, to: &GitCommit, component: &Component, offer: &Comp
     ))
 }
 
-fn submodules(mirror: &Mirror, to: Oid, components: &[(&Component, Option<String>)]) -> Vec<Blocker> {
-    let Some(file) = mirror.file(to, ".gitmodules") else { return Vec::new() };
-    let text = String::from_utf8_lossy(&file);
-    let paths = text.lines().filter_map(|line| line.trim().strip_prefix("path")?.trim_start().strip_prefix('='));
-    paths
-        .map(str::trim)
-        .filter(|path| components.iter().any(|(component, _)| Path::new(path).starts_with(component.path.as_str())))
-        .map(|path| {
-            Blocker::impossible(
-                format!("{} is a submodule, and this version does not switch submodules", crate::text::harmless(path)),
-                "ask upstream for a release without submodules in this component, or upgrade this checkout by hand",
-            )
-        })
-        .collect()
+/// Commits of other repositories in the component's directory (gitmodules(5)).
+fn submodules(repository: &Repository, to: &GitCommit, component: &Component) -> Result<Vec<Blocker>> {
+    let path = component.path.as_str();
+    let mut found = Vec::new();
+    if let Some(tree) = subtree(repository, to, path)? {
+        let visit = |directory: &str, entry: &git2::TreeEntry| {
+            if entry.kind() == Some(git2::ObjectType::Commit) {
+                found.push(format!("{path}/{directory}{}", String::from_utf8_lossy(entry.name_bytes())));
+            }
+            git2::TreeWalkResult::Ok
+        };
+        tree.walk(git2::TreeWalkMode::PreOrder, visit).context("the mirror cannot be read")?;
+    }
+    let blocker = |path: String| {
+        Blocker::impossible(
+            format!("{} is a submodule, and this version does not switch submodules", crate::text::harmless(&path)),
+            "ask upstream for a release without submodules in this component, or upgrade this checkout by hand",
+        )
+    };
+    Ok(found.into_iter().map(blocker).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cone_holds_its_directories_and_the_files_beside_the_way_to_them() {
+        let cone = ["apps/manager".to_owned()];
+        for (path, is_in) in
+            [("README", true), ("apps/x", true), ("apps/manager/a/b", true), ("apps/other/x", false), ("docs/x", false)]
+        {
+            assert_eq!(is_within(Some(&cone), path), is_in, "{path}");
+            assert!(is_within(None, path));
+        }
+    }
 }

@@ -2,26 +2,34 @@
 
 use std::path::Path;
 
-use super::checkout::Checkout;
+use super::checkout::{Checkout, Dirty, by_hand};
+use crate::error::Error;
 use crate::manifest::{Follow, GitSource};
 use crate::plan::Blocker;
 use crate::source::{Direction, Offer};
 
 /// What stops a switch of this checkout, whatever the target. Pure.
-pub fn preflight(root: &Path, source: &GitSource, checkout: &Checkout, offer: Option<&Offer>) -> Vec<Blocker> {
-    let mut blockers = Vec::new();
-    let git = format!("git -C {}", root.display());
+pub fn preflight(
+    owner: &str,
+    root: &Path,
+    source: &GitSource,
+    checkout: &Checkout,
+    offer: Option<&Offer>,
+) -> Vec<Blocker> {
+    let git = by_hand(owner, root);
     if let Some(operation) = checkout.operation {
+        // Conflicts, a detached HEAD and the rest are its doing, and go with it.
         let word = operation.word();
-        blockers.push(Blocker::impossible(
+        return vec![Blocker::impossible(
             format!("the checkout is in the middle of a {word}"),
             if word == "bisect" {
                 format!("{git} bisect reset")
             } else {
-                format!("{git} {word} --abort, or finish it")
+                format!("give it up: {git} {word} --abort; or finish it")
             },
-        ));
+        )];
     }
+    let mut blockers = Vec::new();
     for lock in &checkout.locks {
         blockers.push(Blocker::impossible(
             format!("{} is there: a git command runs, or was killed", root.join(lock).display()),
@@ -31,42 +39,82 @@ pub fn preflight(root: &Path, source: &GitSource, checkout: &Checkout, offer: Op
     if checkout.is_shallow {
         blockers.push(Blocker::impossible(
             "the checkout is shallow: it lacks the history that going back and fast-forwarding need",
-            format!("{git} fetch --unshallow"),
+            format!("{git} fetch --unshallow {}", remote_name(source, checkout)),
         ));
     }
     if checkout.has_sparse_patterns {
         blockers.push(Blocker::impossible(
             "the checkout is sparse by patterns, not by directories (cone mode)",
-            format!("{git} sparse-checkout set --cone COMPONENT..., or `sparse = false` in [source.git]"),
+            format!("{git} sparse-checkout set --cone COMPONENT...; or back to the whole tree: {git} sparse-checkout disable"),
         ));
     }
     blockers.extend(dirty(&git, source, checkout));
+    blockers.extend(hidden(&git, checkout));
     blockers.extend(remote(&git, source, checkout));
     blockers.extend(branch(&git, source, checkout, offer));
     blockers
 }
 
 fn dirty(git: &str, source: &GitSource, checkout: &Checkout) -> Vec<Blocker> {
-    let declared = |path: &str| source.discard.iter().any(|discard| discard.as_str() == path);
+    // What is staged could not be put back as staged: a discarded change is one of the file alone.
+    let declared =
+        |dirty: &Dirty| !dirty.is_staged && source.discard.iter().any(|discard| discard.as_str() == dirty.path);
     let (conflicts, changed): (Vec<_>, Vec<_>) = checkout.dirty.iter().partition(|dirty| dirty.is_conflict);
-    let names = |list: &[&str]| {
-        let shown = list.iter().take(5).map(|path| crate::text::harmless(path)).collect::<Vec<_>>().join(", ");
-        if list.len() > 5 { format!("{shown} and {} more", list.len() - 5) } else { shown }
-    };
     let mut blockers = Vec::new();
     let conflicts: Vec<&str> = conflicts.iter().map(|dirty| dirty.path.as_str()).collect();
     if !conflicts.is_empty() {
         blockers
             .push(Blocker::impossible(format!("unresolved conflicts: {}", names(&conflicts)), format!("{git} status")));
     }
-    let changed: Vec<&str> = changed.iter().map(|dirty| dirty.path.as_str()).filter(|path| !declared(path)).collect();
+    let changed: Vec<&str> =
+        changed.into_iter().filter(|dirty| !declared(dirty)).map(|dirty| dirty.path.as_str()).collect();
     if !changed.is_empty() {
         blockers.push(Blocker::impossible(
             format!("tracked files have local changes: {}", names(&changed)),
-            format!("look at them: {git} diff; set them aside: {git} stash; or name them in `discard` of [source.git]"),
+            format!(
+                "look at them: {git} diff HEAD; set them aside: {git} stash; or name them in `discard` of [source.git]"
+            ),
         ));
     }
     blockers
+}
+
+fn hidden(git: &str, checkout: &Checkout) -> Option<Blocker> {
+    let hidden: Vec<&str> = checkout.hidden.iter().map(String::as_str).collect();
+    (!hidden.is_empty()).then(|| {
+        Blocker::impossible(
+            format!("git was told not to look for changes of {}", names(&hidden)),
+            format!(
+                "let it look: {git} update-index --no-skip-worktree PATH; {git} update-index --no-assume-unchanged PATH"
+            ),
+        )
+    })
+}
+
+fn names(list: &[&str]) -> String {
+    let shown = list.iter().take(5).map(|path| crate::text::harmless(path)).collect::<Vec<_>>().join(", ");
+    if list.len() > 5 { format!("{shown} and {} more", list.len() - 5) } else { shown }
+}
+
+/// The remote of the checkout that is the manifest's; else its first.
+pub fn remote_name(source: &GitSource, checkout: &Checkout) -> String {
+    let own = checkout.remotes.iter().find(|(_, url)| same_url(url, &source.url));
+    own.or(checkout.remotes.first()).map_or_else(|| "origin".to_owned(), |(name, _)| name.clone())
+}
+
+/// The error for a checkout whose commit upstream does not have; what is there is saved before the branch goes back.
+pub fn unknown_commit(owner: &str, root: &Path, source: &GitSource, checkout: &Checkout) -> Error {
+    let git = by_hand(owner, root);
+    let at = crate::plan::abbreviate(&checkout.head);
+    let error = Error::failed(format!("the checkout is at {at}, which upstream does not have"))
+        .because("there are local commits, or upstream rewrote its history");
+    let Follow::Branch(branch) = &source.follow else {
+        return error.hint(format!("see it: {git} log --oneline -5; go to a release: {git} checkout TAG"));
+    };
+    let upstream = format!("{}/{branch}", remote_name(source, checkout));
+    error.hint(format!("see what is only here: {git} log --oneline {upstream}..HEAD")).hint(format!(
+        "keep it on a branch: {git} branch local-work; then go back to upstream's: {git} reset --keep {upstream}"
+    ))
 }
 
 fn remote(git: &str, source: &GitSource, checkout: &Checkout) -> Option<Blocker> {
@@ -95,14 +143,25 @@ fn branch(git: &str, source: &GitSource, checkout: &Checkout, offer: Option<&Off
             format!("the checkout is on the branch {on}, the manifest follows {branch}"),
             format!("{git} switch {branch}, or correct `branch` in the manifest"),
         )),
+        // On no branch there is nothing to fast-forward: one release's tag is left for another's.
+        (Follow::Tags(_), None) => None,
         _ if offer.is_some_and(|offer| offer.direction == Direction::Diverged) => Some(Blocker::impossible(
             "the checkout and the target have diverged: no fast-forward leads there",
-            format!(
-                "see both sides: {git} log --oneline --left-right HEAD...TARGET; local commits have to go upstream or elsewhere first"
-            ),
+            diverged(git, source, checkout),
         )),
         _ => None,
     }
+}
+
+fn diverged(git: &str, source: &GitSource, checkout: &Checkout) -> String {
+    let remote = remote_name(source, checkout);
+    let Follow::Branch(branch) = &source.follow else {
+        return format!("leave the branch: {git} fetch --tags {remote}; {git} checkout TAG");
+    };
+    let upstream = format!("{remote}/{branch}");
+    format!(
+        "see both sides: {git} fetch {remote}; {git} log --oneline --left-right HEAD...{upstream}; keep this one and take upstream's: {git} branch local-work; {git} reset --keep {upstream}"
+    )
 }
 
 fn same_url(one: &str, other: &str) -> bool {
@@ -129,7 +188,7 @@ pub fn without_password(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::git::{Dirty, Operation};
+    use crate::source::git::Operation;
 
     fn source() -> GitSource {
         GitSource {
@@ -153,7 +212,7 @@ mod tests {
     fn found(change: impl FnOnce(&mut Checkout)) -> String {
         let mut checkout = sound();
         change(&mut checkout);
-        let blockers = preflight(Path::new("/opt/app"), &source(), &checkout, None);
+        let blockers = preflight("app", Path::new("/opt/app"), &source(), &checkout, None);
         blockers
             .iter()
             .map(|blocker| format!("{} -> {}", blocker.what, blocker.hint.clone().unwrap_or_default()))
@@ -167,7 +226,7 @@ mod tests {
 
     #[test]
     fn every_trouble_has_its_words_and_its_command() {
-        let dirty = |path: &str| Dirty { path: path.into(), is_conflict: false };
+        let dirty = |path: &str| Dirty { path: path.into(), is_conflict: false, is_staged: false };
         assert!(found(|c| c.operation = Some(Operation::Merge)).contains("merge --abort"));
         assert!(found(|c| c.locks = vec![".git/index.lock".into()]).contains("rm /opt/app/.git/index.lock"));
         assert!(found(|c| c.is_shallow = true).contains("fetch --unshallow"));
@@ -181,7 +240,9 @@ mod tests {
 
     #[test]
     fn a_declared_local_change_does_not_stop_a_run() {
-        assert_eq!(found(|c| c.dirty = vec![Dirty { path: "runner/uv.lock".into(), is_conflict: false }]), "");
+        let dirty = |is_staged| Dirty { path: "runner/uv.lock".into(), is_conflict: false, is_staged };
+        assert_eq!(found(|c| c.dirty = vec![dirty(false)]), "");
+        assert!(found(|c| c.dirty = vec![dirty(true)]).contains("local changes: runner/uv.lock"));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Switching the checkout: by git, as the owner; and putting it back from any state that a kill can leave.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::call::{in_checkout, in_mirror, text};
-use super::checkout::LOCKS;
+use super::checkout::{LOCKS, by_hand};
 use super::mirror::Mirror;
+use super::offer::is_within;
 use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, Rooted, sync_filesystem};
@@ -52,6 +53,29 @@ pub fn transfer(mirror: &Mirror, owner: &Account, root: &Path, head: &str, to: &
     }
 }
 
+/// Makes sure that the checkout has every file of both releases that a switch there, and one back, would write.
+pub fn both_ways(owner: &Account, root: &Path, from: &Goal, to: &Goal) -> Result<()> {
+    let differing = differing(owner, root, &from.revision, &to.revision)?;
+    let is_written = |path: &str| is_within(from.cone.as_deref(), path) || is_within(to.cone.as_deref(), path);
+    let written = differing.iter().filter(|(path, _)| is_written(path));
+    let blobs: BTreeSet<_> = written.flat_map(|(_, entry)| [&entry.in_goal, &entry.in_other]).flatten().collect();
+    let list: String = blobs.iter().map(|blob| format!("{blob}\n")).collect();
+    let look = in_checkout(owner, root)
+        .args(["cat-file", "--batch-check=%(objecttype)"])
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .stdin(Input::Bytes(list.into_bytes()));
+    let found = text(look, "the checkout's objects cannot be looked at")?;
+    let missing = found.lines().filter(|line| line.ends_with(" missing")).count();
+    if missing == 0 {
+        return Ok(());
+    }
+    let git = by_hand(&owner.name, root);
+    Err(Error::failed(format!(
+        "the checkout lacks {missing} objects of the two releases: it is corrupt, or a partial clone"
+    ))
+    .hint(format!("see what is wrong: {git} fsck --no-dangling; bring what is missing: {git} fetch --refetch REMOTE")))
+}
+
 /// Goes forward (or, for a rollback, back) to `goal` by the means that refuse to overwrite anything of the user's.
 pub fn go(
     owner: &Account,
@@ -73,6 +97,14 @@ pub fn go(
     if goal.revision != present.revision {
         text(in_checkout(owner, root).args(words), "the checkout cannot be switched")?;
     }
+    // git leaves what it cannot switch as a local change, with no more than a warning.
+    let changes = local_changes(owner, root, revision)?;
+    if let Some(path) = changes.first() {
+        return Err(Error::failed(format!(
+            "the tree was switched, but {} of its files are not the release's: {path}",
+            changes.len()
+        )));
+    }
     verify(owner, root, goal)
 }
 
@@ -85,13 +117,30 @@ pub enum Foreign {
     Elsewhere,
 }
 
+/// Directories that `goal` checks out and that are not there, outermost first.
+pub fn missing_directories(owner: &Account, root: &Path, goal: &Goal) -> Result<Vec<PathBuf>> {
+    let list = in_checkout(owner, root).args(["ls-tree", "-r", "-d", "--name-only", "-z", &goal.revision]);
+    let list = text(list, "the tree of the release cannot be read")?;
+    let checkout = Rooted::open(root)?;
+    let mut missing = Vec::new();
+    for directory in list.split('\0').filter(|path| !path.is_empty()).map(PathBuf::from) {
+        if goal.has(&directory.join("file")) && !checkout.exists(&directory)? {
+            missing.push(directory);
+        }
+    }
+    missing.sort();
+    Ok(missing)
+}
+
 /// Puts the checkout at `goal` from any mixture of it and `other`. Paths that hold
-/// neither's bytes are passed to `keep` first.
+/// neither's bytes are passed to `keep` first, and of `missing`, directories that
+/// were not there, none that is empty stays.
 pub fn restore(
     owner: &Account,
     root: &Path,
     goal: &Goal,
     other: &Goal,
+    missing: &[PathBuf],
     keep: &mut dyn FnMut(&str, Foreign) -> Result<()>,
 ) -> Result<()> {
     let checkout = Rooted::open(root)?;
@@ -111,8 +160,11 @@ pub fn restore(
         checkout.remove_temporary(Path::new(path))?;
         if entry.in_goal.is_none() && checkout.exists(Path::new(path))? && !checkout.is_directory(Path::new(path)) {
             checkout.remove(Path::new(path))?;
-            remove_emptied(&checkout, Path::new(path))?;
         }
+    }
+    // git makes a directory before its first file, and a killed one leaves it so.
+    for directory in missing.iter().rev() {
+        checkout.remove_empty_directory(directory)?;
     }
     // Edits that somebody made meanwhile to files that the releases do not differ in stay where they are.
     let mut edits = Vec::new();
@@ -187,11 +239,11 @@ pub fn is_tracked(owner: &Account, root: &Path, path: &Path) -> Result<bool> {
     Ok(!list.is_empty())
 }
 
-/// The directories of HEAD, two levels deep.
+/// The directories of HEAD.
 pub fn directories(owner: &Account, root: &Path) -> Result<std::collections::BTreeSet<String>> {
     let list = in_checkout(owner, root).args(["ls-tree", "-r", "-d", "--name-only", "-z", "HEAD"]);
     let list = text(list, "the tree of HEAD cannot be read")?;
-    Ok(list.split('\0').filter(|path| path.matches('/').count() < 2).map(str::to_owned).collect())
+    Ok(list.split('\0').map(str::to_owned).collect())
 }
 
 /// Puts a tracked file back to its committed state; its local change is kept elsewhere by now.
@@ -380,16 +432,6 @@ fn locks_below(checkout: &Rooted, directory: &Path, depth: usize) -> Result<Vec<
         }
     }
     Ok(locks)
-}
-
-/// Removes directories that a removal emptied, innermost first, never one that holds anything.
-fn remove_emptied(checkout: &Rooted, path: &Path) -> Result<()> {
-    let mut parent = path.parent();
-    while let Some(directory) = parent.filter(|directory| *directory != Path::new("")) {
-        checkout.remove_empty_directory(directory)?;
-        parent = directory.parent();
-    }
-    Ok(())
 }
 
 fn in_memory(bytes: &[u8]) -> Result<std::fs::File> {
