@@ -203,8 +203,9 @@ fn failed_before(planned: &Planned, target: &Target) -> Option<String> {
 
 /// The last word of a run that is done.
 fn report(session: &Session, plan: &Plan, globals: &Globals) -> Result<()> {
-    let newest = session.ledger().known_good()?.pop();
-    let tag = newest.map(|entry| entry.tag).unwrap_or_default();
+    // Not the newest: a rollback ends at an older one.
+    let reached = session.ledger().known_good()?.into_iter().rfind(|entry| entry.revision == plan.to.revision);
+    let tag = reached.map(|entry| entry.tag).unwrap_or_default();
     if globals.json {
         let end = serde_json::json!({"event": "end", "install": plan.install, "outcome": "done", "known-good": tag, "exit": 0});
         output::data(&format!("{end}\n"));

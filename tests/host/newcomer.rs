@@ -66,7 +66,9 @@ fn the_manifest_that_init_writes_upgrades_and_goes_back() {
     host.relift(&["upgrade", "--yes"]).exits(0);
     assert_eq!([host.answers("manager"), host.answers("runner")].map(Option::unwrap), ["1.1.0", "1.1.0"]);
     host.must("mv /srv/git /srv/gone");
-    host.relift(&["rollback", "--yes", "--offline"]).exits(0);
+    let back = host.relift(&["rollback", "--yes", "--offline"]).exits(0);
+    let tag = host.sh_as("app", "git -C /opt/app tag --points-at HEAD").exits(0).stdout;
+    assert!(tag.starts_with("known-good/") && back.stdout.ends_with(&format!(" {tag}")), "{tag}{back}");
     assert_eq!([host.answers("manager"), host.answers("runner")].map(Option::unwrap), ["1.0.0", "1.0.0"]);
 }
 
