@@ -119,7 +119,8 @@ fn a_step_runs_when_what_it_names_changed_as_who_is_declared_in_a_clean_environm
         names.sort();
         names.join(" ")
     };
-    let expected = "HOME LANG LOGNAME PATH RELIFT_COMPONENT RELIFT_INSTALL RELIFT_RUN SHELL USER XDG_RUNTIME_DIR";
+    let expected =
+        "HOME LANG LOGNAME NO_COLOR PATH RELIFT_COMPONENT RELIFT_INSTALL RELIFT_RUN SHELL TERM USER XDG_RUNTIME_DIR";
     assert_eq!(names("owner"), expected, "{out}");
     assert_eq!(names("root"), expected);
     assert!(

@@ -32,7 +32,7 @@ const STORY: [&str; 32] = [
     "It may open 4096 files",
     "[Service] LimitNOFILE= (not set) -> 4096",
     ".env      + WORKERS: new",
-    "4 commits\n",
+    "4 commits in manager, runner\n",
     "can be undone   everything",
     "# relift upgrade sample --yes\n",
     "  done: restart sample-manager.service",
