@@ -32,13 +32,14 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let paths = globals.paths();
     let config = globals.config.as_deref();
     let installs = match args.names.as_slice() {
-        [] => manifest::all(&paths, config)?,
-        names => names.iter().map(|name| manifest::named(&paths, config, Some(name))).collect::<Result<_>>()?,
+        [] => manifest::each(&paths, config)?,
+        names => names.iter().map(|name| (name.clone(), manifest::named(&paths, config, Some(name)))).collect(),
     };
     let (mut exit, mut trouble, mut documents) = (Exit::Done, None, Vec::new());
-    for install in installs {
-        let name = install.name.clone();
-        match Session::of(globals, install).and_then(|session| one(&session, globals)) {
+    for (name, install) in installs {
+        let found =
+            install.and_then(|install| Session::of(globals, install)).and_then(|session| one(&session, globals));
+        match found {
             Ok(found) => {
                 if matches!(found, Found::New(_)) {
                     exit = Exit::Available;

@@ -155,6 +155,7 @@ impl Bars {
         self.with(|running| {
             let Some((bar, _)) = running.get(what) else { return };
             bar.set_message(match total {
+                _ if unit == "bytes" => format!("{what}: {}", indicatif::BinaryBytes(done)),
                 Some(total) => format!("{what}: {done} of {total} {unit}"),
                 None => format!("{what}: {done} {unit}"),
             });

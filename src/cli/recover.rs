@@ -2,8 +2,9 @@
 
 use super::globals::Globals;
 use super::output;
-use super::session::{Session, must_be_root};
+use super::session::must_be_root;
 use crate::error::{Error, Exit, Kind, Result};
+use crate::host::paths::Paths;
 use crate::manifest;
 use crate::run::{self, Recovered};
 
@@ -17,32 +18,53 @@ pub struct Args {
     close: bool,
 }
 
-/// Finishes or undoes interrupted runs. One install's trouble does not keep the others from being recovered.
+/// Finishes or undoes interrupted runs, from what the runs recorded alone: neither a manifest that is wrong by now nor one
+/// install's trouble keeps the others from being recovered.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     must_be_root()?;
-    let installs = match &args.name {
-        Some(name) => vec![manifest::named(&globals.paths(), globals.config.as_deref(), Some(name))?],
-        None => manifest::all(&globals.paths(), globals.config.as_deref())?,
+    let paths = globals.paths();
+    let names = match &args.name {
+        Some(name) if paths.state(name).is_dir() => vec![name.clone()],
+        Some(name) => vec![manifest::named(&paths, globals.config.as_deref(), Some(name))?.name],
+        None => known(&paths)?,
     };
     let mut trouble: Vec<Error> = Vec::new();
-    for install in installs {
-        let session = Session::of(globals, install)?;
-        if let Err(error) = one(args, globals, &session) {
-            trouble.push(error);
+    for name in &names {
+        if let Err(error) = one(args, globals, name) {
+            trouble.push(error.while_(format!("{name} could not be recovered")));
         }
     }
     let worst = trouble.iter().position(|error| error.kind == Kind::NeedsOperator).unwrap_or(0);
-    match trouble.is_empty() {
-        true => Ok(Exit::Done),
-        false => Err(trouble.swap_remove(worst)),
+    if trouble.is_empty() {
+        return Ok(Exit::Done);
     }
+    let worst = trouble.swap_remove(worst);
+    trouble.iter().for_each(|error| super::error::print(error, globals.json));
+    Err(worst)
 }
 
-fn one(args: &Args, globals: &Globals, session: &Session) -> Result<()> {
+/// The installs that have ever had a run here.
+fn known(paths: &Paths) -> Result<Vec<String>> {
+    let states = paths.states();
+    let entries = match std::fs::read_dir(&states) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::failed(format!("{} cannot be read", states.display())).because(error)),
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_dir())
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
     let reporter = output::reporter(globals);
-    let _lock = session.runtime_lock(globals)?;
-    let name = &session.install.name;
-    let recovered = if args.close { run::close(&session.state)? } else { run::recover(&session.state, &*reporter)? };
+    let (state, runtime) = (globals.paths().state(name), globals.paths().runtime());
+    let _lock = run::lock(&runtime, name, globals.lock_timeout)?;
+    let recovered = if args.close { run::close(&state)? } else { run::recover(&state, &*reporter)? };
     let text = match recovered {
         Recovered::Nothing => format!("{name}: no interrupted run"),
         Recovered::Closed(run) => format!("{name}: run {run} is closed"),

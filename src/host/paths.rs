@@ -19,9 +19,14 @@ impl Paths {
         self.prefix.join("etc/relift")
     }
 
+    /// What all installs are known by: `/var/lib/relift`.
+    pub fn states(&self) -> PathBuf {
+        self.prefix.join("var/lib/relift")
+    }
+
     /// What an install is known by across boots: `/var/lib/relift/NAME`.
     pub fn state(&self, install: &str) -> PathBuf {
-        self.prefix.join("var/lib/relift").join(install)
+        self.states().join(install)
     }
 
     /// Staged trees that the owner may write: `/var/cache/relift/NAME`.

@@ -58,6 +58,12 @@ pub fn all(paths: &Paths, config: Option<&Path>) -> Result<Vec<Install>> {
     }))
 }
 
+/// Every manifest as [`all`] finds them, each with its install's name: one that is wrong does not hide the others.
+pub fn each(paths: &Paths, config: Option<&Path>) -> Result<Vec<(String, Result<Install>)>> {
+    let files = config.map_or_else(|| files(paths), |file| Ok(vec![file.to_owned()]))?;
+    files.iter().map(|path| Ok((name_of(path)?, load(path)))).collect()
+}
+
 /// The manifest of the install called `name`; of the only one where no name is given.
 pub fn named(paths: &Paths, config: Option<&Path>, name: Option<&str>) -> Result<Install> {
     if let Some(file) = config {

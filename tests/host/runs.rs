@@ -255,3 +255,27 @@ fn a_full_disk_stops_a_run_before_any_change() {
     host.relift(&["upgrade", "app", "--unattended"]).exits(0);
     assert_eq!(host.answers("manager").as_deref(), Some("1.1.0"));
 }
+
+#[test]
+fn a_manifest_that_is_wrong_keeps_no_other_install_from_being_checked_or_recovered() {
+    let mut host = Host::with_sample();
+    host.release(|release| release.next("1.1.0"));
+    host.write("/etc/relift/broken.toml", "schema = 1\n[install]\nroot = 3\n", 0o644, "root:root");
+    let check = host.relift(&["check"]);
+    assert!(check.stdout.contains("app: new, 1 commit ahead"), "{check}");
+    assert!(check.stderr.contains("broken could not be checked"), "{check}");
+    assert_eq!(check.code, 2, "{check}");
+    let before = host.snapshot();
+    host.sh("RELIFT_KILL_AT=after-00010-done relift upgrade app --yes").exits(137);
+    // What was run is enough to undo it: its manifest may be gone by then.
+    host.must("mv /etc/relift/app.toml /root/");
+    let out = host.relift(&["recover"]).exits(0);
+    assert!(
+        out.stdout.contains("app: run ") && out.stdout.contains(" was undone: everything is as before it"),
+        "{out}"
+    );
+    host.must("mv /root/app.toml /etc/relift/");
+    before.assert_same(&host.snapshot());
+    let unknown = host.relift(&["recover", "nowhere"]).exits(2);
+    assert!(unknown.stderr.contains("nowhere"), "{unknown}");
+}

@@ -196,10 +196,14 @@ fn read_lines(pipe: impl Read, lines: &mpsc::Sender<String>) {
     lines.send(String::from_utf8_lossy(&line).into_owned()).unwrap_or_default();
 }
 
-/// `Receiving objects:  45% (9/20), 1.20 MiB | 3.00 MiB/s`.
+/// `Receiving objects:  45% (9/20), 1.20 MiB | 3.00 MiB/s`: the bytes where git tells them, the objects before.
 fn progress(line: &str) -> Option<Event> {
     let rest = line.strip_prefix("Receiving objects:")?;
-    let (done, total) = rest.split_once('(')?.1.split_once(')')?.0.split_once('/')?;
+    let (counts, rest) = rest.split_once('(')?.1.split_once(')')?;
+    if let Some(done) = rest.strip_prefix(", ").and_then(bytes) {
+        return Some(Event::Progress { what: "fetch".into(), done, total: None, unit: "bytes" });
+    }
+    let (done, total) = counts.split_once('/')?;
     Some(Event::Progress {
         what: "fetch".into(),
         done: done.parse().ok()?,
@@ -208,14 +212,35 @@ fn progress(line: &str) -> Option<Event> {
     })
 }
 
+/// `1.20 MiB | ...`, as git writes sizes: powers of 1024.
+fn bytes(text: &str) -> Option<u64> {
+    let (number, unit) = text.split(" |").next()?.split_once(' ')?;
+    let factor = match unit.trim_end_matches([',', '.', ' ']) {
+        "bytes" | "byte" => 1.0,
+        "KiB" => 1024.0,
+        "MiB" => 1_048_576.0,
+        "GiB" => 1_073_741_824.0,
+        _ => return None,
+    };
+    Some((number.parse::<f64>().ok()? * factor) as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn progress_is_told_in_objects() {
-        let event = progress("Receiving objects:  45% (9/20), 1.20 MiB | 3.00 MiB/s");
-        assert_eq!(event, Some(Event::Progress { what: "fetch".into(), done: 9, total: Some(20), unit: "objects" }));
+    fn progress_is_told_in_bytes_once_git_tells_them() {
+        let told = |line: &str| match progress(line) {
+            Some(Event::Progress { done, total, unit, .. }) => Some((done, total, unit)),
+            _ => None,
+        };
+        assert_eq!(told("Receiving objects:  45% (9/20)"), Some((9, Some(20), "objects")));
+        assert_eq!(told("Receiving objects:  45% (9/20), 1.50 MiB | 3.00 MiB/s"), Some((1_572_864, None, "bytes")));
+        assert_eq!(
+            told("Receiving objects: 100% (20/20), 512 bytes | 512.00 KiB/s, done."),
+            Some((512, None, "bytes"))
+        );
         assert_eq!(progress("remote: Counting objects: 5"), None);
     }
 }
