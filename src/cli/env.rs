@@ -4,13 +4,13 @@ use clap::Subcommand;
 
 use super::globals::Globals;
 use super::output;
-use super::plan::request;
-use super::session::Session;
 use super::style;
+use super::wanted::Wanted;
 use crate::action::Action;
 use crate::error::{Error, Exit, Result};
 use crate::host::fs::Rooted;
-use crate::plan::env::redacted_diff;
+use crate::plan::env::{placeholders, redacted_diff};
+use crate::plan::{EnvPlan, Plan};
 
 /// Arguments of `relift env`.
 #[derive(Debug, clap::Args)]
@@ -23,36 +23,23 @@ pub struct Args {
 enum Verb {
     /// Show what an upgrade would change in each `.env`, every value redacted
     #[command(after_help = "Examples:\n  relift env diff app")]
-    Diff {
-        /// The install; may be left out when there is only one
-        name: Option<String>,
-        /// A tag, version or commit instead of the candidate
-        #[arg(long, value_name = "REV")]
-        to: Option<String>,
-    },
+    Diff(Wanted),
     /// Add the new keys to each `.env` now; nothing is restarted
     #[command(after_help = "Examples:\n  relift env merge app")]
-    Merge {
-        /// The install; may be left out when there is only one
-        name: Option<String>,
-        /// A tag, version or commit instead of the candidate
-        #[arg(long, value_name = "REV")]
-        to: Option<String>,
-    },
+    Merge(Wanted),
 }
 
 /// Compares or merges.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
-    let (name, to, is_merge) = match &args.verb {
-        Verb::Diff { name, to } => (name, to, false),
-        Verb::Merge { name, to } => (name, to, true),
+    let (wanted, is_merge) = match &args.verb {
+        Verb::Diff(wanted) => (wanted, false),
+        Verb::Merge(wanted) => (wanted, true),
     };
-    let session = Session::open(globals, name.as_deref())?;
-    let reporter = output::reporter(globals);
-    let _lock = session.lock(globals, false, &*reporter)?;
-    let mirror = session.mirror()?;
-    let target = session.target(&mirror, to.as_deref(), globals.offline, &*reporter)?;
-    let planned = session.plan(&mirror, &target, &request(globals, to.as_deref()))?;
+    let looked = wanted.plan(globals)?;
+    let (session, planned) = (&looked.session, &looked.planned);
+    if globals.json {
+        output::document(&document(&planned.plan));
+    }
     let root = Rooted::open(&session.install.root)?;
     let mut changes = 0;
     for action in &planned.plan.actions {
@@ -63,7 +50,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         let (before, after) = (bytes(&file.swap.before), bytes(&file.swap.after));
         changes += 1;
         let diff = redacted_diff(&before, &after, style::is_stdout_coloured());
-        if !globals.quiet {
+        if !globals.quiet && !globals.json {
             output::data(&format!("{}\n{diff}", file.swap.path.display()));
         }
         if is_merge && !globals.dry_run {
@@ -75,13 +62,32 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
             root.replace(&file.swap.path, &present.with_bytes(after))?;
         }
     }
-    if changes == 0 && !globals.quiet {
+    if changes == 0 && !globals.quiet && !globals.json {
         output::data("every `.env` has what the release asks for\n");
     }
-    let missing: Vec<_> =
-        planned.plan.blockers.iter().filter(|blocker| blocker.what.contains(" needs a value ")).cloned().collect();
-    match missing.is_empty() {
-        true => Ok(Exit::Done),
-        false => Err(super::session::refusal(&session.install.name, &missing)),
+    match needed(&planned.plan).as_slice() {
+        [] => Ok(Exit::Done),
+        needed => {
+            let name = &session.install.name;
+            Err(Error::refused(format!("{name} needs values of yours: {}", needed.join(", ")))
+                .hint(format!("set them in the file, or run on a terminal to be asked: relift upgrade {name}")))
+        }
     }
+}
+
+/// New keys whose default is a placeholder: `KEY in FILE`.
+fn needed(plan: &Plan) -> Vec<String> {
+    let files = plan.components.iter().flat_map(|component| &component.env);
+    let keys = |env: &EnvPlan| -> Vec<String> {
+        placeholders(&env.changes).into_iter().map(|key| format!("{key} in {}", env.file)).collect()
+    };
+    files.flat_map(keys).collect()
+}
+
+/// What differs, for a program: keys and how they differ, never a value.
+fn document(plan: &Plan) -> serde_json::Value {
+    let files = plan.components.iter().flat_map(|component| &component.env);
+    let file =
+        |env: &EnvPlan| serde_json::json!({"file": env.file, "rewritten": env.rewritten, "changes": env.changes});
+    serde_json::json!({"format": 1, "install": plan.install, "files": files.map(file).collect::<Vec<_>>()})
 }

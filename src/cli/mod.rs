@@ -20,6 +20,7 @@ mod style;
 mod try_;
 mod units;
 mod upgrade;
+mod wanted;
 
 use clap::{Parser, Subcommand};
 

@@ -2,6 +2,7 @@
 
 use super::globals::Globals;
 use super::session::{Planned, Session, refusal};
+use super::wanted::Wanted;
 use super::{describe, output};
 use crate::error::{Exit, Result};
 use crate::plan::{Intent, Request, Restore};
@@ -9,11 +10,8 @@ use crate::plan::{Intent, Request, Restore};
 /// Arguments of `relift plan`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The install; may be left out when there is only one
-    name: Option<String>,
-    /// A tag, version or commit instead of the candidate
-    #[arg(long, value_name = "REV")]
-    to: Option<String>,
+    #[command(flatten)]
+    wanted: Wanted,
 }
 
 /// What an upgrade is asked to do by the command line.
@@ -32,14 +30,9 @@ pub fn request(globals: &Globals, to: Option<&str>) -> Request {
 
 /// Shows what an upgrade would do; a plan with blockers is shown too, and exits as the upgrade would.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
-    let session = Session::open(globals, args.name.as_deref())?;
-    let reporter = output::reporter(&Globals { json: false, quiet: globals.quiet || globals.json, ..globals.clone() });
-    let _lock = session.lock(globals, false, &*reporter)?;
-    let mirror = session.mirror()?;
-    let target = session.target(&mirror, args.to.as_deref(), globals.offline, &*reporter)?;
-    let request = Request { allow_irreversible: true, ..request(globals, args.to.as_deref()) };
-    let planned = session.plan(&mirror, &target, &request)?;
-    show(&session, &planned, globals);
+    let looked = args.wanted.plan(globals)?;
+    let (session, planned) = (&looked.session, &looked.planned);
+    show(session, planned, globals);
     match planned.plan.blockers.is_empty() {
         true => Ok(Exit::Done),
         false => Err(refusal(&session.install.name, &planned.plan.blockers)),

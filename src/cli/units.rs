@@ -4,12 +4,11 @@ use clap::Subcommand;
 
 use super::globals::Globals;
 use super::output;
-use super::plan::request;
-use super::session::Session;
 use super::style;
+use super::wanted::Wanted;
 use crate::action::Action;
 use crate::error::{Exit, Result};
-use crate::plan::unit;
+use crate::plan::{Plan, unit};
 
 /// Arguments of `relift units`.
 #[derive(Debug, clap::Args)]
@@ -22,24 +21,18 @@ pub struct Args {
 enum Verb {
     /// Show what an upgrade would change in the installed units
     #[command(after_help = "Examples:\n  relift units diff app")]
-    Diff {
-        /// The install; may be left out when there is only one
-        name: Option<String>,
-        /// A tag, version or commit instead of the candidate
-        #[arg(long, value_name = "REV")]
-        to: Option<String>,
-    },
+    Diff(Wanted),
 }
 
 /// Compares.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
-    let Verb::Diff { name, to } = &args.verb;
-    let session = Session::open(globals, name.as_deref())?;
-    let reporter = output::reporter(globals);
-    let _lock = session.lock(globals, false, &*reporter)?;
-    let mirror = session.mirror()?;
-    let target = session.target(&mirror, to.as_deref(), globals.offline, &*reporter)?;
-    let planned = session.plan(&mirror, &target, &request(globals, to.as_deref()))?;
+    let Verb::Diff(wanted) = &args.verb;
+    let looked = wanted.plan(globals)?;
+    let planned = &looked.planned;
+    if globals.json {
+        output::document(&document(&planned.plan));
+        return Ok(Exit::Done);
+    }
     let mut text = String::new();
     for action in &planned.plan.actions {
         let Action::Units(units) = action else { continue };
@@ -63,4 +56,10 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         &text
     });
     Ok(Exit::Done)
+}
+
+/// The same for a program.
+fn document(plan: &Plan) -> serde_json::Value {
+    let units: Vec<_> = plan.components.iter().flat_map(|component| &component.units).collect();
+    serde_json::json!({"format": 1, "install": plan.install, "units": units})
 }

@@ -1,0 +1,44 @@
+//! What the verbs about one target take, and the plan for it: `plan`, `env`, `units`.
+
+use super::globals::Globals;
+use super::output;
+use super::plan::request;
+use super::session::{Planned, Session};
+use crate::error::Result;
+use crate::plan::Request;
+use crate::run::Lock;
+
+/// An install and a target.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Wanted {
+    /// The install; may be left out when there is only one
+    pub name: Option<String>,
+    /// A tag, version or commit instead of the candidate
+    #[arg(long, value_name = "REV")]
+    pub to: Option<String>,
+}
+
+/// A plan that is looked at and not executed; the install is locked while this value is there.
+pub struct Looked {
+    /// The install.
+    pub session: Session,
+    /// The plan.
+    pub planned: Planned,
+    _lock: Lock,
+}
+
+impl Wanted {
+    /// Plans, telling of progress but on standard error: what these verbs print on standard output is one answer.
+    pub fn plan(&self, globals: &Globals) -> Result<Looked> {
+        let session = Session::open(globals, self.name.as_deref())?;
+        let told = Globals { json: false, quiet: globals.quiet || globals.json, ..globals.clone() };
+        let reporter = output::reporter(&told);
+        let lock = session.lock(globals, false, &*reporter)?;
+        let mirror = session.mirror()?;
+        let target = session.target(&mirror, self.to.as_deref(), globals.offline, &*reporter)?;
+        // What an upgrade would be refused for is told by the upgrade; here it is only looked at.
+        let request = Request { allow_irreversible: true, ..request(globals, self.to.as_deref()) };
+        let planned = session.plan(&mirror, &target, &request)?;
+        Ok(Looked { session, planned, _lock: lock })
+    }
+}
