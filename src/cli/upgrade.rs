@@ -102,7 +102,7 @@ pub fn execute(
 pub fn decided(session: &Session, planned: &Planned, globals: &Globals, unattended: bool) -> Result<bool> {
     let plan = &planned.plan;
     if !plan.blockers.is_empty() {
-        if !globals.json && !globals.quiet {
+        if !globals.json && !globals.quiet && !plan.is_empty() {
             output::data(&describe::text(&Plan { blockers: Vec::new(), ..plan.clone() }, session.last_downtime()));
         }
         return Err(refusal(&session.install.name, &plan.blockers));
