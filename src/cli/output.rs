@@ -100,37 +100,17 @@ impl Reporter for Lines {
 struct Bars {
     screen: MultiProgress,
     running: Mutex<HashMap<String, (ProgressBar, Instant)>>,
-    /// The wait that is under way: the gate, or the soak.
-    wait: Mutex<Option<&'static str>>,
 }
 
 impl Bars {
     fn new() -> Bars {
         let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(12));
-        Bars { screen, running: Mutex::default(), wait: Mutex::default() }
+        Bars { screen, running: Mutex::default() }
     }
 
     fn line(&self, line: String) {
         // Where the line cannot be drawn there is nobody to read it.
         self.screen.suspend(|| message(&format!("{line}\n")));
-    }
-
-    /// A phase that is one wait gets a bar of its own, which the next phase ends.
-    fn phase(&self, phase: Phase) {
-        let waiting = match phase {
-            Phase::Gate => Some("prove that it runs"),
-            Phase::Soak => Some("see that it goes on running"),
-            _ => None,
-        };
-        let mut wait = self.wait.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(ended) = wait.take() {
-            self.end(ended, if phase == Phase::Undo { paint(BAD, "✗") } else { paint(GOOD, "✓") });
-        }
-        self.line(paint(BOLD, phase_word(phase)));
-        if let Some(what) = waiting {
-            self.start(what);
-            *wait = Some(what);
-        }
     }
 
     fn start(&self, what: &str) {
@@ -182,7 +162,7 @@ impl Reporter for Bars {
             Event::Run { install, run } => {
                 self.line(format!("{} {}", paint(BOLD, install), paint(DIM, format!("run {run}"))))
             }
-            Event::Phase { phase } => self.phase(phase),
+            Event::Phase { phase } => self.line(paint(BOLD, phase_word(phase))),
             Event::Start { what } => self.start(&what),
             Event::Done { what } => self.end(&what, paint(GOOD, "✓")),
             Event::Failed { what } => self.end(&what, paint(BAD, "✗")),

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::host::account::Account;
 use crate::host::{clock, interrupt};
 use crate::manifest::Probe;
-use crate::report::{Event, Phase, Reporter, seconds_left};
+use crate::report::{Event, Phase, Reporter, during, seconds_left};
 
 /// How long a unit may take to come up where no probe says.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -27,25 +27,20 @@ const LATE: Duration = Duration::from_millis(300);
 const TOLERATED: u32 = 1;
 
 /// See [`super::prove`].
-pub(super) fn prove(owner: &Account, gates: &[Gate], soak: Duration, reporter: &dyn Reporter) -> Result<()> {
+pub(super) fn prove(
+    what: &str,
+    owner: &Account,
+    gates: &[Gate],
+    soak: Duration,
+    reporter: &dyn Reporter,
+) -> Result<()> {
     let mut proof = Proof::begin(owner, gates);
-    loop {
-        interrupt::check()?;
-        proof.listen();
-        proof.look()?;
-        proof.judge_probes()?;
-        let reached = proof.is_reached();
-        match proof.soaking {
-            None if reached && soak.is_zero() => return Ok(()),
-            None if reached => {
-                proof.soaking = Some(Instant::now());
-                reporter.tell(Event::Phase { phase: Phase::Soak });
-            }
-            Some(since) if reached && since.elapsed() >= soak => return Ok(()),
-            _ => {}
-        }
-        proof.tell(soak, reporter);
+    during(reporter, what, || proof.reach(soak, reporter))?;
+    if soak.is_zero() {
+        return Ok(());
     }
+    reporter.tell(Event::Phase { phase: Phase::Soak });
+    during(reporter, "see that it goes on running", || proof.hold(soak, reporter))
 }
 
 /// What is being proven.
@@ -86,6 +81,33 @@ struct ProbeTrack<'a> {
 }
 
 impl<'a> Proof<'a> {
+    /// Looks until everything is as wanted.
+    fn reach(&mut self, soak: Duration, reporter: &dyn Reporter) -> Result<()> {
+        while !self.is_as_wanted()? {
+            self.tell(soak, reporter);
+        }
+        Ok(())
+    }
+
+    /// Looks on for `soak`.
+    fn hold(&mut self, soak: Duration, reporter: &dyn Reporter) -> Result<()> {
+        let since = Instant::now();
+        self.soaking = Some(since);
+        while !(self.is_as_wanted()? && since.elapsed() >= soak) {
+            self.tell(soak, reporter);
+        }
+        Ok(())
+    }
+
+    /// One look at everything; an error when something has failed for good.
+    fn is_as_wanted(&mut self) -> Result<bool> {
+        interrupt::check()?;
+        self.listen();
+        self.look()?;
+        self.judge_probes()?;
+        Ok(self.is_reached())
+    }
+
     fn begin(owner: &'a Account, gates: &'a [Gate]) -> Proof<'a> {
         let (sender, outcomes) = channel();
         let begun = Instant::now();

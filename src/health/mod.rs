@@ -92,14 +92,14 @@ pub fn journal_cursor() -> Option<String> {
     crate::host::systemd::journal::end()
 }
 
-/// Waits until every gate is reached, each probe within its own time and each unit within the longest of them (60 s where
+/// Proves what `what` names, such as `prove that it runs`: waits until every gate is reached, each probe within its own time and each unit within the longest of them (60 s where
 /// there is none), then holds for `soak`; tells [`crate::report::Phase::Soak`] when that begins.
 ///
 /// While it holds, everything is asked on: a unit that goes down fails at once, a probe that fails twice in a row.
 /// The error says which unit or probe failed, how, and carries the last lines of the failing unit's journal, values of
 /// `.env` redacted.
-pub fn prove(owner: &Account, gates: &[Gate], soak: Duration, reporter: &dyn Reporter) -> Result<()> {
-    gate::prove(owner, gates, soak, reporter)
+pub fn prove(what: &str, owner: &Account, gates: &[Gate], soak: Duration, reporter: &dyn Reporter) -> Result<()> {
+    gate::prove(what, owner, gates, soak, reporter)
 }
 
 /// Measures the health that there is now, once and without waiting: a run tells by it what was down before. Journal

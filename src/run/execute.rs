@@ -127,7 +127,8 @@ fn prove(engine: &Engine, plan: &Plan, journal: &Journal, cursor: Option<String>
     for gate in &mut gates {
         gate.cursor = cursor.clone();
     }
-    health::prove(&engine.owner, &gates, Duration::from_secs(plan.soak), engine.reporter)
+    let soak = Duration::from_secs(plan.soak);
+    health::prove("prove that it runs", &engine.owner, &gates, soak, engine.reporter)
 }
 
 /// Undoes the run, proves that the old release is back, and says which.
@@ -165,8 +166,7 @@ fn prove_old(engine: &Engine, plan: &Plan, journal: &Journal) -> Result<()> {
     let healthy = journal.healthy_before();
     let wanted = |gate: &crate::plan::GatePlan| healthy.contains(&gate.component);
     let gates = gates::gates(engine.install, plan, wanted, |name| version(plan, name, Version::From), None)?;
-    let prove = || health::prove(&engine.owner, &gates, Duration::ZERO, engine.reporter);
-    during(engine.reporter, "prove that the old release runs again", prove)
+    health::prove("prove that the old release runs again", &engine.owner, &gates, Duration::ZERO, engine.reporter)
         .map_err(|error| error.while_("the old release is back, but not healthy"))
 }
 
