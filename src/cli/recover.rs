@@ -5,7 +5,9 @@ use super::output;
 use super::session::must_be_root;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::host::paths::Paths;
+use crate::host::systemd::deadman;
 use crate::manifest;
+use crate::report::Event;
 use crate::run::{self, Recovered};
 
 /// Arguments of `relift recover`.
@@ -64,7 +66,12 @@ fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
     let reporter = output::reporter(globals);
     let (state, runtime) = (globals.paths().state(name), globals.paths().runtime());
     let _lock = run::lock(&runtime, name, globals.lock_timeout)?;
-    let recovered = if args.close { run::close(&state)? } else { run::recover(&state, &*reporter)? };
+    let recovered = if args.close { run::close(&state) } else { run::recover(&state, &*reporter) };
+    // Once is enough: what an operator has to settle first is not tried again every minute.
+    if let Err(error) = deadman::disarm(name) {
+        reporter.tell(Event::Warning { text: format!("the recovery timer of {name} goes on: {error}") });
+    }
+    let recovered = recovered?;
     let text = match recovered {
         Recovered::Nothing => format!("{name}: no interrupted run"),
         Recovered::Closed(run) => format!("{name}: run {run} is closed"),

@@ -83,6 +83,7 @@ pub fn execute(
         mirror,
         state: &session.state,
         cache: session.cache.clone(),
+        prefix: &globals.root,
         reporter,
     };
     let begin = Begin {

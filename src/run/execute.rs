@@ -12,6 +12,7 @@ use crate::action::{Action, Artifact, Site};
 use crate::error::{Error, Kind, Result};
 use crate::health;
 use crate::host::account::Account;
+use crate::host::systemd::deadman;
 use crate::host::{interrupt, process};
 use crate::ledger::{FailedRelease, Ledger};
 use crate::manifest::Install;
@@ -31,12 +32,26 @@ pub struct Engine<'a> {
     pub state: &'a Path,
     /// `/var/cache/relift/NAME`.
     pub cache: PathBuf,
+    /// What `--root` gave.
+    pub prefix: &'a Path,
     /// Who is told.
     pub reporter: &'a dyn Reporter,
 }
 
-/// Executes a plan. The error of a failed run says what state the host is in by its kind.
+/// Executes a plan. The error of a failed run says what state the host is in by its kind. Should this process die, a timer
+/// recovers the run.
 pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
+    let install = begin.plan.install.clone();
+    deadman::arm(&install, engine.prefix)?;
+    let ended = watched(engine, begin, contents);
+    // Armed for nothing, it finds nothing to recover.
+    if let Err(error) = deadman::disarm(&install) {
+        engine.reporter.tell(Event::Warning { text: format!("the recovery timer of {install} goes on: {error}") });
+    }
+    ended
+}
+
+fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
     let plan = begin.plan.clone();
     let configuration = begin.configuration.clone();
     interrupt::listen()?;

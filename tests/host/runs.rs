@@ -279,3 +279,21 @@ fn a_manifest_that_is_wrong_keeps_no_other_install_from_being_checked_or_recover
     let unknown = host.relift(&["recover", "nowhere"]).exits(2);
     assert!(unknown.stderr.contains("nowhere"), "{unknown}");
 }
+
+#[test]
+fn a_run_whose_engine_died_is_recovered_by_a_timer_that_an_ended_run_leaves_disarmed() {
+    let mut host = Host::with_sample();
+    host.release(|release| release.next("1.1.0"));
+    let timers = "systemctl list-units --all --no-legend 'relift-deadman-*'";
+    let before = host.snapshot();
+    host.sh("RELIFT_KILL_AT=after-00008-done relift upgrade app --yes").exits(137);
+    assert!(host.must(timers).contains("relift-deadman-app.timer"), "nobody watches");
+    assert!(host.must("systemctl show -P ActiveState relift-deadman-app.timer").contains("active"));
+    // What the timer does when it fires, now: a minute is long for a test.
+    host.must("systemctl start relift-deadman-app.service");
+    before.assert_same(&host.snapshot());
+    assert_eq!(host.must(timers), "", "it watches a run that has ended");
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    assert_eq!(host.must(timers), "", "it watches a run that has ended");
+    assert_eq!(host.answers("manager").as_deref(), Some("1.1.0"));
+}

@@ -5,6 +5,7 @@
 
 mod agent;
 mod bus;
+pub mod deadman;
 mod explain;
 mod job;
 pub mod journal;
