@@ -1,6 +1,6 @@
 //! What happens to running units, and why.
 
-use super::build::Subject;
+use super::subject::Subject;
 use super::unit::Impact;
 use super::units::Work;
 use super::{FileChange, ServiceChange, UnitPlan};
