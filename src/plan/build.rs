@@ -8,6 +8,10 @@ use crate::error::Result;
 use crate::manifest::Install;
 use crate::source::Offer;
 use crate::survey::Survey;
+use crate::text::harmless;
+
+/// How many directories that leave the work tree are named.
+const LEAVING: usize = 5;
 
 /// Makes the plan and collects the bytes that it speaks of. `offer.components` follows `survey.installed`.
 pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Request) -> Result<(Plan, Contents)> {
@@ -34,6 +38,8 @@ fn frame(case: &Case) -> Plan {
     let Case { install, survey, offer, request } = case;
     let mut blockers = offer.blockers.clone();
     blockers.extend(survey.left_running(install));
+    let mut warnings = offer.warnings.clone();
+    warnings.extend(becomes_sparse(case));
     Plan {
         root: install.root.clone(),
         owner: install.owner.clone(),
@@ -43,8 +49,27 @@ fn frame(case: &Case) -> Plan {
         commits: offer.commits.clone(),
         commits_total: offer.commits_total,
         soak: install.policy.soak.as_secs(),
-        warnings: offer.warnings.clone(),
+        warnings,
         blockers,
         ..Plan::empty(&install.name)
     }
+}
+
+/// A whole checkout that is kept to the components from now on: directories disappear, which deserves a line of its own.
+fn becomes_sparse(case: &Case) -> Option<String> {
+    let cone = case.survey.goal_cone(case.install)?;
+    let leaving = &case.offer.leaving;
+    let shown = leaving.iter().take(LEAVING).map(|path| harmless(path)).collect::<Vec<_>>().join(", ");
+    let more = match leaving.len().saturating_sub(LEAVING) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (leave, them) = if leaving.len() == 1 { ("leaves", "it") } else { ("leave", "them") };
+    (!leaving.is_empty()).then(|| {
+        format!(
+            "from now on only {} {} checked out; {shown}{more} {leave} the work tree (git sparse-checkout disable brings {them} back; `sparse = false` keeps {them})",
+            cone.join(", "),
+            if cone.len() == 1 { "is" } else { "are" },
+        )
+    })
 }
