@@ -64,7 +64,8 @@ fn decide(subject: &Subject, unit: &Unit, state: &UnitState, work: &Work, runs_s
     match (unit.restart, cause) {
         (RestartPolicy::Never, _) => (ServiceChange::Untouched, "restart = \"never\"".into()),
         (RestartPolicy::Always, None) => (ServiceChange::Restart, "restart = \"always\"".into()),
-        (RestartPolicy::Reload, Some(cause)) if work.impact() != Impact::Restart => {
+        // What is not up reads nothing again: systemd refuses to reload it.
+        (RestartPolicy::Reload, Some(cause)) if work.impact() != Impact::Restart && state.is_active() => {
             (ServiceChange::Reload, cause.into())
         }
         (_, Some(cause)) => (ServiceChange::Restart, cause.into()),
