@@ -14,7 +14,9 @@ pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut C
     let mut stage = |of: fn(&mut Stages) -> &mut Vec<Action>| -> Vec<Action> {
         components.iter_mut().flat_map(|stages| std::mem::take(of(stages))).collect()
     };
+    // What ran last is undone first.
     let mut actions = stage(|stages| &mut stages.undo);
+    actions.reverse();
     actions.extend(stage(|stages| &mut stages.reruns));
     actions.extend(tree(case, contents));
     actions.extend(stage(|stages| &mut stages.env));
