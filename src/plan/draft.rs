@@ -51,6 +51,7 @@ pub(super) fn draft(case: &Case, part: Part, contents: &mut Contents) -> Result<
     let (staged_checks, checks) = checks(&subject, case.request.intent);
     let mut warnings = configuration.warnings;
     warnings.extend(work.iter().flat_map(|work| work.notes.clone()));
+    warnings.extend(unasked(&subject));
     let mut blockers = configuration.blockers;
     blockers.extend(absent(&subject));
 
@@ -107,6 +108,17 @@ fn absent(subject: &Subject) -> Option<Blocker> {
         Blocker::impossible(
             format!("the target has no directory {} for the component {}", component.path, component.name),
             "correct `path` in the manifest, or stay below this release",
+        )
+    })
+}
+
+fn unasked(subject: &Subject) -> Option<String> {
+    let component = subject.component;
+    let is_told = subject.tree_changed() && component.askable().count() < component.health.len();
+    is_told.then(|| {
+        format!(
+            "{}: no service of it is restarted (restart = \"never\"), so that probes which expect {{version}} are not asked",
+            component.name
         )
     })
 }
@@ -169,7 +181,7 @@ fn gate(subject: &Subject, units: &[UnitPlan]) -> GatePlan {
     GatePlan {
         component: subject.component.name.clone(),
         units: units.iter().filter(is_up).map(|unit| (unit.scope, unit.name.clone())).collect(),
-        probes: subject.component.health.len(),
+        probes: subject.component.askable().count(),
         version: subject.offer.to_version.clone(),
         changes: subject.tree_changed()
             || subject.env_changed

@@ -224,7 +224,7 @@ pub struct GatePlan {
     pub component: String,
     /// Its units that must be up.
     pub units: Vec<(Scope, String)>,
-    /// How many probes the manifest declares for it.
+    /// How many probes are asked.
     pub probes: usize,
     /// The version that it must report.
     pub version: Option<String>,
