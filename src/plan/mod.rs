@@ -4,12 +4,18 @@
 //! travel beside it, by hash.
 
 mod build;
+mod configuration;
 mod contents;
+mod draft;
 pub mod env;
+mod judge;
 mod lockstep;
 pub mod notes;
+mod order;
+mod request;
 mod services;
 mod steps;
+mod subject;
 pub mod unit;
 mod units;
 
@@ -20,8 +26,9 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::manifest::{Scope, StepUndo};
 
-pub use build::{Request, Restore, build};
+pub use build::build;
 pub use contents::Contents;
+pub use request::{Request, Restore};
 
 /// The format that this version writes into journals and `--json`.
 pub const FORMAT: u32 = 1;
@@ -217,7 +224,7 @@ pub struct GatePlan {
     pub component: String,
     /// Its units that must be up.
     pub units: Vec<(Scope, String)>,
-    /// How many probes the manifest declares for it.
+    /// How many probes are asked.
     pub probes: usize,
     /// The version that it must report.
     pub version: Option<String>,

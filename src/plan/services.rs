@@ -1,6 +1,6 @@
 //! What happens to running units, and why.
 
-use super::build::Subject;
+use super::subject::Subject;
 use super::unit::Impact;
 use super::units::Work;
 use super::{FileChange, ServiceChange, UnitPlan};
@@ -64,7 +64,8 @@ fn decide(subject: &Subject, unit: &Unit, state: &UnitState, work: &Work, runs_s
     match (unit.restart, cause) {
         (RestartPolicy::Never, _) => (ServiceChange::Untouched, "restart = \"never\"".into()),
         (RestartPolicy::Always, None) => (ServiceChange::Restart, "restart = \"always\"".into()),
-        (RestartPolicy::Reload, Some(cause)) if work.impact() != Impact::Restart => {
+        // What is not up reads nothing again: systemd refuses to reload it.
+        (RestartPolicy::Reload, Some(cause)) if work.impact() != Impact::Restart && state.is_active() => {
             (ServiceChange::Reload, cause.into())
         }
         (_, Some(cause)) => (ServiceChange::Restart, cause.into()),

@@ -1,7 +1,7 @@
 //! Which steps run, why, and where in the order they and their undo stand.
 
-use super::build::{Request, Subject};
-use super::{Intent, StepPlan};
+use super::subject::Subject;
+use super::{Intent, Request, StepPlan};
 use crate::action::{self, Action, Rerun};
 use crate::manifest::{Check, Component, RunAs, Step, StepUndo};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::build::Subject;
+use super::subject::Subject;
 use super::unit::{self, Impact, SettingChange};
 use super::{Contents, FileChange};
 use crate::action::{Action, FileSwap, Units};
@@ -54,82 +54,111 @@ fn plan_unit(
     subject: &Subject,
     unit: &Unit,
     here: &SurveyedUnit,
-    upstream: (Option<&str>, Option<&str>),
+    (base, theirs): (Option<&str>, Option<&str>),
     contents: &mut Contents,
 ) -> Result<Work> {
-    let mut work = Work {
-        scope: unit.scope,
-        directory: here.directory.clone(),
-        swaps: Vec::new(),
-        enable: Vec::new(),
-        reenable: Vec::new(),
-        file: FileChange::Kept,
-        settings: Vec::new(),
-        lifted: false,
-        notes: Vec::new(),
-        is_static: false,
-        needs_reload: false,
-    };
-    let (base, theirs) = upstream;
-    let theirs = theirs.ok_or_else(|| {
-        Error::failed(format!(
-            "the release has no file {} for the unit {}",
-            unit.file.below(&subject.component.path),
-            unit.file.file_name()
-        ))
-        .hint("correct `file` in the manifest, or remove the unit: systemctl disable --now, then its file")
-    })?;
+    let theirs = theirs.ok_or_else(|| no_file(subject, unit))?;
+    let untouched = Work::none(unit, here);
     if here.states.iter().any(|(_, state)| state.is_masked()) {
-        return Ok(work);
+        return Ok(untouched);
     }
-    if here.is_linked {
-        let drop_ins: Vec<&str> = here.drop_ins.values().map(String::as_str).collect();
-        work.settings = unit::compare_with_drop_ins(base.unwrap_or(theirs), &drop_ins, theirs, &drop_ins);
-        work.needs_reload = base != Some(theirs);
-        return Ok(work);
+    match &here.installed {
+        _ if here.is_linked => Ok(untouched.follow_link(here, base, theirs)),
+        None => Ok(untouched.install(subject, unit, here, theirs, contents)),
+        Some(installed) => untouched
+            .merge(here, installed, (base, theirs), contents)
+            .map_err(|error| error.while_(format!("{} cannot be merged", unit.file.file_name()))),
     }
-    let Some(installed) = &here.installed else {
+}
+
+fn no_file(subject: &Subject, unit: &Unit) -> Error {
+    let file = unit.file.below(&subject.component.path);
+    Error::failed(format!("the release has no file {file} for the unit {}", unit.file.file_name()))
+        .hint("correct `file` in the manifest, or remove the unit: systemctl disable --now, then its file")
+}
+
+impl Work {
+    fn none(unit: &Unit, here: &SurveyedUnit) -> Work {
+        Work {
+            scope: unit.scope,
+            directory: here.directory.clone(),
+            swaps: Vec::new(),
+            enable: Vec::new(),
+            reenable: Vec::new(),
+            file: FileChange::Kept,
+            settings: Vec::new(),
+            lifted: false,
+            notes: Vec::new(),
+            is_static: false,
+            needs_reload: false,
+        }
+    }
+
+    /// A unit that is a link into the checkout changes with the tree.
+    fn follow_link(mut self, here: &SurveyedUnit, base: Option<&str>, theirs: &str) -> Work {
+        let drop_ins = texts(&here.drop_ins);
+        self.settings = unit::compare_with_drop_ins(base.unwrap_or(theirs), &drop_ins, theirs, &drop_ins);
+        self.needs_reload = base != Some(theirs);
+        self
+    }
+
+    /// A unit that is new here.
+    fn install(
+        mut self,
+        subject: &Subject,
+        unit: &Unit,
+        here: &SurveyedUnit,
+        theirs: &str,
+        contents: &mut Contents,
+    ) -> Work {
         let (uid, gid) = owner(subject, unit.scope);
         let content = Content::new(theirs.as_bytes().to_vec(), 0o644, uid, gid);
-        work.swaps.push(FileSwap { path: here.file.clone(), before: None, after: Some(contents.keep(&content)) });
-        work.file = FileChange::Installed;
-        work.is_static = !theirs.lines().any(|line| line.trim() == "[Install]");
-        work.enable = if work.is_static { Vec::new() } else { unit.names() };
-        return Ok(work);
-    };
-    let mine = String::from_utf8_lossy(&installed.bytes);
-    let merge = unit::merge(base, theirs, &mine)
-        .map_err(|error| error.while_(format!("{} cannot be merged", unit.file.file_name())))?;
-    work.notes = merge.notes.iter().map(|note| format!("{}: {note}", unit.file.file_name())).collect();
-    let mut drop_ins = here.drop_ins.clone();
-    if let Some(local) = &merge.local {
-        let text = unit::extended_local(drop_ins.get(LOCAL).map_or("", String::as_str), local);
-        work.lifted = true;
-        work.swaps.push(lift(here, &text, installed, contents));
-        drop_ins.insert(LOCAL.into(), text);
+        self.swaps.push(FileSwap { path: here.file.clone(), before: None, after: Some(contents.keep(&content)) });
+        self.file = FileChange::Installed;
+        self.is_static = !theirs.lines().any(|line| line.trim() == "[Install]");
+        self.enable = if self.is_static { Vec::new() } else { unit.names() };
+        self
     }
-    let texts = |drop_ins: &'_ BTreeMap<String, String>| -> Vec<String> { drop_ins.values().cloned().collect() };
-    let (before, after) = (texts(&here.drop_ins), texts(&drop_ins));
-    let [before, after] = [&before, &after].map(|texts| texts.iter().map(String::as_str).collect::<Vec<&str>>());
-    // With what the operator's drop-ins override: a line that has no effect here restarts nothing.
-    work.settings = unit::compare_with_drop_ins(&mine, &before, &merge.unit, &after);
-    if merge.unit.as_bytes() != installed.bytes.as_slice() {
-        let content = installed.with_bytes(merge.unit.into_bytes());
-        work.swaps.insert(
-            0,
-            FileSwap {
+
+    /// A unit that is installed: upstream's changes come in, the operator's go into a drop-in.
+    fn merge(
+        mut self,
+        here: &SurveyedUnit,
+        installed: &Content,
+        (base, theirs): (Option<&str>, &str),
+        contents: &mut Contents,
+    ) -> Result<Work> {
+        let mine = String::from_utf8_lossy(&installed.bytes);
+        let merge = unit::merge(base, theirs, &mine)?;
+        let name = here.file.file_name().unwrap_or_default().to_string_lossy();
+        self.notes = merge.notes.iter().map(|note| format!("{name}: {note}")).collect();
+        if merge.unit.as_bytes() != installed.bytes.as_slice() {
+            self.file = FileChange::Replaced;
+            self.swaps.push(FileSwap {
                 path: here.file.clone(),
                 before: Some(contents.keep(installed)),
-                after: Some(contents.keep(&content)),
-            },
-        );
-        work.file = FileChange::Replaced;
+                after: Some(contents.keep(&installed.with_bytes(merge.unit.clone().into_bytes()))),
+            });
+        }
+        let mut drop_ins = here.drop_ins.clone();
+        if let Some(local) = &merge.local {
+            let text = unit::extended_local(drop_ins.get(LOCAL).map_or("", String::as_str), local);
+            self.lifted = true;
+            self.swaps.push(lift(here, &text, installed, contents));
+            drop_ins.insert(LOCAL.into(), text);
+        }
+        // With what the operator's drop-ins override: a line that has no effect here restarts nothing.
+        self.settings = unit::compare_with_drop_ins(&mine, &texts(&here.drop_ins), &merge.unit, &texts(&drop_ins));
+        if self.settings.iter().any(|change| change.impact == Impact::Reenable) {
+            let enabled = here.states.iter().filter(|(_, state)| state.is_enabled());
+            self.reenable = enabled.map(|(name, _)| name.clone()).collect();
+        }
+        Ok(self)
     }
-    if work.settings.iter().any(|change| change.impact == Impact::Reenable) {
-        work.reenable =
-            here.states.iter().filter(|(_, state)| state.is_enabled()).map(|(name, _)| name.clone()).collect();
-    }
-    Ok(work)
+}
+
+fn texts(drop_ins: &BTreeMap<String, String>) -> Vec<&str> {
+    drop_ins.values().map(String::as_str).collect()
 }
 
 /// The drop-in that keeps the operator's edits.
@@ -156,12 +185,12 @@ fn owner(subject: &Subject, scope: Scope) -> (u32, u32) {
 }
 
 /// One action for each scope: the manager is reloaded once.
-pub(super) fn actions(work: Vec<Vec<Work>>) -> Vec<Action> {
+pub(super) fn actions(work: impl Iterator<Item = Work>) -> Vec<Action> {
     let mut scopes: BTreeMap<Scope, Units> = BTreeMap::new();
     let concerned = |work: &Work| {
         work.needs_reload || !work.swaps.is_empty() || !work.enable.is_empty() || !work.reenable.is_empty()
     };
-    for work in work.into_iter().flatten().filter(concerned) {
+    for work in work.filter(concerned) {
         let units = scopes.entry(work.scope).or_insert_with(|| Units {
             scope: work.scope,
             directory: work.directory.clone(),

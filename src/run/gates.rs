@@ -66,12 +66,7 @@ fn restarts(plan: &Plan, component: &str) -> bool {
 
 /// The probes that can answer: what is wanted in the journal since a restart comes only where there was one.
 fn probes(component: &Component, restarted: bool) -> Vec<Health> {
-    component
-        .health
-        .iter()
-        .filter(|health| restarted || !matches!(health.probe, Probe::Journal { .. }))
-        .cloned()
-        .collect()
+    component.askable().filter(|health| restarted || !matches!(health.probe, Probe::Journal { .. })).cloned().collect()
 }
 
 /// The invocation before, for a unit that this plan restarts.
@@ -106,7 +101,7 @@ pub fn missing_keys(install: &Install, plan: &Plan, contents: &Contents) -> Resu
             };
             values.extend(env::values(&bytes));
         }
-        let keys = component.health.iter().flat_map(templates).flat_map(Template::keys);
+        let keys = component.health.iter().flat_map(Health::templates).flat_map(Template::keys);
         let missing = keys.into_iter().filter(|key| !values.contains_key(*key)).map(|key| {
             Blocker::impossible(
                 format!("a health probe of {} uses ${{{key}}}, which no `.env` of it has", component.name),
@@ -117,17 +112,6 @@ pub fn missing_keys(install: &Install, plan: &Plan, contents: &Contents) -> Resu
     }
     blockers.dedup();
     Ok(blockers)
-}
-
-fn templates(health: &Health) -> Vec<&Template> {
-    match &health.probe {
-        Probe::Http { url, headers, json, .. } => {
-            let values = headers.iter().chain(json).map(|(_, template)| template);
-            std::iter::once(url).chain(values).collect()
-        }
-        Probe::Tcp { address } => vec![address],
-        Probe::Command { .. } | Probe::Journal { .. } => Vec::new(),
-    }
 }
 
 /// Every value that must not be shown: of the declared configuration files, of what the run writes there, and of what was

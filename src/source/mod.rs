@@ -23,6 +23,8 @@ pub struct Offer {
     pub blockers: Vec<Blocker>,
     /// Paths that the target tracks and the present tree does not, within the components.
     pub added: Vec<String>,
+    /// Directories that a whole checkout has and that leave its work tree, since it becomes sparse: the outermost.
+    pub leaving: Vec<String>,
     /// What the operator should know.
     pub warnings: Vec<String>,
 }

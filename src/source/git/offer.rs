@@ -45,6 +45,10 @@ pub fn offer(
         components: Vec::new(),
         blockers: Vec::new(),
         added: Vec::new(),
+        leaving: match (present, wanted) {
+            (None, Some(cone)) => leaving(&from, cone)?,
+            _ => Vec::new(),
+        },
         warnings: Vec::new(),
     };
     for (component, activated) in components {
@@ -213,6 +217,28 @@ pub fn is_within(cone: Cone, path: &Path) -> bool {
     let Some(cone) = cone else { return true };
     parent == Path::new("")
         || cone.iter().any(|directory| parent.starts_with(directory) || Path::new(directory).starts_with(parent))
+}
+
+/// The outermost directories of a commit that a cone does not have.
+fn leaving(from: &GitCommit, cone: &[String]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let visit = |parent: &str, entry: &git2::TreeEntry| {
+        if entry.kind() != Some(git2::ObjectType::Tree) {
+            return git2::TreeWalkResult::Skip;
+        }
+        let path = format!("{parent}{}", String::from_utf8_lossy(entry.name_bytes()));
+        match () {
+            () if cone.contains(&path) => git2::TreeWalkResult::Skip,
+            () if is_within(Some(cone), &Path::new(&path).join("file")) => git2::TreeWalkResult::Ok,
+            () => {
+                found.push(path);
+                git2::TreeWalkResult::Skip
+            }
+        }
+    };
+    let tree = from.tree().context("the mirror cannot be read")?;
+    tree.walk(git2::TreeWalkMode::PreOrder, visit).context("the mirror cannot be read")?;
+    Ok(found)
 }
 
 /// Paths that appear and that disappear, relative to the root.

@@ -1,0 +1,203 @@
+//! The plan of one component, before those of all are put in order.
+
+use super::subject::{Case, Part, Subject};
+use super::{
+    Blocker, ComponentPlan, Contents, GatePlan, Intent, ServiceChange, StagedCheck, UnitPlan, configuration, notes,
+    services, steps, units,
+};
+use crate::action::{Action, Artifact, EnvFile, Service};
+use crate::error::Result;
+use crate::host::systemd::Verb;
+use crate::manifest::{CheckAt, RunAs, StepUndo};
+use crate::source::ComponentOffer;
+
+/// What a component adds to the plan.
+pub(super) struct Draft {
+    pub component: ComponentPlan,
+    pub gate: GatePlan,
+    pub staged_checks: Vec<StagedCheck>,
+    pub warnings: Vec<String>,
+    pub blockers: Vec<Blocker>,
+    pub stages: Stages,
+}
+
+/// The changes of a component by the part of a run that they belong to, in the order of the parts. Only the tree, which
+/// is everybody's, is missing between `reruns` and `env`.
+#[derive(Default)]
+pub(super) struct Stages {
+    /// Commands that undo steps, while the newer tree is there.
+    pub undo: Vec<Action>,
+    /// Where the undo of a run runs steps again.
+    pub reruns: Vec<Action>,
+    pub env: Vec<Action>,
+    pub artifacts: Vec<Action>,
+    pub steps: Vec<Action>,
+    /// Steps from the first that nothing undoes: as late as the declared order of the component allows.
+    pub late_steps: Vec<Action>,
+    pub checks: Vec<Action>,
+    pub units: Vec<units::Work>,
+    pub services: Vec<Action>,
+}
+
+/// Plans a component.
+pub(super) fn draft(case: &Case, part: Part, contents: &mut Contents) -> Result<Draft> {
+    let configuration = configuration::plan(case, part, contents)?;
+    let subject = Subject::new(part, case.survey, !configuration.swaps.is_empty());
+    let planned = steps::plan(&subject, case.request);
+    let work = units::plan(&subject, contents)?;
+    let runs_steps = planned.iter().any(|step| step.plan.runs);
+    let unit_plans = services::plan(&subject, &work, runs_steps);
+
+    let (staged_checks, checks) = checks(&subject, case.request.intent);
+    let mut warnings = configuration.warnings;
+    warnings.extend(work.iter().flat_map(|work| work.notes.clone()));
+    warnings.extend(unasked(&subject));
+    let mut blockers = configuration.blockers;
+    blockers.extend(absent(&subject));
+
+    let name = &part.component.name;
+    let env_file = |swap| Action::EnvFile(EnvFile { component: name.clone(), swap });
+    let mut stages = Stages {
+        env: configuration.swaps.into_iter().map(env_file).collect(),
+        artifacts: artifacts(case, &subject, runs_steps),
+        checks,
+        services: unit_plans.iter().filter_map(|unit| service(name, unit)).collect(),
+        units: work,
+        ..Stages::default()
+    };
+    stages.take_steps(&planned);
+    let component = ComponentPlan {
+        name: name.clone(),
+        path: part.component.path.to_string(),
+        from_version: part.offer.from_version.clone(),
+        to_version: part.offer.to_version.clone(),
+        activated: activated(case, part),
+        files_changed: part.offer.changed.len(),
+        notes: release_notes(part.offer, case.request.intent),
+        env: configuration.plans,
+        steps: planned.into_iter().map(|step| step.plan).collect(),
+        units: unit_plans,
+    };
+    let gate = gate(&subject, &component.units);
+    Ok(Draft { component, gate, staged_checks, warnings, blockers, stages })
+}
+
+impl Stages {
+    fn take_steps(&mut self, planned: &[steps::Planned]) {
+        let mut is_past_return = false;
+        for step in planned {
+            self.undo.extend(step.before_tree.clone());
+            is_past_return |= step.plan.runs && step.plan.undo == StepUndo::Irreversible;
+            let steps = if is_past_return { &mut self.late_steps } else { &mut self.steps };
+            steps.extend(step.after_tree.clone());
+            self.reruns.extend(step.rerun.clone());
+        }
+    }
+}
+
+fn activated(case: &Case, part: Part) -> String {
+    part.surveyed
+        .activation
+        .as_ref()
+        .map_or(case.survey.checkout.head.clone(), |activation| activation.revision.clone())
+}
+
+fn absent(subject: &Subject) -> Option<Blocker> {
+    let component = subject.component;
+    (!subject.offer.present).then(|| {
+        Blocker::impossible(
+            format!("the target has no directory {} for the component {}", component.path, component.name),
+            "correct `path` in the manifest, or stay below this release",
+        )
+    })
+}
+
+fn unasked(subject: &Subject) -> Option<String> {
+    let component = subject.component;
+    let is_told = subject.tree_changed() && component.askable().count() < component.health.len();
+    is_told.then(|| {
+        format!(
+            "{}: no service of it is restarted (restart = \"never\"), so that probes which expect {{version}} are not asked",
+            component.name
+        )
+    })
+}
+
+/// The checks on the staged tree and those on the switched one. A known-good release has passed its gate here: it may
+/// be older than a check's script, and going back must not depend on it.
+fn checks(subject: &Subject, intent: Intent) -> (Vec<StagedCheck>, Vec<Action>) {
+    let component = subject.component;
+    let (mut staged, mut switched) = (Vec::new(), Vec::new());
+    let is_checked = intent == Intent::Upgrade && (subject.tree_changed() || subject.env_changed);
+    for check in component.checks.iter().filter(|_| is_checked) {
+        match check.at {
+            CheckAt::Staged => staged.push(StagedCheck {
+                component: component.name.clone(),
+                path: component.path.to_string(),
+                run: check.run.clone(),
+                as_root: check.run_as == RunAs::Root,
+                timeout: check.timeout.as_secs(),
+            }),
+            CheckAt::Switched => switched.push(steps::check(component, check)),
+        }
+    }
+    (staged, switched)
+}
+
+fn service(component: &str, unit: &UnitPlan) -> Option<Action> {
+    let verb = match unit.service {
+        ServiceChange::Restart => Verb::Restart,
+        ServiceChange::Reload => Verb::Reload,
+        ServiceChange::Start => Verb::Start,
+        ServiceChange::Untouched | ServiceChange::LeftAlone => return None,
+    };
+    let (component, unit_name) = (component.to_owned(), unit.name.clone());
+    Some(Action::Service(Service { component, scope: unit.scope, unit: unit_name, verb }))
+}
+
+fn artifacts(case: &Case, subject: &Subject, runs_steps: bool) -> Vec<Action> {
+    let archives = &case.request.restore.artifacts;
+    let mut actions = Vec::new();
+    for (artifact, is_there) in subject.component.artifacts.iter().zip(&subject.surveyed.artifacts) {
+        let path = artifact.below(&subject.component.path);
+        let archive = archives.iter().find(|(known, _)| known == path.as_str());
+        let install = archive.map(|(_, archive)| archive.clone());
+        if install.is_none() && !runs_steps {
+            continue;
+        }
+        let saved = is_there.then(|| format!("{}.tar", path.as_str().replace('/', "-")));
+        actions.push(Action::Artifact(Artifact {
+            component: subject.component.name.clone(),
+            path: path.as_str().into(),
+            saved,
+            install,
+        }));
+    }
+    actions
+}
+
+fn gate(subject: &Subject, units: &[UnitPlan]) -> GatePlan {
+    let is_up = |unit: &&UnitPlan| unit.service != ServiceChange::LeftAlone && !unit.is_dormant;
+    GatePlan {
+        component: subject.component.name.clone(),
+        units: units.iter().filter(is_up).map(|unit| (unit.scope, unit.name.clone())).collect(),
+        probes: subject.component.askable().count(),
+        version: subject.offer.to_version.clone(),
+        changes: subject.tree_changed()
+            || subject.env_changed
+            || units.iter().any(|unit| unit.service != ServiceChange::Untouched),
+    }
+}
+
+fn release_notes(offer: &ComponentOffer, intent: Intent) -> Vec<notes::ReleaseNote> {
+    let parse = |version: &Option<String>| version.as_deref().and_then(|text| semver::Version::parse(text).ok());
+    let (from, to) = (parse(&offer.from_version), parse(&offer.to_version));
+    let Some(changelog) = &offer.changelog else { return Vec::new() };
+    match intent {
+        Intent::Rollback => notes::between(changelog, to.as_ref(), from.as_ref(), false),
+        // A branch may be ahead of its newest heading.
+        Intent::Upgrade if offer.changed.is_empty() => Vec::new(),
+        Intent::Upgrade if from == to => notes::between(changelog, to.as_ref(), to.as_ref(), true),
+        Intent::Upgrade => notes::between(changelog, from.as_ref(), to.as_ref(), true),
+    }
+}

@@ -1,0 +1,68 @@
+//! What is possible, but must not be: policy, versions, irreversible steps.
+
+use super::subject::Case;
+use super::{Blocker, Intent, Plan, abbreviate, lockstep};
+use crate::manifest::Source;
+use crate::source::Direction;
+
+/// Adds what refuses a plan, and what failed here before.
+pub(super) fn judge(case: &Case, plan: &mut Plan) {
+    plan.blockers.extend(older(case));
+    plan.blockers.extend(lockstep::broken(case.install, case.survey, case.offer, &case.request.only));
+    match case.request.intent {
+        Intent::Rollback => plan.blockers.extend(irreversible_back(case, plan)),
+        Intent::Upgrade => upgrade(case, plan),
+    }
+}
+
+fn upgrade(case: &Case, plan: &mut Plan) {
+    let Source::Git(source) = &case.install.source;
+    let request = case.request;
+    plan.blockers.extend(lockstep::major_steps(plan, request.is_explicit));
+    if let (Some(range), false) = (&source.allow, request.is_explicit) {
+        plan.blockers.extend(lockstep::outside(plan, range));
+    }
+    if request.unattended {
+        plan.blockers.extend(lockstep::beyond(plan, case.install.policy.unattended));
+    }
+    plan.blockers.extend(irreversible(case, plan));
+    if case.survey.checkout.has_submodules {
+        plan.warnings.push("the checkout has submodules, which are left as they are".into());
+    }
+    let target = &case.offer.to.revision;
+    if let Some(failed) = case.survey.failed.iter().find(|failed| failed.revision == *target) {
+        plan.warnings.push(format!("{} failed here before (run {}): {}", abbreviate(target), failed.run, failed.why));
+    }
+}
+
+fn older(case: &Case) -> Option<Blocker> {
+    let name = &case.install.name;
+    let is_older = case.offer.direction == Direction::Back && case.request.intent == Intent::Upgrade;
+    is_older.then(|| {
+        Blocker::refused(
+            format!("{} is older than what is installed", case.offer.to.short()),
+            format!("go back to a known-good release: relift rollback {name}; what there is: relift status {name}"),
+        )
+    })
+}
+
+fn irreversible(case: &Case, plan: &Plan) -> Option<Blocker> {
+    let steps = plan.irreversible().join(", ");
+    let is_allowed = case.request.allow_irreversible && !case.request.unattended;
+    (!steps.is_empty() && !is_allowed).then(|| {
+        Blocker::refused(
+            format!("nothing undoes this step: {steps}"),
+            "declare its `undo` in the manifest, or pass --allow-irreversible on a terminal",
+        )
+    })
+}
+
+fn irreversible_back(case: &Case, plan: &Plan) -> Option<Blocker> {
+    let steps = plan.irreversible().join(", ");
+    (!steps.is_empty() && !case.request.allow_irreversible).then(|| {
+        Blocker::refused(
+            format!("a step ran for the newer release, and nothing undoes it: {steps}"),
+            "where the older release copes with what it did, pass --allow-irreversible",
+        )
+    })
+}

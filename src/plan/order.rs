@@ -1,0 +1,63 @@
+//! The order of a run's changes: each stage for all components before the next.
+
+use super::draft::Stages;
+use super::steps;
+use super::subject::Case;
+use super::{Contents, services, units};
+use crate::action::{Action, Quiesce, SetAside, Tree};
+use crate::host::fs::Content;
+use crate::source::Direction;
+use crate::source::git::Goal;
+
+/// All changes, in order; none where nothing changes.
+pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut Contents) -> Vec<Action> {
+    let mut stage = |of: fn(&mut Stages) -> &mut Vec<Action>| -> Vec<Action> {
+        components.iter_mut().flat_map(|stages| std::mem::take(of(stages))).collect()
+    };
+    // What ran last is undone first.
+    let mut actions = stage(|stages| &mut stages.undo);
+    actions.reverse();
+    actions.extend(stage(|stages| &mut stages.reruns));
+    actions.extend(tree(case, contents));
+    actions.extend(stage(|stages| &mut stages.env));
+    actions.extend(stage(|stages| &mut stages.artifacts));
+    actions.extend(stage(|stages| &mut stages.steps));
+    actions.extend(stage(|stages| &mut stages.late_steps));
+    actions.extend(stage(|stages| &mut stages.checks));
+    let services = stage(|stages| &mut stages.services);
+    actions.extend(units::actions(components.into_iter().flat_map(|stages| stages.units)));
+    actions.extend(services);
+    if !actions.is_empty() {
+        actions.insert(0, quiesce(case));
+    }
+    steps::link_reruns(&mut actions);
+    actions
+}
+
+/// What runs is noted for every installed component: the tree is everybody's.
+fn quiesce(case: &Case) -> Action {
+    let installed = case.survey.installed(case.install);
+    let units = installed.flat_map(|(_, component, surveyed)| services::names(component, surveyed));
+    Action::Quiesce(Quiesce { units: units.collect() })
+}
+
+fn tree(case: &Case, contents: &mut Contents) -> Option<Action> {
+    let (checkout, offer) = (&case.survey.checkout, case.offer);
+    let present = Goal { revision: checkout.head.clone(), cone: checkout.cone.clone() };
+    let goal = Goal { revision: offer.to.revision.clone(), cone: case.survey.goal_cone(case.install) };
+    if goal == present {
+        return None;
+    }
+    let aside = |(path, content): &(std::path::PathBuf, Content)| SetAside {
+        path: path.clone(),
+        image: contents.keep(content),
+    };
+    Some(Action::Tree(Tree {
+        label: offer.to.short(),
+        branch: checkout.branch.clone(),
+        is_forward: offer.direction == Direction::Forward,
+        set_aside: case.survey.discarded.iter().map(aside).collect(),
+        from: present,
+        to: goal,
+    }))
+}

@@ -1,0 +1,36 @@
+//! What is asked of a plan.
+
+use std::path::PathBuf;
+
+use super::Intent;
+use crate::host::fs::Content;
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Up, or back.
+    pub intent: Intent,
+    /// The operator named the target: a major step is theirs to take.
+    pub is_explicit: bool,
+    /// Steps that nothing undoes may run.
+    pub allow_irreversible: bool,
+    /// Nobody is asked: the policy decides.
+    pub unattended: bool,
+    /// Somebody at a terminal approves the plan.
+    pub attended: bool,
+    /// Only these components; empty: all.
+    pub only: Vec<String>,
+    /// Values that the operator gave for placeholders: file relative to the checkout, key, value.
+    pub answers: Vec<(String, String, String)>,
+    /// For a rollback: configuration files as they were, and archives of what steps had made.
+    pub restore: Restore,
+}
+
+/// What a known-good release had beside the tree.
+#[derive(Debug, Clone, Default)]
+pub struct Restore {
+    /// Configuration files by path relative to the checkout.
+    pub env: Vec<(String, Content)>,
+    /// Archives by path relative to the checkout.
+    pub artifacts: Vec<(String, PathBuf)>,
+}

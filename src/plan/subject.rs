@@ -1,0 +1,76 @@
+//! What a plan is made from: the whole case, each installed component of it, and what follows at once from the two.
+
+use super::{Request, services};
+use crate::manifest::{Component, Install};
+use crate::source::{ComponentOffer, Offer};
+use crate::survey::{Survey, Surveyed};
+
+/// Everything that is known when a plan is made.
+pub(super) struct Case<'a> {
+    pub install: &'a Install,
+    pub survey: &'a Survey,
+    pub offer: &'a Offer,
+    pub request: &'a Request,
+}
+
+impl<'a> Case<'a> {
+    /// The installed components that the request is about.
+    pub fn parts(&self) -> impl Iterator<Item = Part<'a>> {
+        let only = &self.request.only;
+        let installed = self.survey.installed(self.install).zip(&self.offer.components);
+        installed
+            .map(|((_, component, surveyed), offer)| Part { component, surveyed, offer })
+            .filter(move |part| only.is_empty() || only.contains(&part.component.name))
+    }
+}
+
+/// A component: as it is declared, as it is here, and as the target has it.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub component: &'a Component,
+    pub surveyed: &'a Surveyed,
+    pub offer: &'a ComponentOffer,
+}
+
+/// A component with what its steps, units and services depend on.
+pub(super) struct Subject<'a> {
+    pub component: &'a Component,
+    pub surveyed: &'a Surveyed,
+    pub offer: &'a ComponentOffer,
+    /// Its directory was not checked out before: everything about it is new.
+    pub is_new: bool,
+    /// Its `.env` is rewritten, or was edited since it was started.
+    pub env_changed: bool,
+    /// Its process is older than what is checked out.
+    pub runs_older: bool,
+    /// The owner of the install: uid and gid.
+    pub owner_ids: (u32, u32),
+}
+
+impl<'a> Subject<'a> {
+    /// `rewrites_env`: the plan rewrites one of its configuration files.
+    pub fn new(part: Part<'a>, survey: &Survey, rewrites_env: bool) -> Subject<'a> {
+        let Part { component, surveyed, offer } = part;
+        let head_moved = survey.checkout.head_moved;
+        Subject {
+            component,
+            surveyed,
+            offer,
+            is_new: !surveyed.is_checked_out,
+            env_changed: rewrites_env || !surveyed.runs_with_its_env(component),
+            runs_older: surveyed.activation.is_none() && services::run_older_code(surveyed, head_moved),
+            owner_ids: survey.owner_ids,
+        }
+    }
+
+    /// Whether its part of the tree differs from what is activated.
+    pub fn tree_changed(&self) -> bool {
+        self.is_new || self.runs_older || !self.offer.changed.is_empty()
+    }
+
+    /// Whether more than its units differs: what a unit's change asks for, its settings say.
+    pub fn code_changed(&self) -> bool {
+        let is_unit = |path: &String| self.component.units.iter().any(|unit| unit.file.as_str() == path);
+        self.is_new || self.offer.changed.iter().any(|path| !is_unit(path))
+    }
+}

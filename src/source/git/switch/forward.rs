@@ -1,0 +1,104 @@
+//! To another release by the means that refuse to overwrite anything of the user's: its objects, then the tree.
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use super::super::call::{in_checkout, in_mirror, text};
+use super::super::checkout::by_hand;
+use super::super::mirror::Mirror;
+use super::cone::set_cone;
+use super::{Goal, differing, local_changes, verify};
+use crate::error::{Error, Result};
+use crate::host::account::Account;
+use crate::host::process::Input;
+
+/// Brings the objects of `to` into the checkout, without a ref: nothing there changes. `head` is what it has.
+pub fn transfer(mirror: &Mirror, owner: &Account, root: &Path, head: &str, to: &str) -> Result<()> {
+    let wanted = format!("{to}\n^{head}\n");
+    let command =
+        in_mirror(mirror.path()).args(["pack-objects", "--revs", "--stdout", "--delta-base-offset", "--quiet"]);
+    let mut packing = command.stdin(Input::File(in_memory(wanted.as_bytes())?)).spawn()?;
+    let pipe = packing.child.stdout.take().ok_or_else(|| Error::failed("git pack-objects has no output"))?;
+    let pipe = Input::File(std::fs::File::from(OwnedFd::from(pipe)));
+    let unpacked = text(
+        in_checkout(owner, root).args(["index-pack", "--stdin"]).stdin(pipe),
+        "the release's objects cannot be stored in the checkout",
+    );
+    let status = packing.wait("git pack-objects")?;
+    unpacked?;
+    match status.is_some_and(|status| status.success()) {
+        true => Ok(()),
+        false => Err(Error::failed("the release's objects cannot be read from the mirror")),
+    }
+}
+
+fn in_memory(bytes: &[u8]) -> Result<std::fs::File> {
+    use std::io::{Seek, Write};
+    let file = tempfile::tempfile().and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.rewind()?;
+        Ok(file)
+    });
+    file.map_err(|error| Error::failed("a temporary file cannot be made").because(error))
+}
+
+/// Makes sure that the checkout has every file of both releases that a switch there, and one back, would write.
+pub fn both_ways(owner: &Account, root: &Path, from: &Goal, to: &Goal) -> Result<()> {
+    let differing = differing(owner, root, &from.revision, &to.revision)?;
+    let written = differing.iter().filter(|(path, _)| [from, to].iter().any(|side| side.has(Path::new(path))));
+    let blobs: BTreeSet<_> = written.flat_map(|(_, entry)| [&entry.in_goal, &entry.in_other]).flatten().collect();
+    let list: String = blobs.iter().map(|blob| format!("{blob}\n")).collect();
+    let look = in_checkout(owner, root)
+        .args(["cat-file", "--batch-check=%(objecttype)"])
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .stdin(Input::Bytes(list.into_bytes()));
+    let found = text(look, "the checkout's objects cannot be looked at")?;
+    let missing = found.lines().filter(|line| line.ends_with(" missing")).count();
+    if missing == 0 {
+        return Ok(());
+    }
+    let git = by_hand(&owner.name, root);
+    Err(Error::failed(format!(
+        "the checkout lacks {missing} objects of the two releases: it is corrupt, or a partial clone"
+    ))
+    .hint(format!("see what is wrong: {git} fsck --no-dangling; bring what is missing: {git} fetch --refetch REMOTE")))
+}
+
+/// Goes forward (or, for a rollback, back) to `goal` by the means that refuse to overwrite anything of the user's.
+pub fn go(
+    owner: &Account,
+    root: &Path,
+    goal: &Goal,
+    present: &Goal,
+    branch: Option<&str>,
+    is_forward: bool,
+) -> Result<()> {
+    if goal.cone != present.cone {
+        set_cone(owner, root, goal.cone.as_deref())?;
+    }
+    let revision = goal.revision.as_str();
+    let words = match (branch, is_forward) {
+        (Some(_), true) => vec!["merge", "--quiet", "--ff-only", "--no-overwrite-ignore", revision],
+        (Some(_), false) => vec!["reset", "--quiet", "--keep", revision],
+        (None, _) => vec!["checkout", "--quiet", "--detach", "--no-overwrite-ignore", revision],
+    };
+    if goal.revision != present.revision {
+        text(in_checkout(owner, root).args(words), "the checkout cannot be switched")?;
+    }
+    // git leaves what it cannot switch as a local change, with no more than a warning.
+    let changes = local_changes(owner, root, revision)?;
+    if let Some(path) = changes.first() {
+        return Err(Error::failed(format!(
+            "the tree was switched, but {} of its files are not the release's: {path}",
+            changes.len()
+        )));
+    }
+    verify(owner, root, goal)
+}
+
+/// Puts a tracked file back to its committed state; its local change is kept elsewhere by now.
+pub fn discard(owner: &Account, root: &Path, path: &Path) -> Result<()> {
+    let command = in_checkout(owner, root).args(["checkout", "--quiet", "HEAD", "--"]).args([path]);
+    text(command, "a declared local change cannot be set aside").map(drop)
+}
