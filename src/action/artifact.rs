@@ -82,7 +82,12 @@ fn unpack(site: &Site, path: &Path, archive: Option<&Path>) -> Result<()> {
     let (fresh, stale) = (format!(".{name}.relift-new"), format!(".{name}.relift-old"));
     let shell =
         |words: &[&str]| Command::new(words.iter().copied()).account(&site.owner).cwd(&parent).timeout(BOUND).succeed();
-    shell(&["rm", "-rf", "--", &fresh, &stale])?;
+    let checkout = site.checkout()?;
+    let clear = || -> Result<()> {
+        // What a step of root's left in it (`__pycache__`), the owner cannot remove.
+        [&fresh, &stale].iter().try_for_each(|name| checkout.remove_tree(&path.with_file_name(name)))
+    };
+    clear()?;
     if let Some(archive) = archive {
         shell(&["mkdir", "--", &fresh])?;
         let file = File::open(archive).with_context(|| format!("the archive {} cannot be read", archive.display()))?;
@@ -95,13 +100,12 @@ fn unpack(site: &Site, path: &Path, archive: Option<&Path>) -> Result<()> {
             .timeout(BOUND)
             .succeed()?;
     }
-    let checkout = site.checkout()?;
     if checkout.exists(path)? {
         shell(&["mv", "-T", "--", &name, &stale])?;
     }
     if archive.is_some() {
         shell(&["mv", "-T", "--", &format!("{fresh}/{name}"), &name])?;
     }
-    shell(&["rm", "-rf", "--", &fresh, &stale])?;
+    clear()?;
     sync_filesystem(&site.root)
 }

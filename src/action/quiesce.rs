@@ -71,11 +71,14 @@ impl Act for Quiesce {
 }
 
 fn bring_back(site: &mut Site, was: &UnitWas) -> Result<()> {
+    let was_reloaded = site.reloaded.iter().any(|(scope, name)| *scope == was.scope && *name == was.name);
     let manager = site.manager(was.scope)?;
     let now = manager.unit(&was.name)?;
     let verb = match (was.active, now.is_active()) {
         // The process of before goes on: nothing to bring back.
-        (true, true) if now.invocation == was.invocation => return Ok(()),
+        (true, true) if now.invocation == was.invocation && !was_reloaded => return Ok(()),
+        // It goes on with what it read of the undone release.
+        (true, true) if now.invocation == was.invocation => Verb::Reload,
         // It was started anew while the tree was another.
         (true, true) => Verb::Restart,
         (true, false) => Verb::Start,
@@ -85,7 +88,9 @@ fn bring_back(site: &mut Site, was: &UnitWas) -> Result<()> {
         (false, false) => return Ok(()),
     };
     // What the new release used up of the start limit is not held against the old one.
-    manager.reset_failed(&was.name)?;
+    if verb != Verb::Reload {
+        manager.reset_failed(&was.name)?;
+    }
     let result = manager.job(verb, &was.name, JOB_TIMEOUT)?;
     match result.is_done() {
         true => Ok(()),

@@ -61,7 +61,7 @@ impl Act for Service {
 
     fn undo(&self, site: &mut Site, _: &Seen) -> Result<Vec<String>> {
         if self.verb == Verb::Reload {
-            // The old process goes on; it reads the old files when everything is back.
+            // The old process goes on; `Quiesce` lets it read the old files when everything is back.
             return Ok(Vec::new());
         }
         // Stopped while its tree changes under it; `Quiesce` starts it when everything is back.

@@ -28,6 +28,8 @@ pub struct Site<'a> {
     pub directory: PathBuf,
     /// Who is told.
     pub reporter: &'a dyn Reporter,
+    /// Units that the run told to read their files again: they have to once more when the old files are back.
+    pub reloaded: Vec<(Scope, String)>,
     system: Option<Manager>,
     user: Option<Manager>,
     commands: u32,
@@ -61,6 +63,7 @@ impl<'a> Site<'a> {
             run: run.to_owned(),
             directory: directory.to_owned(),
             reporter,
+            reloaded: Vec::new(),
             system: None,
             user: None,
             commands: 0,
@@ -167,6 +170,11 @@ impl<'a> Site<'a> {
     /// Hides these values in everything that is kept or shown of a command's output.
     pub fn hide(&mut self, secrets: Vec<String>) {
         self.secrets.extend(secrets);
+    }
+
+    /// What [`Site::hide`] was told.
+    pub fn secrets(&self) -> &[String] {
+        &self.secrets
     }
 
     /// Lines of others, without secrets and control characters.

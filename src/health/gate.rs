@@ -22,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(250);
 const SOAK_LOOK: Duration = Duration::from_millis(500);
 /// A probe's own bound may end it a little after ours: its own words are better.
 const LATE: Duration = Duration::from_millis(300);
+/// How late in the soak a probe must have been asked for its answer to count: one that passed before and hangs since says
+/// nothing until its own bound.
+const RECENT: Duration = Duration::from_secs(2);
 /// How many failures in a row of a probe that has passed count: one alone may be a dropped packet or a pause of the
 /// garbage collector, and would undo an upgrade for nothing.
 const TOLERATED: u32 = 1;
@@ -51,13 +54,16 @@ struct Proof<'a> {
     soaking: Option<Instant>,
     units: Vec<UnitTrack<'a>>,
     probes: Vec<ProbeTrack<'a>>,
-    outcomes: Receiver<(usize, Outcome)>,
+    outcomes: Receiver<Said>,
     /// Kept so that `outcomes` never ends, and handed to the threads of probes.
-    _sender: Sender<(usize, Outcome)>,
+    _sender: Sender<Said>,
     next_look: Instant,
     pause: Duration,
     told: Instant,
 }
+
+/// What a probe said, by its place, and when it was asked.
+type Said = (usize, Instant, Outcome);
 
 struct UnitTrack<'a> {
     gate: &'a Gate,
@@ -74,6 +80,8 @@ struct ProbeTrack<'a> {
     name: String,
     within: Duration,
     last: Option<Outcome>,
+    /// When it was asked what it answered last.
+    asked: Option<Instant>,
     has_passed: bool,
     failures: u32,
     /// Dropped with the proof, which ends the probe's thread.
@@ -93,7 +101,8 @@ impl<'a> Proof<'a> {
     fn hold(&mut self, soak: Duration, reporter: &dyn Reporter) -> Result<()> {
         let since = Instant::now();
         self.soaking = Some(since);
-        while !(self.is_as_wanted()? && since.elapsed() >= soak) {
+        let last = since + soak.saturating_sub(RECENT);
+        while !(self.is_as_wanted()? && since.elapsed() >= soak && self.were_all_asked_since(last)) {
             self.tell(soak, reporter);
         }
         Ok(())
@@ -119,7 +128,7 @@ impl<'a> Proof<'a> {
             let (name, within) = (ready.name.clone(), ready.within);
             let sender = sender.clone();
             std::thread::spawn(move || ask_on(at, ready, &sender, &stopped));
-            ProbeTrack { gate, name, within, last: None, has_passed: false, failures: 0, _stop: stop }
+            ProbeTrack { gate, name, within, last: None, asked: None, has_passed: false, failures: 0, _stop: stop }
         });
         Proof {
             owner,
@@ -140,7 +149,7 @@ impl<'a> Proof<'a> {
     fn listen(&mut self) {
         loop {
             let left = self.next_look.saturating_duration_since(Instant::now());
-            let (at, outcome) = match self.outcomes.recv_timeout(left) {
+            let (at, asked, outcome) = match self.outcomes.recv_timeout(left) {
                 Ok(said) => said,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
             };
@@ -149,6 +158,7 @@ impl<'a> Proof<'a> {
             probe.failures = if passed { 0 } else { probe.failures + 1 };
             probe.has_passed |= passed;
             probe.last = Some(outcome);
+            probe.asked = Some(asked);
             if self.probes.iter().all(|probe| probe.last == Some(Outcome::Passed)) {
                 // It may be the last that was missing.
                 return;
@@ -197,6 +207,11 @@ impl<'a> Proof<'a> {
     fn is_reached(&self) -> bool {
         let up = self.units.iter().all(|unit| unit.verdict == Verdict::Up);
         up && self.probes.iter().all(|probe| probe.last == Some(Outcome::Passed))
+    }
+
+    /// Whether what every probe answered last was asked then or later.
+    fn were_all_asked_since(&self, then: Instant) -> bool {
+        self.probes.iter().all(|probe| probe.asked.is_some_and(|asked| asked >= then))
     }
 
     fn failure<'f>(&'f self, gate: &'f Gate, subject: Subject<'f>, why: String, within: Duration) -> Failure<'f> {
@@ -289,12 +304,13 @@ impl ProbeTrack<'_> {
 }
 
 /// Asks a probe until nobody listens any more.
-fn ask_on(at: usize, mut ready: Ready, sender: &Sender<(usize, Outcome)>, stopped: &Receiver<()>) {
+fn ask_on(at: usize, mut ready: Ready, sender: &Sender<Said>, stopped: &Receiver<()>) {
     let mut pause = Duration::ZERO;
     loop {
+        let asked = Instant::now();
         let outcome = ready.ask();
         pause = ready.pause_after(&outcome, pause);
-        let listened = sender.send((at, outcome)).is_ok();
+        let listened = sender.send((at, asked, outcome)).is_ok();
         if !listened || stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
             return;
         }
@@ -320,7 +336,7 @@ mod tests {
 
     fn tracked(gate: &Gate, last: Option<Outcome>, failures: u32, has_passed: bool) -> ProbeTrack<'_> {
         let within = Duration::from_secs(10);
-        ProbeTrack { gate, name: "GET /".into(), within, last, has_passed, failures, _stop: channel().0 }
+        ProbeTrack { gate, name: "GET /".into(), within, last, asked: None, has_passed, failures, _stop: channel().0 }
     }
 
     const EARLY: Duration = Duration::from_secs(5);
@@ -342,6 +358,37 @@ mod tests {
         let failed = || Some(Outcome::Failed("answered 502, wanted 200".into()));
         assert_eq!(tracked(&gate, failed(), 1, true).failure(OVER, true), None);
         assert!(tracked(&gate, failed(), 2, true).failure(OVER, true).is_some());
+    }
+
+    #[test]
+    fn a_service_that_hangs_since_its_first_answer_does_not_pass_a_short_soak() {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut held = Vec::new();
+            for (at, stream) in listener.incoming().flatten().enumerate() {
+                let mut stream = stream;
+                if at == 0 {
+                    let count = stream.read(&mut [0; 1024]).unwrap();
+                    assert!(count > 0);
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+                } else {
+                    held.push(stream);
+                }
+            }
+        });
+        let probe = Probe::Http {
+            url: crate::manifest::Template(url),
+            headers: Vec::new(),
+            status: 200,
+            json: Vec::new(),
+            body: None,
+        };
+        let health = crate::manifest::Health { probe, within: Duration::from_millis(1500) };
+        let gates = [Gate { probes: vec![health], ..gate() }];
+        let proven = prove(&Account::root(), &gates, Duration::from_secs(1), &crate::report::Silent);
+        assert!(proven.unwrap_err().what.contains("no answer in time"));
     }
 
     #[test]

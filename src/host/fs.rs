@@ -3,16 +3,17 @@
 //! [`Rooted`] is a directory that root works in although a service account may write there: every path is resolved with
 //! openat2(2), `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, renameat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
+use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -92,14 +93,22 @@ pub struct Rooted {
 }
 
 impl Rooted {
-    /// Opens a directory that must be there.
+    /// Opens a directory that must be there. On the way to it, links are followed where root alone can make them: a
+    /// checkout may lie in the home of its owner, who could put a link to anywhere in its place.
     pub fn open(path: &Path) -> Result<Rooted> {
-        let directory = fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_DIRECTORY | libc::O_CLOEXEC)
-            .open(path)
-            .with_context(|| format!("{} cannot be opened", path.display()))?;
-        Ok(Rooted { directory: directory.into(), path: path.to_owned() })
+        let directory = walk(path).map_err(|stop| {
+            let error = Error::failed(format!("{} cannot be opened", path.display()));
+            match stop {
+                Stop::Errno(errno) => error.because(errno.desc()),
+                Stop::Link(link) => error
+                    .because(format!(
+                        "{} is a symbolic link that another account than root can make, and root does not follow it",
+                        link.display()
+                    ))
+                    .hint(format!("name the directory itself: readlink -f {}", path.display())),
+            }
+        })?;
+        Ok(Rooted { directory, path: path.to_owned() })
     }
 
     /// Where it is.
@@ -199,6 +208,16 @@ impl Rooted {
         Ok(names.into_iter().filter(|name| !matches!(name.to_str(), Some("." | ".."))).collect())
     }
 
+    /// Removes what is at `path` with everything below it, through no link and to no other filesystem; nothing there is no
+    /// error. Not durable by itself.
+    pub fn remove_tree(&self, path: &Path) -> Result<()> {
+        if !self.exists(path)? {
+            return Ok(());
+        }
+        let (parent, name) = self.parent(path)?;
+        clear(&parent, &name).map_err(|errno| self.error("be removed", path, errno))
+    }
+
     /// Removes an empty directory; one that is not empty, or not there, stays as it is.
     pub fn remove_empty_directory(&self, path: &Path) -> Result<()> {
         let Ok((parent, name)) = self.parent(path) else { return Ok(()) };
@@ -235,7 +254,7 @@ impl Rooted {
             other => Err(other),
         })?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = nix::fcntl::openat(parent, name, flags, Mode::from_bits_truncate(0o600))?;
+        let fd = openat(parent, name, flags, Mode::from_bits_truncate(0o600))?;
         let mut file = File::from(fd);
         file.write_all(&content.bytes)?;
         fchown(&file, Some(Uid::from_raw(content.image.uid)), Some(Gid::from_raw(content.image.gid)))?;
@@ -274,6 +293,91 @@ impl Rooted {
             errno => error.because(errno.desc()),
         }
     }
+}
+
+/// Why a directory is not opened.
+enum Stop {
+    Errno(Errno),
+    Link(PathBuf),
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Stop {
+        Stop::Errno(errno)
+    }
+}
+
+/// How many links a path may lead through, as for the kernel.
+const LINKS: u32 = 40;
+
+/// Opens a directory step by step, each step from the one before: nothing that is looked at can be another thing later.
+fn walk(path: &Path) -> std::result::Result<OwnedFd, Stop> {
+    let place = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let top = || nix::fcntl::open("/", place, Mode::empty());
+    let mut at = if path.is_absolute() { top()? } else { nix::fcntl::open(".", place, Mode::empty())? };
+    let mut links = 0;
+    let mut left: Vec<OsString> = words(path);
+    while let Some(name) = left.pop() {
+        let next = openat(&at, name.as_os_str(), OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
+        let stat = fstat(&next)?;
+        if stat.st_mode & libc::S_IFMT != libc::S_IFLNK {
+            at = next;
+            continue;
+        }
+        links += 1;
+        if links > LINKS {
+            return Err(Errno::ELOOP.into());
+        }
+        let parent = fstat(&at)?;
+        let is_shared = parent.st_mode & 0o022 != 0 && parent.st_mode & libc::S_ISVTX == 0;
+        if !is_trusted(stat.st_uid) || !is_trusted(parent.st_uid) || is_shared {
+            return Err(Stop::Link(PathBuf::from(name)));
+        }
+        let target = PathBuf::from(nix::fcntl::readlinkat(&next, "")?);
+        if target.is_absolute() {
+            at = top()?;
+        }
+        left.extend(words(&target));
+    }
+    Ok(openat(&at, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+/// The steps of a path, last first.
+fn words(path: &Path) -> Vec<OsString> {
+    let steps = path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    let mut steps: Vec<OsString> = steps.collect();
+    steps.reverse();
+    steps
+}
+
+/// Root, and whoever this process is.
+fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == nix::unistd::geteuid().as_raw()
+}
+
+/// Removes `name` in a directory, and everything below it.
+fn clear(parent: &OwnedFd, name: &Path) -> nix::Result<()> {
+    match unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+        Err(Errno::EISDIR) => {}
+        Err(errno) => return Err(errno),
+    }
+    let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory = openat2(parent.as_fd(), name, OpenHow::new().flags(flags).resolve(resolve))?;
+    let listed = nix::dir::Dir::from_fd(directory.try_clone().map_err(|_| Errno::EMFILE)?)?;
+    for entry in listed {
+        let entry = entry?;
+        let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
+        if name != "." && name != ".." {
+            clear(&directory, Path::new(name))?;
+        }
+    }
+    unlinkat(parent, name, UnlinkatFlags::RemoveDir)
 }
 
 /// Makes a directory of our own with all its parents; a new one gets `mode`.
@@ -325,7 +429,9 @@ pub fn sync_directory(path: &Path) -> Result<()> {
 
 /// Makes everything on the filesystem of `path` durable, syncfs(2): git itself syncs nothing that it writes to a work tree.
 pub fn sync_filesystem(path: &Path) -> Result<()> {
-    let directory = File::open(path).map_err(|error| ours("made durable", path, error))?;
+    // A directory and nothing else: opening a pipe that somebody put there would wait for a writer.
+    let open = fs::OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(path);
+    let directory = open.map_err(|error| ours("made durable", path, error))?;
     // SAFETY: the descriptor is open for the whole call.
     match unsafe { libc::syncfs(directory.as_raw_fd()) } {
         0 => Ok(()),
@@ -346,4 +452,60 @@ fn ours(what: &str, path: &Path, error: std::io::Error) -> Error {
         _ => crate::error::Kind::Failed,
     };
     Error::new(kind, format!("{} cannot be {what}", path.display())).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{chown, symlink};
+
+    use super::*;
+
+    /// Some account that is neither root nor us.
+    const OTHER: u32 = 65_534;
+
+    #[test]
+    fn a_root_is_not_opened_through_a_link_that_its_owner_can_make() {
+        let place = tempfile::tempdir().unwrap();
+        let (home, private) = (place.path().join("home"), place.path().join("private"));
+        fs::create_dir_all(private.join("data")).unwrap();
+        fs::create_dir(&home).unwrap();
+        symlink(&private, place.path().join("ours")).unwrap();
+        assert!(Rooted::open(&place.path().join("ours/data")).unwrap().exists(Path::new(".")).unwrap());
+
+        // A link of root's in a directory of another account may be one that the account moved there.
+        symlink(&private, home.join("app")).unwrap();
+        chown(&home, Some(OTHER), Some(OTHER)).expect("this test needs root");
+        let error = Rooted::open(&home.join("app")).unwrap_err();
+        assert!(error.to_string().contains("app is a symbolic link that another account"), "{error}");
+        assert!(Rooted::open(&home.join("app/data")).is_err());
+        fs::remove_file(home.join("app")).unwrap();
+        fs::create_dir(home.join("app")).unwrap();
+        assert!(Rooted::open(&home.join("app")).is_ok());
+        symlink("app", place.path().join("theirs")).unwrap();
+        std::os::unix::fs::lchown(place.path().join("theirs"), Some(OTHER), Some(OTHER)).unwrap();
+        assert!(Rooted::open(&place.path().join("theirs")).is_err());
+    }
+
+    #[test]
+    fn a_tree_is_removed_and_what_its_links_lead_to_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir_all(place.path().join("tree/deep/er")).unwrap();
+        fs::create_dir(place.path().join("kept")).unwrap();
+        fs::write(place.path().join("kept/file"), b"x").unwrap();
+        symlink("../kept", place.path().join("tree/link")).unwrap();
+        symlink("../../../kept", place.path().join("tree/deep/er/link")).unwrap();
+        let rooted = Rooted::open(place.path()).unwrap();
+        rooted.remove_tree(Path::new("tree")).unwrap();
+        rooted.remove_tree(Path::new("tree")).unwrap();
+        assert!(!place.path().join("tree").exists() && place.path().join("kept/file").exists());
+        assert!(rooted.remove_tree(Path::new("kept/../../x")).is_err());
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_directory_keeps_nobody_waiting() {
+        let place = tempfile::tempdir().unwrap();
+        let pipe = place.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, Mode::from_bits_truncate(0o600)).unwrap();
+        assert!(sync_filesystem(&pipe).is_err() && Rooted::open(&pipe).is_err());
+    }
 }

@@ -4,6 +4,9 @@ use super::journal::Journal;
 use super::record::Body;
 use crate::action::{Action, Site};
 use crate::error::{Error, Result};
+use crate::host::systemd::Verb;
+use crate::manifest::Scope;
+use crate::plan::Plan;
 use crate::report::during;
 
 /// Undoes everything that was begun and not undone. Remarks tell what could not be put back exactly.
@@ -14,6 +17,7 @@ pub(super) fn undo(journal: &mut Journal, site: &mut Site) -> Result<Vec<String>
         return Err(Error::failed(format!("the step `{title}` was begun, and nothing undoes it"))
             .because("the new tree, `.env` and units are left in place for it"));
     }
+    site.reloaded = reloaded(journal, &plan);
     let begun = journal.begun();
     let was_begun = |at: usize| begun.iter().any(|(action, _)| *action == at);
     let mut remarks = Vec::new();
@@ -37,6 +41,19 @@ fn past_return(journal: &Journal) -> Option<usize> {
         Body::PointOfNoReturn { action } => Some(action),
         _ => None,
     })
+}
+
+/// Units that the run told to reload, undone since or not.
+fn reloaded(journal: &Journal, plan: &Plan) -> Vec<(Scope, String)> {
+    let begun = journal.records().iter().filter_map(|record| match record.body {
+        Body::Intent { action, .. } => plan.actions.get(action),
+        _ => None,
+    });
+    let reloads = begun.filter_map(|action| match action {
+        Action::Service(service) if service.verb == Verb::Reload => Some((service.scope, service.unit.clone())),
+        _ => None,
+    });
+    reloads.collect()
 }
 
 fn was_undone(journal: &Journal, at: usize) -> bool {

@@ -93,15 +93,14 @@ impl Remote {
     /// The configuration's text: the URL, which may hold a token and so must not stand in argv; and for a local remote of
     /// another account exactly its path as trusted, since a `-c` does not reach the serving child.
     pub fn config_text(&self) -> String {
-        let quoted = self.url.replace('\\', "\\\\").replace('"', "\\\"");
-        let remote = format!("[remote \"{SOURCE}\"]\n\turl = \"{quoted}\"\n");
+        let remote = format!("[remote \"{SOURCE}\"]\n\turl = \"{}\"\n", escaped(&self.url));
         match self.url.strip_prefix("file://").or(Some(self.url.as_str()).filter(|url| url.starts_with('/'))) {
             Some(path) => format!(
                 "{remote}[safe]\n\tdirectory = \"{0}\"\n\tdirectory = \"{0}/.git\"\n",
-                path.trim_end_matches('/')
+                escaped(path.trim_end_matches('/'))
             ),
             None if matches!(self.protocol(), "http" | "https") => {
-                format!("{remote}[credential]\n\thelper = \"{}\"\n", self.credentials())
+                format!("{remote}[credential]\n\thelper = \"{}\"\n", escaped(&self.credentials()))
             }
             None => remote,
         }
@@ -110,7 +109,7 @@ impl Remote {
     /// The helper that gives what the owner's own git would (gitcredentials(7)), asked as the owner; it stores nothing.
     fn credentials(&self) -> String {
         format!(
-            "!f() {{ test \\\"$1\\\" = get && {} GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=/bin/false git -C / credential fill 2>/dev/null; }}; f",
+            "!f() {{ test \"$1\" = get && {} GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=/bin/false git -C / credential fill 2>/dev/null; }}; f",
             self.as_owner()
         )
     }
@@ -145,10 +144,21 @@ impl Remote {
             false => format!("setpriv --reuid={uid} --regid={gid} --init-groups --no-new-privs "),
         };
         format!(
-            "{become_owner}env -i HOME='{}' USER='{name}' PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C",
-            home.display()
+            "{become_owner}env -i HOME={} USER={} PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C",
+            quoted(&home.to_string_lossy()),
+            quoted(name)
         )
     }
+}
+
+/// A word of a shell's, whatever it holds.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// A value between the quotes of a git configuration.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// What git said when a conversation with a remote failed, as one of the few things that an operator can do something about.
@@ -252,5 +262,29 @@ pub fn text(command: Command, doing: &str) -> Result<String> {
     match output.success() {
         true => Ok(output.text()),
         false => Err(Error::failed(format!("{doing}: git {}", output.ending())).detail(significant(&output.stderr))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_with_quotes_and_spaces_is_a_word_and_not_a_command_of_root() {
+        let home = PathBuf::from("/srv/o'neil \"x\" $(id); touch y");
+        let owner = Account { name: "app".into(), uid: 0, gid: 0, home: home.clone() };
+        let remote = Remote { url: "https://git.example.org/a.git".into(), owner, config: PathBuf::new() };
+        let shell = Command::new(["sh", "-c", &format!("{} printenv HOME", remote.as_owner())]);
+        assert_eq!(shell.succeed().unwrap().text(), home.to_str().unwrap());
+
+        let place = tempfile::tempdir().unwrap();
+        let config = place.path().join("config");
+        std::fs::write(&config, remote.config_text()).unwrap();
+        let read = |key: &str| {
+            let git = Command::new(["git", "config", "--file"]).args([config.as_os_str()]).args(["--get", key]);
+            git.succeed().unwrap().text()
+        };
+        assert_eq!(read("remote.source.url"), remote.url);
+        assert_eq!(read("credential.helper"), remote.credentials());
     }
 }
