@@ -387,7 +387,8 @@ mod tests {
         };
         let health = crate::manifest::Health { probe, within: Duration::from_millis(1500) };
         let gates = [Gate { probes: vec![health], ..gate() }];
-        let proven = prove(&Account::root(), &gates, Duration::from_secs(1), &crate::report::Silent);
+        let proven =
+            prove("prove that it runs", &Account::root(), &gates, Duration::from_secs(1), &crate::report::Silent);
         assert!(proven.unwrap_err().what.contains("no answer in time"));
     }
 
