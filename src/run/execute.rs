@@ -172,8 +172,14 @@ fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Sit
         false => (Outcome::NeedsOperator, Kind::NeedsOperator),
     };
     let end = End { outcome, why: Some(error.to_string()), detail: error.detail.clone() };
-    let ended = journal.append(Body::End(end)).err().map(|trouble| trouble.to_string());
-    told(remarks.into_iter().chain(ended).fold(error.while_(what).kind(kind), Error::because), journal)
+    let error = remarks.into_iter().fold(error.while_(what).kind(kind), Error::because);
+    match journal.append(Body::End(end)) {
+        Ok(()) => told(error, journal),
+        // Everything is done but its record: recovery finds nothing to undo and writes it.
+        Err(trouble) => {
+            told(error.because(trouble).hint(format!("close the run: relift recover {}", plan.install)), journal)
+        }
+    }
 }
 
 /// Proves that what was healthy before is healthy again.
