@@ -339,38 +339,6 @@ impl std::fmt::Display for RelPath {
     }
 }
 
-impl Component {
-    /// The probes that a gate asks. Where no run restarts a service of it, only the operator knows which version is
-    /// running: what expects `{version}` proves nothing of the release.
-    pub fn askable(&self) -> impl Iterator<Item = &Health> {
-        let is_known = !self.is_never_restarted();
-        self.health.iter().filter(move |health| is_known || !health.names_version())
-    }
-
-    fn is_never_restarted(&self) -> bool {
-        let mut services = self.units.iter().filter(|unit| unit.file.file_name().ends_with(".service")).peekable();
-        services.peek().is_some() && services.all(|unit| unit.restart == RestartPolicy::Never)
-    }
-}
-
-impl Health {
-    /// Its strings with values to put in.
-    pub fn templates(&self) -> Vec<&Template> {
-        match &self.probe {
-            Probe::Http { url, headers, json, .. } => {
-                let values = headers.iter().chain(json).map(|(_, template)| template);
-                std::iter::once(url).chain(values).collect()
-            }
-            Probe::Tcp { address } => vec![address],
-            Probe::Command { .. } | Probe::Journal { .. } => Vec::new(),
-        }
-    }
-
-    fn names_version(&self) -> bool {
-        self.templates().into_iter().any(Template::names_version)
-    }
-}
-
 impl Unit {
     /// The names that a manager knows: the unit itself, or the declared instances of a template.
     pub fn names(&self) -> Vec<String> {

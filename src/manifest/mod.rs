@@ -8,6 +8,7 @@ mod document;
 mod effective;
 mod files;
 mod install;
+mod probes;
 mod problem;
 mod raw;
 mod shape;

@@ -38,6 +38,8 @@ fn a_cone_is_enabled_without_losing_what_git_does_not_track_and_undone_exactly()
         out.stdout.contains("tools/ stays checked out: it holds tools/deep/a.log, which git does not track"),
         "{out}"
     );
+    let sparse = "warning: from now on only manager, runner, tools are checked out; docs";
+    assert!(out.stdout.contains(sparse) && out.stdout.contains(" the work tree (git sparse-checkout disable"), "{out}");
     before.assert_same(&host.snapshot());
     host.release(|release| release.next("1.2.0").behaviour("manager", "ok"));
     host.relift(&["upgrade", "app", "--yes"]).exits(0);

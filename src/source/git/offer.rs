@@ -324,4 +324,24 @@ mod tests {
             assert!(is_within(None, Path::new(path)));
         }
     }
+
+    #[test]
+    fn what_leaves_the_work_tree_is_named_by_its_outermost_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let repository = Repository::init(directory.path()).unwrap();
+        let mut index = repository.index().unwrap();
+        for path in ["README", "apps/README", "apps/manager/a/b", "apps/other/x/y", "docs/x", "runner/x"] {
+            std::fs::create_dir_all(directory.path().join(path).parent().unwrap()).unwrap();
+            std::fs::write(directory.path().join(path), path).unwrap();
+            index.add_path(Path::new(path)).unwrap();
+        }
+        let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
+        let author = git2::Signature::now("a", "a@example.org").unwrap();
+        let made = repository.commit(None, &author, &author, "all", &tree, &[]).unwrap();
+        let from = repository.find_commit(made).unwrap();
+        let leaving = |cone: &[&str]| leaving(&from, &cone.iter().map(|path| path.to_string()).collect::<Vec<_>>());
+        assert_eq!(leaving(&["apps/manager", "runner"]).unwrap(), ["apps/other", "docs"]);
+        assert_eq!(leaving(&["apps", "docs"]).unwrap(), ["runner"]);
+        assert!(leaving(&["apps", "docs", "runner"]).unwrap().is_empty());
+    }
 }

@@ -1,0 +1,107 @@
+//! What versions, policy and irreversible steps refuse.
+
+use super::*;
+use crate::manifest::{Reach, Source};
+
+fn lockstep() -> World {
+    let mut world = World::pair();
+    world.install.lockstep = vec![vec!["manager".into(), "runner".into()]];
+    world
+}
+
+#[test]
+fn components_in_lockstep_agree_or_the_plan_names_both_versions() {
+    for (versions, only, apart) in [
+        ([("1.0.0", "1.1.0"), ("1.0.0", "1.1.5")], "", None),
+        ([("1.0.0", "1.1.0"), ("1.0.0", "1.2.0")], "", Some("manager 1.1.0 and runner 1.2.0")),
+        ([("1.0.0", "1.1.0"), ("1.0.0", "1.1.0")], "manager", Some("manager 1.1.0 and runner 1.0.0")),
+        ([("1.0.0", "1.1.0"), ("1.0.0", "1.1.0")], "runner", Some("manager 1.0.0 and runner 1.1.0")),
+        ([("1.0.0", "1.0.1"), ("1.0.0", "1.0.2")], "runner", None),
+        ([("1.0.0", "1.1.0"), ("1.0.0", "unreleased")], "", None),
+    ] {
+        let mut world = lockstep().versions(&versions);
+        world.request.only = Some(only.to_owned()).filter(|only| !only.is_empty()).into_iter().collect();
+        let expected = apart.map(|pair| format!("{pair} would run side by side, and must share MAJOR.MINOR"));
+        assert_eq!(world.blockers(), expected.into_iter().collect::<Vec<_>>(), "{versions:?} {only}");
+    }
+}
+
+#[test]
+fn a_component_that_is_not_installed_here_breaks_no_lockstep() {
+    let mut world = lockstep().versions(&[("1.0.0", "1.1.0"), ("1.0.0", "1.2.0")]);
+    world.survey.components[1].is_installed = false;
+    world.survey.components[1].units.clear();
+    world.offer.components.pop();
+    assert_eq!(world.blockers(), Vec::<String>::new());
+    assert_eq!(world.plan().components.len(), 1);
+}
+
+#[test]
+fn a_major_step_and_what_leaves_the_range_want_a_named_target() {
+    for (from, to, range, is_explicit, refused) in [
+        ("1.0.0", "2.0.0", None, false, Some("manager 1.0.0 -> 2.0.0 is a major step, which has its own guide")),
+        ("1.0.0", "2.0.0", None, true, None),
+        ("1.9.0", "1.10.0", None, false, None),
+        (
+            "1.0.0",
+            "1.8.0",
+            Some("~1.7"),
+            false,
+            Some("manager 1.0.0 -> 1.8.0 leaves the range ~1.7 that the manifest allows"),
+        ),
+        ("1.0.0", "1.8.0", Some("~1.7"), true, None),
+        ("1.0.0", "1.7.3", Some("~1.7"), false, None),
+    ] {
+        let mut world = World::single("").versions(&[(from, to)]);
+        let Source::Git(source) = &mut world.install.source;
+        source.allow = range.map(|range| range.parse().unwrap());
+        world.request.is_explicit = is_explicit;
+        let expected: Vec<&str> = refused.into_iter().collect();
+        assert_eq!(world.blockers(), expected, "{from} {to} {range:?} {is_explicit}");
+        assert!(world.plan().blockers.iter().all(|blocker| blocker.refused));
+    }
+}
+
+#[test]
+fn a_run_by_itself_goes_no_further_than_the_policy() {
+    use Reach::{Major, Minor, None, Patch};
+    for (to, least) in [("1.0.1", Patch), ("1.1.0", Minor), ("2.0.0", Major), ("1.0.0", Patch)] {
+        for policy in [None, Patch, Minor, Major] {
+            let mut world = World::single("").versions(&[("1.0.0", to)]);
+            world.install.policy.unattended = policy;
+            world.request.unattended = true;
+            let blockers = world.blockers();
+            let is_refused = blockers.iter().any(|what| what.contains("more than an unattended run may do"));
+            assert_eq!(is_refused, policy < least, "{to} under {policy:?}: {blockers:?}");
+            world.request.unattended = false;
+            assert!(!world.blockers().iter().any(|what| what.contains("unattended")));
+        }
+    }
+    let mut world = World::single("").unchanged();
+    world.install.policy.unattended = None;
+    world.request.unattended = true;
+    assert_eq!(world.blockers(), Vec::<String>::new(), "nothing moves");
+}
+
+#[test]
+fn an_irreversible_step_wants_the_flag_and_somebody_who_gives_it() {
+    for (allowed, unattended, stops) in [(false, false, true), (true, false, false), (true, true, true)] {
+        let mut world = World::single(&step("migrate", ""));
+        world.install.policy.unattended = Reach::Major;
+        world.request.allow_irreversible = allowed;
+        world.request.unattended = unattended;
+        let expected: &[&str] = if stops { &["nothing undoes this step: migrate"] } else { &[] };
+        assert_eq!(world.blockers(), expected, "{allowed} {unattended}");
+    }
+    let world = World::single(&step("migrate", "when = { changed = [\"migrations\"] }"));
+    assert_eq!(world.blockers(), Vec::<String>::new(), "it does not run");
+}
+
+#[test]
+fn an_upgrade_never_goes_back() {
+    let mut world = World::single("");
+    world.offer.direction = Direction::Back;
+    assert_eq!(world.blockers(), ["bbbbbbbbbb is older than what is installed"]);
+    world.request.intent = Intent::Rollback;
+    assert_eq!(world.blockers(), Vec::<String>::new());
+}
