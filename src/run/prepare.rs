@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::gates;
+use super::gates::{self, Side};
 use crate::action::{Action, Invocation, Site, Tree, save_artifact};
 use crate::error::{Error, Result};
 use crate::health;
@@ -44,7 +44,7 @@ pub(super) fn prepare(
     room(&install.root)?;
     room(engine.state)?;
     unchanged(engine, plan)?;
-    let gates = gates::gates(install, plan, |_| true, |name| version(plan, name, Version::From), None)?;
+    let gates = gates::gates(install, plan, |_| true, Side::From, None, site.secrets())?;
     let findings = during(site.reporter, "measure the health before", || health::baseline(&engine.owner, &gates))?;
     for finding in &findings {
         if let Some(fault) = &finding.fault {
@@ -70,21 +70,6 @@ pub(super) fn prepare(
     let is_healthy =
         |name: &String| findings.iter().all(|finding| finding.component != *name || finding.fault.is_none());
     Ok(gates.into_iter().map(|gate| gate.component).filter(is_healthy).collect())
-}
-
-/// Which end of the plan a version is asked for.
-pub(super) enum Version {
-    From,
-    To,
-}
-
-/// The version of a component at one end of the plan.
-pub(super) fn version(plan: &Plan, component: &str, which: Version) -> Option<String> {
-    let planned = plan.components.iter().find(|planned| planned.name == component)?;
-    match which {
-        Version::From => planned.from_version.clone(),
-        Version::To => planned.to_version.clone(),
-    }
 }
 
 fn room(place: &Path) -> Result<()> {
