@@ -64,7 +64,7 @@ pub(super) fn prepare(
     if !plan.staged_checks.is_empty() {
         let staged = check_staged(engine, plan, contents, site);
         remove_stage(&engine.cache.join("stage"))?;
-        staged.map_err(|error| Stop { error, is_of_release: true })?;
+        staged?;
     }
     save_artifacts(engine, plan, site)?;
     let is_healthy =
@@ -147,8 +147,9 @@ fn place_of(path: &Path) -> String {
     if parent.ends_with(".d") { format!("{parent}/{file}") } else { file }
 }
 
-/// Runs the declared checks on the staged tree with the `.env` that the run would leave.
-fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Site) -> Result<()> {
+/// Runs the declared checks on the staged tree with the `.env` that the run would leave. Their refusal is the release's;
+/// what keeps the tree from being staged is not.
+fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Site) -> std::result::Result<(), Stop> {
     let directories: Vec<String> = plan.components.iter().map(|component| component.path.clone()).collect();
     let staged = stage(engine.mirror, &plan.to.revision, &directories, &engine.owner, &engine.cache)?;
     let (live, aside) = (Rooted::open(&plan.root)?, Rooted::open(&staged)?);
@@ -176,7 +177,8 @@ fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Si
                 timeout: Duration::from_secs(check.timeout),
                 component: &check.component,
             })
-        })?;
+        })
+        .map_err(|error| Stop { error, is_of_release: true })?;
     }
     Ok(())
 }
