@@ -62,6 +62,23 @@ pub(super) fn gates(
     Ok(gates)
 }
 
+/// The gates of the release that a plan leaves, from the plan alone: its units, since a probe's declaration may be gone.
+pub(super) fn old_units(plan: &Plan, healthy: &[String], secrets: &[String]) -> Vec<Gate> {
+    let expected = |(scope, unit): (Scope, String)| Expected { scope, unit, old_invocation: None };
+    let gates = plan.gates.iter().filter(|gate| healthy.contains(&gate.component));
+    let gates = gates.map(|gate| Gate {
+        component: gate.component.clone(),
+        directory: plan.root.clone(),
+        units: units_of(plan, gate, Side::From).into_iter().map(expected).collect(),
+        probes: Vec::new(),
+        version: None,
+        values: BTreeMap::new(),
+        secrets: secrets.to_vec(),
+        cursor: None,
+    });
+    gates.collect()
+}
+
 /// The units that are up in one of the releases: what the new one brings is not there in the old one. Where it brings the
 /// first, there is nothing by which the old one could be proven.
 fn units_of(plan: &Plan, gate: &GatePlan, side: Side) -> Vec<(Scope, String)> {
