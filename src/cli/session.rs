@@ -91,7 +91,7 @@ impl Session {
     }
 
     /// Takes the lock and makes sure that no run is open; an unattended caller recovers it first.
-    pub fn lock(&self, globals: &Globals, recover_first: bool, reporter: &dyn Reporter) -> Result<Lock> {
+    pub fn lock(&self, globals: &Globals, recover_first: bool, reporter: &dyn Reporter) -> Result<[Lock; 2]> {
         let lock = self.runtime_lock(globals)?;
         let Some(open) = open_run(&self.state)? else { return Ok(lock) };
         if recover_first {
@@ -106,8 +106,8 @@ impl Session {
     }
 
     /// Takes the lock, whatever state the install is in.
-    pub fn runtime_lock(&self, globals: &Globals) -> Result<Lock> {
-        run::lock(&self.runtime, &self.install.name, globals.lock_timeout)
+    pub fn runtime_lock(&self, globals: &Globals) -> Result<[Lock; 2]> {
+        run::lock_install(&self.runtime, &self.install.name, &self.install.root, globals.lock_timeout)
     }
 
     /// Seconds without service in the newest run that restarted something, as its journal shows.

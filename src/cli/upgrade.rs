@@ -112,6 +112,10 @@ pub fn decided(session: &Session, planned: &Planned, globals: &Globals, unattend
     if !is_silent {
         show(session, planned, globals);
     }
+    if plan.is_empty() && globals.json && !globals.dry_run {
+        let end = serde_json::json!({"event": "end", "install": plan.install, "outcome": "nothing-to-do", "exit": 0});
+        output::data(&format!("{end}\n"));
+    }
     if plan.is_empty() || globals.dry_run {
         return Ok(true);
     }

@@ -24,7 +24,7 @@ pub struct Looked {
     pub session: Session,
     /// The plan.
     pub planned: Planned,
-    _lock: Lock,
+    _locks: [Lock; 2],
 }
 
 impl Wanted {
@@ -33,12 +33,12 @@ impl Wanted {
         let session = Session::open(globals, self.name.as_deref())?;
         let told = Globals { json: false, quiet: globals.quiet || globals.json, ..globals.clone() };
         let reporter = output::reporter(&told);
-        let lock = session.lock(globals, false, &*reporter)?;
+        let locks = session.lock(globals, false, &*reporter)?;
         let mirror = session.mirror()?;
         let target = session.target(&mirror, self.to.as_deref(), globals.offline, &*reporter)?;
         // What an upgrade would be refused for is told by the upgrade; here it is only looked at.
         let request = Request { allow_irreversible: true, ..request(globals, self.to.as_deref()) };
         let planned = session.plan(&mirror, &target, &request)?;
-        Ok(Looked { session, planned, _lock: lock })
+        Ok(Looked { session, planned, _locks: locks })
     }
 }

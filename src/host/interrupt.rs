@@ -10,8 +10,10 @@ use crate::error::{Context, Error, Result};
 static REQUESTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 static SHIELDED: AtomicBool = AtomicBool::new(false);
 
-/// Starts to listen; before this the signals have their usual effect.
+/// Starts to listen; before this the signals have their usual effect. What begins here may be interrupted, even after
+/// something in this process that might not: a timer's run first recovers the one before.
 pub fn listen() -> Result<()> {
+    SHIELDED.store(false, Ordering::Relaxed);
     let flag = REQUESTED.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, flag.clone()).context("signals cannot be handled")?;

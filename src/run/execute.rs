@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::gates;
+use super::gates::{self, Side};
 use super::journal::Journal;
-use super::prepare::{Stop, Version, prepare, version};
+use super::prepare::{Stop, prepare};
 use super::record::{Begin, Body, End, Outcome};
 use super::{commit, undo};
 use crate::action::{Action, Artifact, Site};
@@ -71,7 +71,7 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
     journal.append(Body::Prepared { healthy })?;
     let cursor = health::journal_cursor();
     let proven = switch(&plan, &mut journal, &mut site)
-        .and_then(|()| prove(engine, &plan, &journal, cursor))
+        .and_then(|()| prove(engine, &plan, &journal, cursor, site.secrets()))
         .and_then(|()| journal.append(Body::Gate));
     interrupt::shield();
     if let Err(error) = proven {
@@ -132,13 +132,13 @@ fn switch(plan: &Plan, journal: &mut Journal, site: &mut Site) -> Result<()> {
 }
 
 /// The gate and the soak: what this run changed, and what was healthy before, runs.
-fn prove(engine: &Engine, plan: &Plan, journal: &Journal, cursor: Option<String>) -> Result<()> {
+fn prove(engine: &Engine, plan: &Plan, journal: &Journal, cursor: Option<String>, secrets: &[String]) -> Result<()> {
     engine.reporter.tell(Event::Phase { phase: Phase::Gate });
     let healthy = journal.healthy_before();
     let wanted = |gate: &crate::plan::GatePlan| gate.changes || healthy.contains(&gate.component);
     let quiesced = journal.begun().into_iter().find(|(at, _)| matches!(plan.actions[*at], Action::Quiesce(_)));
     let seen = quiesced.map(|(_, seen)| seen);
-    let mut gates = gates::gates(engine.install, plan, wanted, |name| version(plan, name, Version::To), seen.as_ref())?;
+    let mut gates = gates::gates(engine.install, plan, wanted, Side::To, seen.as_ref(), secrets)?;
     for gate in &mut gates {
         gate.cursor = cursor.clone();
     }
@@ -166,7 +166,7 @@ fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Sit
             return told(error.hint(again), journal);
         }
     };
-    remarks.extend(prove_old(engine, plan, journal).err().map(|trouble| trouble.to_string()));
+    remarks.extend(prove_old(engine, plan, journal, site.secrets()).err().map(|trouble| trouble.to_string()));
     let (outcome, kind) = match remarks.is_empty() {
         true => (Outcome::RolledBack, Kind::PutBack),
         false => (Outcome::NeedsOperator, Kind::NeedsOperator),
@@ -183,10 +183,10 @@ fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Sit
 }
 
 /// Proves that what was healthy before is healthy again.
-fn prove_old(engine: &Engine, plan: &Plan, journal: &Journal) -> Result<()> {
+fn prove_old(engine: &Engine, plan: &Plan, journal: &Journal, secrets: &[String]) -> Result<()> {
     let healthy = journal.healthy_before();
     let wanted = |gate: &crate::plan::GatePlan| healthy.contains(&gate.component);
-    let gates = gates::gates(engine.install, plan, wanted, |name| version(plan, name, Version::From), None)?;
+    let gates = gates::gates(engine.install, plan, wanted, Side::From, None, secrets)?;
     health::prove("prove that the old release runs again", &engine.owner, &gates, Duration::ZERO, engine.reporter)
         .map_err(|error| error.while_("the old release is back, but not healthy"))
 }

@@ -7,20 +7,27 @@ use crate::action::{Action, Seen, Site};
 use crate::error::Result;
 use crate::health::{Expected, Gate};
 use crate::host::fs::Rooted;
-use crate::manifest::{Component, Health, Install, Probe, Template};
-use crate::plan::{Blocker, Contents, GatePlan, Plan, env};
+use crate::manifest::{Component, Health, Install, Probe, Scope, Template};
+use crate::plan::{Blocker, Contents, GatePlan, Plan, ServiceChange, env};
 
-/// The gates of a plan with the values of the configuration files that are there now.
-/// `version` picks the version that must be reported; `restarted` the invocations that must be over.
+/// Which release of a plan is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    From,
+    To,
+}
+
+/// The gates of a plan with the values of the configuration files that are there now. `seen` holds the invocations that
+/// must be over; no message shows one of `secrets`.
 pub(super) fn gates(
     install: &Install,
     plan: &Plan,
     wanted: impl Fn(&GatePlan) -> bool,
-    version: impl Fn(&str) -> Option<String>,
+    side: Side,
     seen: Option<&Seen>,
+    secrets: &[String],
 ) -> Result<Vec<Gate>> {
     let root = Rooted::open(&install.root)?;
-    let secrets = live_secrets(&install.root, declared_files(&install.components))?;
     let mut gates = Vec::new();
     for gate in plan.gates.iter().filter(|gate| wanted(gate)) {
         let Some(component) = install.components.iter().find(|component| component.name == gate.component) else {
@@ -33,8 +40,9 @@ pub(super) fn gates(
             }
         }
         let restarted = seen.is_some() && restarts(plan, &component.name);
-        let is_stopped = gate.units.is_empty() && !component.units.is_empty();
-        let expected = |(scope, unit): &(crate::manifest::Scope, String)| Expected {
+        let units = units_of(plan, gate, side);
+        let is_stopped = units.is_empty() && !component.units.is_empty();
+        let expected = |(scope, unit): &(Scope, String)| Expected {
             scope: *scope,
             unit: unit.clone(),
             old_invocation: old_invocation(plan, seen, unit),
@@ -42,16 +50,54 @@ pub(super) fn gates(
         gates.push(Gate {
             component: component.name.clone(),
             directory: install.root.join(&component.path),
-            units: gate.units.iter().map(expected).collect(),
+            units: units.iter().map(expected).collect(),
             // A service that the operator stopped answers no probe.
             probes: if is_stopped { Vec::new() } else { probes(component, restarted) },
-            version: version(&component.name),
+            version: version(plan, &component.name, side),
             values,
-            secrets: secrets.clone(),
+            secrets: secrets.to_vec(),
             cursor: None,
         });
     }
     Ok(gates)
+}
+
+/// The gates of the release that a plan leaves, from the plan alone: its units, since a probe's declaration may be gone.
+pub(super) fn old_units(plan: &Plan, healthy: &[String], secrets: &[String]) -> Vec<Gate> {
+    let expected = |(scope, unit): (Scope, String)| Expected { scope, unit, old_invocation: None };
+    let gates = plan.gates.iter().filter(|gate| healthy.contains(&gate.component));
+    let gates = gates.map(|gate| Gate {
+        component: gate.component.clone(),
+        directory: plan.root.clone(),
+        units: units_of(plan, gate, Side::From).into_iter().map(expected).collect(),
+        probes: Vec::new(),
+        version: None,
+        values: BTreeMap::new(),
+        secrets: secrets.to_vec(),
+        cursor: None,
+    });
+    gates.collect()
+}
+
+/// The units that are up in one of the releases: what the new one brings is not there in the old one. Where it brings the
+/// first, there is nothing by which the old one could be proven.
+fn units_of(plan: &Plan, gate: &GatePlan, side: Side) -> Vec<(Scope, String)> {
+    let component = plan.components.iter().find(|component| component.name == gate.component);
+    let is_new = |name: &String| {
+        let mut units = component.iter().flat_map(|component| &component.units);
+        units.any(|unit| unit.name == *name && unit.service == ServiceChange::Start)
+    };
+    let old: Vec<_> = gate.units.iter().filter(|(_, name)| !is_new(name)).cloned().collect();
+    if side == Side::To || old.is_empty() { gate.units.clone() } else { old }
+}
+
+/// The version of a component at one end of the plan.
+fn version(plan: &Plan, component: &str, side: Side) -> Option<String> {
+    let planned = plan.components.iter().find(|planned| planned.name == component)?;
+    match side {
+        Side::From => planned.from_version.clone(),
+        Side::To => planned.to_version.clone(),
+    }
 }
 
 /// Whether the plan gives the component a new process.

@@ -1,6 +1,7 @@
 //! One run per install: a lock in a directory that is root's alone.
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,19 @@ pub struct Lock {
     _file: File,
 }
 
-/// Takes the lock of an install, waiting at most `timeout`.
+/// Takes the locks of an install and of its checkout, which another install may share, waiting at most `timeout` for each.
+pub fn lock_install(runtime: &Path, install: &str, root: &Path, timeout: Duration) -> Result<[Lock; 2]> {
+    let own = lock(runtime, install, timeout)?;
+    // By what it is and not by a name: links may lead to it.
+    let id = std::fs::metadata(root).map(|meta| format!("~root-{}-{}", meta.dev(), meta.ino()));
+    let shared = lock(runtime, &id.unwrap_or_else(|_| format!("{install}~root")), timeout).map_err(|error| {
+        Error::new(error.kind, format!("a run of another install holds the lock of {}", root.display()))
+            .hint("see which: relift status; wait for it: --lock-timeout 10min")
+    })?;
+    Ok([own, shared])
+}
+
+/// Takes a lock by its name, waiting at most `timeout`.
 pub fn lock(runtime: &Path, install: &str, timeout: Duration) -> Result<Lock> {
     make_private(runtime, 0o700)?;
     let path = runtime.join(format!("{install}.lock"));
@@ -49,5 +62,19 @@ mod tests {
         assert!(lock(place.path(), "other", Duration::ZERO).is_ok());
         drop(held);
         assert!(lock(place.path(), "app", Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn two_installs_that_share_a_checkout_do_not_run_at_once() {
+        let place = tempfile::tempdir().unwrap();
+        let (runtime, root) = (place.path().join("run"), place.path().join("root"));
+        std::fs::create_dir(&root).unwrap();
+        std::os::unix::fs::symlink(&root, place.path().join("link")).unwrap();
+        let held = lock_install(&runtime, "one", &root, Duration::ZERO).unwrap();
+        let error = lock_install(&runtime, "two", &place.path().join("link"), Duration::ZERO).unwrap_err();
+        assert_eq!(error.kind, Kind::Busy);
+        assert!(error.what.contains("another install"), "{error}");
+        drop(held);
+        assert!(lock_install(&runtime, "two", &root, Duration::ZERO).is_ok());
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::gates;
+use super::gates::{self, Side};
 use crate::action::{Action, Invocation, Site, Tree, save_artifact};
 use crate::error::{Error, Result};
 use crate::health;
@@ -44,7 +44,7 @@ pub(super) fn prepare(
     room(&install.root)?;
     room(engine.state)?;
     unchanged(engine, plan)?;
-    let gates = gates::gates(install, plan, |_| true, |name| version(plan, name, Version::From), None)?;
+    let gates = gates::gates(install, plan, |_| true, Side::From, None, site.secrets())?;
     let findings = during(site.reporter, "measure the health before", || health::baseline(&engine.owner, &gates))?;
     for finding in &findings {
         if let Some(fault) = &finding.fault {
@@ -64,27 +64,12 @@ pub(super) fn prepare(
     if !plan.staged_checks.is_empty() {
         let staged = check_staged(engine, plan, contents, site);
         remove_stage(&engine.cache.join("stage"))?;
-        staged.map_err(|error| Stop { error, is_of_release: true })?;
+        staged?;
     }
     save_artifacts(engine, plan, site)?;
     let is_healthy =
         |name: &String| findings.iter().all(|finding| finding.component != *name || finding.fault.is_none());
     Ok(gates.into_iter().map(|gate| gate.component).filter(is_healthy).collect())
-}
-
-/// Which end of the plan a version is asked for.
-pub(super) enum Version {
-    From,
-    To,
-}
-
-/// The version of a component at one end of the plan.
-pub(super) fn version(plan: &Plan, component: &str, which: Version) -> Option<String> {
-    let planned = plan.components.iter().find(|planned| planned.name == component)?;
-    match which {
-        Version::From => planned.from_version.clone(),
-        Version::To => planned.to_version.clone(),
-    }
 }
 
 fn room(place: &Path) -> Result<()> {
@@ -162,8 +147,9 @@ fn place_of(path: &Path) -> String {
     if parent.ends_with(".d") { format!("{parent}/{file}") } else { file }
 }
 
-/// Runs the declared checks on the staged tree with the `.env` that the run would leave.
-fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Site) -> Result<()> {
+/// Runs the declared checks on the staged tree with the `.env` that the run would leave. Their refusal is the release's;
+/// what keeps the tree from being staged is not.
+fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Site) -> std::result::Result<(), Stop> {
     let directories: Vec<String> = plan.components.iter().map(|component| component.path.clone()).collect();
     let staged = stage(engine.mirror, &plan.to.revision, &directories, &engine.owner, &engine.cache)?;
     let (live, aside) = (Rooted::open(&plan.root)?, Rooted::open(&staged)?);
@@ -191,7 +177,8 @@ fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Si
                 timeout: Duration::from_secs(check.timeout),
                 component: &check.component,
             })
-        })?;
+        })
+        .map_err(|error| Stop { error, is_of_release: true })?;
     }
     Ok(())
 }

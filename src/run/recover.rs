@@ -1,16 +1,20 @@
 //! Recovery: an interrupted run is finished or undone, from its records and what is there; again and again if need be.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::commit;
 use super::decide::{Decision, decide};
 use super::gates;
+use super::journal::Journal;
 use super::record::{Body, End, Outcome};
 use super::undo;
 use crate::action::Site;
 use crate::error::{Error, Kind, Result};
+use crate::health;
 use crate::host::{interrupt, process};
 use crate::ledger::open_run;
+use crate::plan::Plan;
 use crate::report::{Event, Phase, Reporter};
 
 /// What recovery did.
@@ -70,7 +74,8 @@ pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
                     "mend what is named above, then run again: relift recover; what the run had done: relift show {run}"
                 ))
             };
-            let remarks = undo::undo(&mut journal, &mut site).map_err(trouble)?;
+            let mut remarks = undo::undo(&mut journal, &mut site).map_err(trouble)?;
+            remarks.extend(prove_old(&begin.plan, &journal, &site).err().map(|trouble| trouble.to_string()));
             let outcome = if remarks.is_empty() { Outcome::RolledBack } else { Outcome::NeedsOperator };
             journal.append(Body::End(End { outcome, why: interrupted(), detail: remarks.clone() }))?;
             if remarks.is_empty() {
@@ -81,6 +86,14 @@ pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
             Err(remarks.into_iter().fold(error, |error, remark| error.because(remark)))
         }
     }
+}
+
+/// Proves that the units of what was healthy before the run stay up again. That a job
+/// started them says nothing about that.
+fn prove_old(plan: &Plan, journal: &Journal, site: &Site) -> Result<()> {
+    let gates = gates::old_units(plan, journal.healthy_before(), site.secrets());
+    health::prove("prove that the old release runs again", &site.owner, &gates, Duration::ZERO, site.reporter)
+        .map_err(|error| error.while_("the old release is back, but not healthy"))
 }
 
 /// Closes the open run of an install after an operator has settled it by hand.

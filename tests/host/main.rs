@@ -7,6 +7,7 @@ mod network;
 mod server;
 mod snapshot;
 
+mod attacks;
 mod checkout;
 mod crash;
 mod env;

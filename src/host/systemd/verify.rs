@@ -17,7 +17,8 @@ const VERIFY: Duration = Duration::from_secs(60);
 /// would load them; `account` is whose user manager that is. Returns warnings: what systemd ignores, and programs that are
 /// not there yet, which a step may make. A file that the manager would refuse or take for something else is an error.
 pub fn verify(files: &[(String, String)], scope: Scope, account: &Account) -> Result<Vec<String>> {
-    let place = tempfile::Builder::new().prefix("relift-verify-").tempdir();
+    // Not where TMPDIR says: pam_tmpdir(8) makes that a directory which no other account can enter.
+    let place = tempfile::Builder::new().prefix("relift-verify-").tempdir_in("/tmp");
     let place = place.context("a temporary directory for unit files cannot be made")?;
     write(place.path(), files)?;
     let units: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).filter(|name| !name.contains('/')).collect();
