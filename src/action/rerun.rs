@@ -28,7 +28,7 @@ impl Act for Rerun {
     }
 
     fn undo(&self, site: &mut Site, _: &Seen) -> Result<Vec<String>> {
-        self.step.apply(site)?;
-        Ok(Vec::new())
+        // Tree, `.env` and units are back by now: a step that fails here must not keep the old release from being started.
+        Ok(self.step.apply(site).err().map(|error| error.to_string()).into_iter().collect())
     }
 }

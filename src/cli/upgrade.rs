@@ -52,6 +52,9 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         && let Some(skipped) = failed_before(&planned, &target)
     {
         reporter.tell(Event::Warning { text: skipped });
+        if globals.json {
+            end(&planned.plan, "skipped");
+        }
         return Ok(Exit::Done);
     }
     let planned = answer(&session, &mirror, &target, asked, planned, globals)?;
@@ -113,8 +116,7 @@ pub fn decided(session: &Session, planned: &Planned, globals: &Globals, unattend
         show(session, planned, globals);
     }
     if plan.is_empty() && globals.json && !globals.dry_run {
-        let end = serde_json::json!({"event": "end", "install": plan.install, "outcome": "nothing-to-do", "exit": 0});
-        output::data(&format!("{end}\n"));
+        end(plan, "nothing-to-do");
     }
     if plan.is_empty() || globals.dry_run {
         return Ok(true);
@@ -173,6 +175,12 @@ fn answer(
         return Ok(planned);
     }
     session.plan(mirror, target, &Request { answers, ..asked })
+}
+
+/// The last event of a run that did nothing, for a program.
+fn end(plan: &Plan, outcome: &str) {
+    let end = serde_json::json!({"event": "end", "install": plan.install, "outcome": outcome, "exit": 0});
+    output::data(&format!("{end}\n"));
 }
 
 fn not_held(session: &Session) -> Result<()> {

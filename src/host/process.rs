@@ -242,9 +242,9 @@ impl Running {
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(20));
         };
+        // What the child left behind in its group ends with it; mostly there is nothing, which is no error.
+        killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL).unwrap_or_default();
         if status.is_none() {
-            // The group may be gone already; what counts is that the wait below returns.
-            killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL).unwrap_or_default();
             self.child.wait().with_context(|| format!("{program} cannot be ended"))?;
         }
         Ok(status)

@@ -165,7 +165,7 @@ fn artifacts(case: &Case, subject: &Subject, runs_steps: bool) -> Vec<Action> {
         if install.is_none() && !runs_steps {
             continue;
         }
-        let saved = is_there.then(|| format!("{}.tar", path.as_str().replace('/', "-")));
+        let saved = is_there.then(|| format!("{}.tar", path.as_str().replace('%', "%25").replace('/', "%2F")));
         actions.push(Action::Artifact(Artifact {
             component: subject.component.name.clone(),
             path: path.as_str().into(),

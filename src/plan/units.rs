@@ -168,7 +168,7 @@ fn lift(here: &SurveyedUnit, text: &str, unit: &Content, contents: &mut Contents
     let bytes = text.as_bytes().to_vec();
     let after = match &here.local {
         Some(present) => present.with_bytes(bytes),
-        None => Content::new(bytes, 0o644, unit.image.uid, unit.image.gid),
+        None => Content::new(bytes, unit.image.mode, unit.image.uid, unit.image.gid),
     };
     FileSwap {
         path,

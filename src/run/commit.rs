@@ -10,6 +10,7 @@ use crate::error::{Context, Result};
 use crate::host::fs::{Image, Rooted, make_private, write_durably};
 use crate::ledger::{Activation, FailedRelease, KnownGood, Ledger};
 use crate::plan::{ComponentPlan, Intent, Plan};
+use crate::report::Event;
 use crate::source::git::{self, switch};
 
 /// Finishes a run whose `commit` is recorded.
@@ -21,9 +22,21 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     leave(journal, &begin, &ledger, &mut known_good)?;
     arrive(journal, &begin, &mut known_good);
     let dropped = prune(&mut known_good, begin.keep_known_good, &plan.to.revision);
+    let mut lost = Vec::new();
     for entry in &known_good {
-        git::pin(state, &entry.revision)?;
-        switch::tag_known_good(&site.owner, &site.root, &entry.tag, &entry.revision)?;
+        let kept = git::pin(state, &entry.revision)
+            .and_then(|()| switch::tag_known_good(&site.owner, &site.root, &entry.tag, &entry.revision));
+        match kept {
+            Err(error) if [&plan.from.revision, &plan.to.revision].contains(&&entry.revision) => return Err(error),
+            // What is neither left nor reached says nothing about this run: it is no way back any more.
+            Err(error) => lost.push((entry.tag.clone(), error)),
+            Ok(()) => {}
+        }
+    }
+    for (tag, error) in lost {
+        let text = format!("{tag} cannot be gone back to any more: {error}");
+        site.reporter.tell(Event::Warning { text });
+        known_good.retain(|entry| entry.tag != tag);
     }
     // Before the ledger forgets them: killed in between, this begins again and drops the same.
     for entry in dropped {

@@ -58,8 +58,14 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
     let mut journal = Journal::begin(&engine.state.join("runs"), begin, contents)?;
     engine.reporter.tell(Event::Run { install: plan.install.clone(), run: journal.run().to_owned() });
     process::belong_to(journal.run());
-    let mut site = Site::new(&plan, journal.run(), journal.directory(), engine.reporter)?;
-    site.hide(gates::secrets(&plan, &engine.install.components, &site)?);
+    let site = Site::new(&plan, journal.run(), journal.directory(), engine.reporter).and_then(|mut site| {
+        site.hide(gates::secrets(&plan, &engine.install.components, &site)?);
+        Ok(site)
+    });
+    let mut site = match site {
+        Ok(site) => site,
+        Err(error) => return Err(stopped(engine, &plan, &configuration, &mut journal, Stop::from(error))),
+    };
 
     engine.reporter.tell(Event::Phase { phase: Phase::Prepare });
     let prepared = prepare(engine, &plan, contents, &mut site)
