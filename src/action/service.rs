@@ -40,6 +40,10 @@ impl Act for Service {
     fn apply(&self, site: &mut Site) -> Result<()> {
         let origin = Origin { unit: self.unit.clone(), uid: (self.scope == Scope::User).then_some(site.owner.uid) };
         let manager = site.manager(self.scope)?;
+        if self.verb == Verb::Stop && !manager.unit(&self.unit)?.is_active() {
+            // It ended by itself meanwhile, which is what was wanted.
+            return Ok(());
+        }
         if self.verb != Verb::Reload {
             // What the old release used up of the start limit is not held against the new one.
             manager.reset_failed(&self.unit)?;

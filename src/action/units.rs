@@ -23,12 +23,16 @@ pub struct Units {
     pub enable: Vec<String>,
     /// Enabled units whose `[Install]` section changed.
     pub reenable: Vec<String>,
+    /// Enabled units that are removed.
+    #[serde(default)]
+    pub disable: Vec<String>,
 }
 
 impl Act for Units {
     fn title(&self) -> String {
         match self.names().as_str() {
             "" => "reload systemd".into(),
+            names if self.files.iter().all(|swap| swap.after.is_none()) => format!("remove {names}"),
             names => format!("install {names}"),
         }
     }
@@ -57,7 +61,7 @@ impl Act for Units {
     fn apply(&self, site: &mut Site) -> Result<()> {
         let directory = Rooted::open(&self.directory)?;
         let (uid, gid) = self.owner(site);
-        for name in &self.reenable {
+        for name in self.reenable.iter().chain(&self.disable) {
             site.manager(self.scope)?.disable(name)?;
         }
         for swap in &self.files {
@@ -84,7 +88,7 @@ impl Act for Units {
         if let Seen::Missing(directories) = seen {
             directories.iter().rev().try_for_each(|made| directory.remove_empty_directory(made))?;
         }
-        for name in &self.reenable {
+        for name in self.reenable.iter().chain(&self.disable) {
             site.manager(self.scope)?.enable(name)?;
         }
         site.manager(self.scope)?.reload()?;

@@ -160,12 +160,14 @@ impl Page {
             FileChange::Installed => "installed, ",
             FileChange::Replaced => "replaced, ",
             FileChange::Kept => "",
+            FileChange::Removed => "removed, ",
         };
         let service = match unit.service {
             ServiceChange::Restart => paint(WARN, "restart"),
             ServiceChange::Reload => paint(WARN, "reload"),
             ServiceChange::Start => paint(GOOD, "enable and start"),
             ServiceChange::Untouched => "no restart".to_owned(),
+            ServiceChange::Stop => paint(WARN, "stop"),
             ServiceChange::LeftAlone => "left as it is".to_owned(),
         };
         self.entry(

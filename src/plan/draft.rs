@@ -42,7 +42,7 @@ pub(super) struct Stages {
 /// Plans a component.
 pub(super) fn draft(case: &Case, part: Part, contents: &mut Contents) -> Result<Draft> {
     let configuration = configuration::plan(case, part, contents)?;
-    let subject = Subject::new(part, case.survey, !configuration.swaps.is_empty());
+    let subject = Subject::new(part, case, !configuration.swaps.is_empty());
     let planned = steps::plan(&subject, case.request);
     let work = units::plan(&subject, contents)?;
     let runs_steps = planned.iter().any(|step| step.plan.runs);
@@ -149,6 +149,7 @@ fn service(component: &str, unit: &UnitPlan) -> Option<Action> {
         ServiceChange::Restart => Verb::Restart,
         ServiceChange::Reload => Verb::Reload,
         ServiceChange::Start => Verb::Start,
+        ServiceChange::Stop => Verb::Stop,
         ServiceChange::Untouched | ServiceChange::LeftAlone => return None,
     };
     let (component, unit_name) = (component.to_owned(), unit.name.clone());
@@ -177,7 +178,8 @@ fn artifacts(case: &Case, subject: &Subject, runs_steps: bool) -> Vec<Action> {
 }
 
 fn gate(subject: &Subject, units: &[UnitPlan]) -> GatePlan {
-    let is_up = |unit: &&UnitPlan| unit.service != ServiceChange::LeftAlone && !unit.is_dormant;
+    let is_up =
+        |unit: &&UnitPlan| !matches!(unit.service, ServiceChange::LeftAlone | ServiceChange::Stop) && !unit.is_dormant;
     GatePlan {
         component: subject.component.name.clone(),
         units: units.iter().filter(is_up).map(|unit| (unit.scope, unit.name.clone())).collect(),

@@ -167,6 +167,8 @@ pub enum FileChange {
     Replaced,
     /// It stays.
     Kept,
+    /// It goes: the release that is gone back to did not have it.
+    Removed,
 }
 
 /// What happens to a running unit.
@@ -179,6 +181,8 @@ pub enum ServiceChange {
     Reload,
     /// It is enabled and started for the first time.
     Start,
+    /// It is stopped: the release that is gone back to did not have it.
+    Stop,
     /// It goes on as it is.
     Untouched,
     /// The operator stopped, disabled or masked it: it stays so.

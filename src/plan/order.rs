@@ -6,6 +6,7 @@ use super::subject::Case;
 use super::{Contents, services, units};
 use crate::action::{Action, Quiesce, SetAside, Tree};
 use crate::host::fs::Content;
+use crate::host::systemd::Verb;
 use crate::source::Direction;
 use crate::source::git::Goal;
 
@@ -25,6 +26,10 @@ pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut C
     actions.extend(stage(|stages| &mut stages.late_steps));
     actions.extend(stage(|stages| &mut stages.checks));
     let services = stage(|stages| &mut stages.services);
+    // Stopped while its file is there: a timer whose file goes under it ends as failed.
+    let is_stop = |action: &Action| matches!(action, Action::Service(service) if service.verb == Verb::Stop);
+    let (stops, services): (Vec<_>, Vec<_>) = services.into_iter().partition(is_stop);
+    actions.extend(stops);
     actions.extend(units::actions(components.into_iter().flat_map(|stages| stages.units)));
     actions.extend(services);
     if !actions.is_empty() {

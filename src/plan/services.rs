@@ -34,6 +34,13 @@ fn decide(subject: &Subject, unit: &Unit, state: &UnitState, work: &Work, runs_s
     if state.is_masked() {
         return (ServiceChange::LeftAlone, "masked".into());
     }
+    if work.file == FileChange::Removed {
+        let why = "the release that is gone back to does not have it";
+        return match is_wanted_up(state) {
+            true => (ServiceChange::Stop, why.into()),
+            false => (ServiceChange::LeftAlone, why.into()),
+        };
+    }
     if work.file == FileChange::Installed && work.is_static {
         return (
             ServiceChange::LeftAlone,

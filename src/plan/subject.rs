@@ -1,6 +1,6 @@
 //! What a plan is made from: the whole case, each installed component of it, and what follows at once from the two.
 
-use super::{Request, services};
+use super::{Intent, Request, services};
 use crate::manifest::{Component, Install};
 use crate::source::{ComponentOffer, Offer};
 use crate::survey::{Survey, Surveyed};
@@ -45,11 +45,14 @@ pub(super) struct Subject<'a> {
     pub runs_older: bool,
     /// The owner of the install: uid and gid.
     pub owner_ids: (u32, u32),
+    /// The plan goes back to a release of before.
+    pub is_rollback: bool,
 }
 
 impl<'a> Subject<'a> {
     /// `rewrites_env`: the plan rewrites one of its configuration files.
-    pub fn new(part: Part<'a>, survey: &Survey, rewrites_env: bool) -> Subject<'a> {
+    pub fn new(part: Part<'a>, case: &Case, rewrites_env: bool) -> Subject<'a> {
+        let survey = case.survey;
         let Part { component, surveyed, offer } = part;
         let head_moved = survey.checkout.head_moved;
         Subject {
@@ -60,6 +63,7 @@ impl<'a> Subject<'a> {
             env_changed: rewrites_env || !surveyed.runs_with_its_env(component),
             runs_older: surveyed.activation.is_none() && services::run_older_code(surveyed, head_moved),
             owner_ids: survey.owner_ids,
+            is_rollback: case.request.intent == Intent::Rollback,
         }
     }
 

@@ -22,6 +22,7 @@ pub(super) struct Work {
     pub swaps: Vec<FileSwap>,
     pub enable: Vec<String>,
     pub reenable: Vec<String>,
+    pub disable: Vec<String>,
     pub file: FileChange,
     pub settings: Vec<SettingChange>,
     pub lifted: bool,
@@ -57,8 +58,13 @@ fn plan_unit(
     (base, theirs): (Option<&str>, Option<&str>),
     contents: &mut Contents,
 ) -> Result<Work> {
-    let theirs = theirs.ok_or_else(|| no_file(subject, unit))?;
     let untouched = Work::none(unit, here);
+    let theirs = match theirs {
+        Some(theirs) => theirs,
+        // What came with the release that is left goes with it.
+        None if subject.is_rollback && base.is_some() => return Ok(untouched.remove(here, contents)),
+        None => return Err(no_file(subject, unit)),
+    };
     if here.states.iter().any(|(_, state)| state.is_masked()) {
         return Ok(untouched);
     }
@@ -85,6 +91,7 @@ impl Work {
             swaps: Vec::new(),
             enable: Vec::new(),
             reenable: Vec::new(),
+            disable: Vec::new(),
             file: FileChange::Kept,
             settings: Vec::new(),
             lifted: false,
@@ -99,6 +106,16 @@ impl Work {
         let drop_ins = texts(&here.drop_ins);
         self.settings = unit::compare_with_drop_ins(base.unwrap_or(theirs), &drop_ins, theirs, &drop_ins);
         self.needs_reload = base != Some(theirs);
+        self
+    }
+
+    /// A unit that the release which is gone back to did not have.
+    fn remove(mut self, here: &SurveyedUnit, contents: &mut Contents) -> Work {
+        let Some(installed) = &here.installed else { return self };
+        self.swaps.push(FileSwap { path: here.file.clone(), before: Some(contents.keep(installed)), after: None });
+        self.file = FileChange::Removed;
+        let enabled = here.states.iter().filter(|(_, state)| state.is_enabled());
+        self.disable = enabled.map(|(name, _)| name.clone()).collect();
         self
     }
 
@@ -197,10 +214,12 @@ pub(super) fn actions(work: impl Iterator<Item = Work>) -> Vec<Action> {
             files: Vec::new(),
             enable: Vec::new(),
             reenable: Vec::new(),
+            disable: Vec::new(),
         });
         units.files.extend(work.swaps);
         units.enable.extend(work.enable);
         units.reenable.extend(work.reenable);
+        units.disable.extend(work.disable);
     }
     scopes.into_values().map(Action::Units).collect()
 }

@@ -127,7 +127,9 @@ fn verify_units(plan: &Plan, contents: &Contents, owner: &Account, reporter: &dy
         let Action::Units(units) = action else { continue };
         let mut files = Vec::new();
         for swap in &units.files {
-            let bytes = swap.after.as_ref().and_then(|image| contents.bytes(image)).unwrap_or_default();
+            // What is removed needs no leave of systemd's.
+            let Some(after) = &swap.after else { continue };
+            let bytes = contents.bytes(after).unwrap_or_default();
             files.push((place_of(&swap.path), String::from_utf8_lossy(bytes).into_owned()));
         }
         // A drop-in alone is no unit that could be verified.

@@ -178,3 +178,44 @@ fn a_step_with_an_undo_command_is_undone_by_it_and_one_without_any_refuses_the_r
     before.assert_same(&host.snapshot());
     assert_eq!(host.answers("manager").as_deref(), Some("1.1.0"));
 }
+
+#[test]
+fn a_unit_that_came_with_the_release_goes_with_it_and_comes_back_with_it() {
+    let mut host = Host::with_sample();
+    let first = host.snapshot();
+    let timer = "[Timer]\nOnCalendar=yearly\n[Install]\nWantedBy=timers.target\n";
+    let tick = "[Service]\nType=oneshot\nExecStart=/bin/true\n";
+    host.release(|release| {
+        release.next("1.1.0").file("manager/production/tick.timer", timer).file("manager/production/tick.service", tick)
+    });
+    let declared = "[[component.unit]]\nfile = \"production/tick.timer\"\nscope = \"system\"\n\n[[component.unit]]\nfile = \"production/tick.service\"\nscope = \"system\"\n\n[[component.health]]";
+    let manifest = host.read("/etc/relift/app.toml").replacen("[[component.health]]", declared, 1);
+    host.write("/etc/relift/app.toml", manifest, 0o644, "root:root");
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    let active = "systemctl is-active tick.timer; systemctl is-enabled tick.timer; ls /etc/systemd/system/tick.*";
+    assert_eq!(host.sh(active).stdout.lines().take(2).collect::<Vec<_>>(), ["active", "enabled"]);
+    let second = host.snapshot();
+
+    let out = host.relift(&["rollback", "app", "--yes"]).exits(0);
+    assert!(out.stdout.contains("tick.timer (system): removed, stop"), "{out}");
+    assert!(out.stdout.contains("remove tick.timer, tick.service"), "{out}");
+    let gone = host.sh(active);
+    assert!(gone.stdout.starts_with("inactive\n") && gone.stderr.contains("No such file"), "{gone}");
+    assert_eq!(host.must("systemctl list-units --failed --no-legend"), "");
+    let cone = |line: &&str| !line.contains("cone");
+    assert_eq!(
+        first.difference(&host.snapshot()).lines().filter(cone).count(),
+        0,
+        "{}",
+        first.difference(&host.snapshot())
+    );
+
+    // Undone, when the run dies right after: what was removed is there again, enabled and running.
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    second.assert_same(&host.snapshot());
+    host.sh("RELIFT_KILL_AT=after-00014-done relift rollback app --yes").exits(137);
+    assert!(host.sh("ls /etc/systemd/system/tick.timer").code != 0, "the kill came too early");
+    host.relift(&["recover", "app"]).exits(0);
+    second.assert_same(&host.snapshot());
+    assert_eq!(host.sh(active).stdout.lines().take(2).collect::<Vec<_>>(), ["active", "enabled"]);
+}
