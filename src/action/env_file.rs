@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, FileSwap, Seen, Sight, Site};
+use super::{Act, FileSwap, Seen, Site};
 use crate::error::Result;
 
 /// A configuration file of a component gets upstream's new keys.
@@ -29,9 +29,5 @@ impl Act for EnvFile {
 
     fn undo(&self, site: &mut Site, _: &Seen) -> Result<Vec<String>> {
         Ok(self.swap.undo(site, &site.checkout()?)?.into_iter().collect())
-    }
-
-    fn sight(&self, site: &mut Site) -> Result<Sight> {
-        self.swap.sight(&site.checkout()?)
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Sight, Site};
+use super::Site;
 use crate::error::Result;
 use crate::host::fs::{Image, Rooted};
 
@@ -19,14 +19,23 @@ pub struct FileSwap {
     pub after: Option<Image>,
 }
 
+/// What is there now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Before,
+    After,
+    /// Somebody else changed it.
+    Neither,
+}
+
 impl FileSwap {
     /// What is there now.
-    pub fn sight(&self, directory: &Rooted) -> Result<Sight> {
+    fn sight(&self, directory: &Rooted) -> Result<Sight> {
         let now = directory.read(&self.path)?.map(|content| content.image);
         Ok(match now {
             now if now == self.before => Sight::Before,
             now if now == self.after => Sight::After,
-            _ => Sight::Neither(vec![directory.path().join(&self.path).display().to_string()]),
+            _ => Sight::Neither,
         })
     }
 
@@ -47,8 +56,8 @@ impl FileSwap {
     pub fn undo(&self, site: &Site, directory: &Rooted) -> Result<Option<String>> {
         directory.remove_temporary(&self.path)?;
         let sight = self.sight(directory)?;
-        let remark = match (&sight, directory.read(&self.path)?) {
-            (Sight::Neither(_), Some(foreign)) => {
+        let remark = match (sight, directory.read(&self.path)?) {
+            (Sight::Neither, Some(foreign)) => {
                 let copy = site.keep_foreign(&self.path.to_string_lossy(), &foreign)?;
                 let path = directory.path().join(&self.path);
                 Some(format!(
@@ -57,7 +66,7 @@ impl FileSwap {
                     copy.display()
                 ))
             }
-            (Sight::Neither(_), None) => {
+            (Sight::Neither, None) => {
                 let path = directory.path().join(&self.path);
                 Some(format!("{} was removed by somebody else during the run: it is put back", path.display()))
             }

@@ -65,19 +65,6 @@ pub enum Seen {
     Missing(Vec<std::path::PathBuf>),
 }
 
-/// What an action sees of its subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sight {
-    /// As before the action.
-    Before,
-    /// As after it.
-    After,
-    /// Some of each.
-    Mixed,
-    /// Neither: somebody else changed this.
-    Neither(Vec<String>),
-}
-
 /// What every kind of action can do.
 pub trait Act {
     /// What it does, for progress and reports: `switch the tree to 1.7.1`.
@@ -97,11 +84,6 @@ pub trait Act {
     /// Undoes the change, whether it was made whole, half or not at all. Remarks tell what could not be put back
     /// exactly, and where a copy of it is.
     fn undo(&self, site: &mut Site, seen: &Seen) -> Result<Vec<String>>;
-
-    /// What is there now.
-    fn sight(&self, _site: &mut Site) -> Result<Sight> {
-        Ok(Sight::Mixed)
-    }
 
     /// Whether nothing undoes it.
     fn is_irreversible(&self) -> bool {

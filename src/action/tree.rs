@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, Seen, Sight, Site};
+use super::{Act, Seen, Site};
 use crate::error::Result;
 use crate::host::fs::Image;
 use crate::plan::abbreviate;
 use crate::report::Event;
+use crate::source::git::Goal;
 use crate::source::git::switch;
-use crate::source::git::{Checkout, Goal};
 
 /// The checkout goes from one commit and cone to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,17 +98,5 @@ impl Act for Tree {
             checkout.replace(&aside.path, &site.content(&aside.image)?)?;
         }
         Ok(remarks)
-    }
-
-    fn sight(&self, site: &mut Site) -> Result<Sight> {
-        let now = Checkout::observe(&site.owner, &site.root)?;
-        let is_clean = now.locks.is_empty()
-            && now.dirty.iter().all(|dirty| self.set_aside.iter().any(|aside| aside.path == Path::new(&dirty.path)));
-        Ok(match () {
-            () if is_clean && now.head == self.from.revision && now.cone == self.from.cone => Sight::Before,
-            () if is_clean && now.head == self.to.revision && now.cone == self.to.cone => Sight::After,
-            () if now.head == self.from.revision || now.head == self.to.revision => Sight::Mixed,
-            () => Sight::Neither(vec![format!("the checkout is at {}", abbreviate(&now.head))]),
-        })
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, FileSwap, Seen, Sight, Site};
+use super::{Act, FileSwap, Seen, Site};
 use crate::error::Result;
 use crate::host::fs::Rooted;
 use crate::manifest::Scope;
@@ -94,17 +94,6 @@ impl Act for Units {
         site.manager(self.scope)?.reload()?;
         crate::host::fs::sync_filesystem(&self.directory)?;
         Ok(remarks)
-    }
-
-    fn sight(&self, site: &mut Site) -> Result<Sight> {
-        let directory = Rooted::open(&self.directory)?;
-        let _site = site;
-        let sights = self.files.iter().map(|swap| swap.sight(&directory)).collect::<Result<Vec<_>>>()?;
-        Ok(match sights {
-            sights if sights.iter().all(|sight| *sight == Sight::Before) => Sight::Before,
-            sights if sights.iter().all(|sight| *sight == Sight::After) => Sight::After,
-            sights => sights.into_iter().find(|sight| matches!(sight, Sight::Neither(_))).unwrap_or(Sight::Mixed),
-        })
     }
 }
 
