@@ -15,6 +15,7 @@ mod health;
 mod newcomer;
 mod obstacles;
 mod recover;
+mod rigs;
 mod rollback;
 mod runs;
 mod sample;
