@@ -62,6 +62,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("verify", "branch = \"main\"\n", "branch = \"main\"\nverify = { signed = \"tag\" }\n"),
     ("backup", "[policy]", "[backup]\npaths = [\"manager/data\"]\n\n[policy]"),
     ("undo by backup", "undo = \"rerun\"", "undo = \"restore-backup\""),
+    ("a rerun that is not idempotent", "undo = \"rerun\"", "undo = \"rerun\"\nidempotent = false"),
     ("an unknown undo", "undo = \"rerun\"", "undo = \"re-run\""),
     ("an unknown restart", "restart = \"if-changed\"", "restart = \"sometimes\""),
     ("an unknown scope", "scope   = \"user\"", "scope = \"users\""),
@@ -177,6 +178,13 @@ fn a_good_manifest_means_what_it_says() {
     assert!(json[0].1.names_version());
     assert_eq!(install.components[1].units[0].names(), ["worker@a.service", "worker@b.service"]);
     assert_eq!(install.policy.soak, Duration::from_secs(120));
+}
+
+#[test]
+fn a_step_is_idempotent_where_its_undo_or_the_operator_says_so() {
+    let of = |undo: &str| parse(&changed("undo = \"rerun\"\n", undo)).unwrap().components[0].steps[0].idempotent;
+    assert!(of("undo = \"rerun\"\n") && of("undo = \"pure\"\n") && of("idempotent = true\n"));
+    assert!(!of("undo = { run = [\"true\"] }\n") && !of("undo = \"irreversible\"\n"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, Seen, Site};
+use super::{Act, Seen, Sight, Site};
 use crate::error::{Context, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Rooted, sync_filesystem};
@@ -42,6 +42,18 @@ impl Act for Artifact {
         Some(format!("put back {}", self.path.display()))
     }
 
+    fn sight(&self, site: &mut Site, _: &Seen, _: bool) -> Result<Sight> {
+        let saved = self.saved.as_ref().map(|name| site.directory.join("artifacts").join(name));
+        if holds(site, &self.path, saved.as_deref())? {
+            return Ok(Sight::Before);
+        }
+        match &self.install {
+            Some(archive) if holds(site, &self.path, Some(archive))? => Ok(Sight::After),
+            // Steps change it: what they made of it, only they know.
+            _ => Ok(Sight::Mixed),
+        }
+    }
+
     fn apply(&self, site: &mut Site) -> Result<()> {
         match &self.install {
             Some(archive) => unpack(site, &self.path, Some(archive)),
@@ -73,6 +85,20 @@ pub fn save(owner: &Account, root: &Path, path: &Path, archive: &Path) -> Result
         .map_err(|error| error.while_(format!("{} cannot be saved", root.join(path).display())))?;
     copy.sync_all().with_context(|| format!("{} cannot be made durable", archive.display()))?;
     Ok(true)
+}
+
+/// Whether what is there is what an archive holds, contents and modes, and nothing more; without one: whether nothing is there.
+fn holds(site: &Site, path: &Path, archive: Option<&Path>) -> Result<bool> {
+    let is_there = site.checkout()?.exists(path)?;
+    let Some(archive) = archive.filter(|_| is_there) else { return Ok(!is_there && archive.is_none()) };
+    let open = || File::open(archive).with_context(|| format!("the archive {} cannot be read", archive.display()));
+    let tar = |what: &str| Command::new(["tar", what, "--file=-"]).account(&site.owner).cwd(&site.root).timeout(BOUND);
+    let compared = tar("--compare").stdin(Input::File(open()?)).output()?;
+    let listed = tar("--list").stdin(Input::File(open()?)).succeed()?.stdout;
+    let there = Command::new(["find", "-P"]).args([Path::new(".").join(path)]).args(["-printf", "x"]);
+    let there = there.account(&site.owner).cwd(&site.root).timeout(BOUND).succeed()?.stdout;
+    // Compared is only what the archive has; more than that shows by its number.
+    Ok(compared.success() && listed.iter().filter(|byte| **byte == b'\n').count() == there.len())
 }
 
 /// Puts the packed directory in the place of what is there: unpacked beside it, then renamed.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, Seen, Site, Step};
+use super::{Act, Seen, Sight, Site, Step};
 use crate::error::Result;
 
 /// A command that must succeed and changes nothing.
@@ -19,6 +19,11 @@ impl Act for Check {
 
     fn undo_title(&self) -> Option<String> {
         None
+    }
+
+    fn sight(&self, _: &mut Site, _: &Seen, is_done: bool) -> Result<Sight> {
+        // It changes nothing: one that did not end has not passed.
+        Ok(if is_done { Sight::After } else { Sight::Before })
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, FileSwap, Seen, Site};
+use super::{Act, FileSwap, Seen, Sight, Site};
 use crate::error::Result;
 
 /// A configuration file of a component gets upstream's new keys.
@@ -21,6 +21,10 @@ impl Act for EnvFile {
 
     fn undo_title(&self) -> Option<String> {
         Some(format!("put back {}", self.swap.path.display()))
+    }
+
+    fn sight(&self, site: &mut Site, _: &Seen, _: bool) -> Result<Sight> {
+        self.swap.sight(&site.checkout()?)
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {

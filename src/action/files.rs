@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Site;
+use super::{Sight, Site};
 use crate::error::Result;
 use crate::host::fs::{Image, Rooted};
 
@@ -19,18 +19,9 @@ pub struct FileSwap {
     pub after: Option<Image>,
 }
 
-/// What is there now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sight {
-    Before,
-    After,
-    /// Somebody else changed it.
-    Neither,
-}
-
 impl FileSwap {
-    /// What is there now.
-    fn sight(&self, directory: &Rooted) -> Result<Sight> {
+    /// What is there now; never half a file, since it is replaced by a rename.
+    pub fn sight(&self, directory: &Rooted) -> Result<Sight> {
         let now = directory.read(&self.path)?.map(|content| content.image);
         Ok(match now {
             now if now == self.before => Sight::Before,

@@ -1,5 +1,5 @@
-//! Actions: the changes that a plan holds and a run makes. One file per kind; each says what it does, does it, and
-//! undoes it any number of times.
+//! Actions: the changes that a plan holds and a run makes. One file per kind; each says what it does, does it, sees
+//! whether it is made, and undoes and redoes it any number of times.
 
 mod artifact;
 mod check;
@@ -8,6 +8,7 @@ mod files;
 mod quiesce;
 mod rerun;
 mod service;
+mod sight;
 mod site;
 mod step;
 mod tree;
@@ -15,7 +16,7 @@ mod units;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub use artifact::{Artifact, save as save_artifact};
 pub use check::Check;
@@ -24,6 +25,7 @@ pub use files::FileSwap;
 pub use quiesce::{Quiesce, UnitWas};
 pub use rerun::Rerun;
 pub use service::Service;
+pub use sight::Sight;
 pub use site::{Invocation, Site};
 pub use step::Step;
 pub use tree::{SetAside, Tree};
@@ -78,8 +80,27 @@ pub trait Act {
         Ok(Seen::Nothing)
     }
 
+    /// What is there of its subject. `seen` is what was noted before it was begun; `is_done`: the journal says that it
+    /// was made whole.
+    fn sight(&self, site: &mut Site, seen: &Seen, is_done: bool) -> Result<Sight>;
+
     /// Makes the change; its effects are durable when this returns.
     fn apply(&self, site: &mut Site) -> Result<()>;
+
+    /// Makes the change whole after an interruption, whatever of it is there by now.
+    fn redo(&self, site: &mut Site, seen: &Seen) -> Result<()> {
+        match self.sight(site, seen, false)? {
+            Sight::After => Ok(()),
+            Sight::Before => self.apply(site),
+            Sight::Mixed => {
+                self.undo(site, seen)?;
+                self.apply(site)
+            }
+            Sight::Neither => {
+                Err(Error::failed(format!("{}: somebody else changed it since it was begun", self.title())))
+            }
+        }
+    }
 
     /// Undoes the change, whether it was made whole, half or not at all. Remarks tell what could not be put back
     /// exactly, and where a copy of it is.
@@ -88,6 +109,11 @@ pub trait Act {
     /// Whether nothing undoes it.
     fn is_irreversible(&self) -> bool {
         false
+    }
+
+    /// Whether it may be made again after an interruption, not knowing how far it came.
+    fn is_repeatable(&self) -> bool {
+        true
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, Seen, Site};
+use super::{Act, Seen, Sight, Site};
 use crate::error::{Error, Result};
 use crate::host::systemd::Verb;
 use crate::manifest::Scope;
@@ -35,6 +35,16 @@ pub struct UnitWas {
     pub invocation: String,
 }
 
+impl UnitWas {
+    /// A unit as it is now.
+    pub(super) fn look(site: &mut Site, scope: Scope, name: &str) -> Result<UnitWas> {
+        let state = site.manager(scope)?.unit(name)?;
+        let active = state.is_active() || state.active == "activating";
+        let failed = state.active == "failed";
+        Ok(UnitWas { scope, name: name.to_owned(), active, failed, invocation: state.invocation })
+    }
+}
+
 impl Act for Quiesce {
     fn title(&self) -> String {
         "note what runs".into()
@@ -45,13 +55,19 @@ impl Act for Quiesce {
     }
 
     fn seen(&self, site: &mut Site) -> Result<Seen> {
-        let look = |(scope, name): &(Scope, String)| {
-            let state = site.manager(*scope)?.unit(name)?;
-            let active = state.is_active() || state.active == "activating";
-            let failed = state.active == "failed";
-            Ok(UnitWas { scope: *scope, name: name.clone(), active, failed, invocation: state.invocation })
-        };
+        let look = |(scope, name): &(Scope, String)| UnitWas::look(site, *scope, name);
         Ok(Seen::Units(self.units.iter().map(look).collect::<Result<_>>()?))
+    }
+
+    fn sight(&self, site: &mut Site, seen: &Seen, _: bool) -> Result<Sight> {
+        let Seen::Units(units) = seen else { return Ok(Sight::Before) };
+        for was in units {
+            let now = UnitWas::look(site, was.scope, &was.name)?;
+            if now.active != was.active || now.failed != was.failed {
+                return Ok(Sight::Mixed);
+            }
+        }
+        Ok(Sight::Before)
     }
 
     fn apply(&self, _: &mut Site) -> Result<()> {

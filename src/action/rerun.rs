@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, Seen, Site, Step};
+use super::{Act, Seen, Sight, Site, Step};
 use crate::error::Result;
 
 /// Stands before the tree switch, so that its undo comes after the old tree is back.
@@ -21,6 +21,10 @@ impl Act for Rerun {
 
     fn undo_title(&self) -> Option<String> {
         Some(self.title())
+    }
+
+    fn sight(&self, _: &mut Site, _: &Seen, is_done: bool) -> Result<Sight> {
+        Ok(if is_done { Sight::After } else { Sight::Before })
     }
 
     fn apply(&self, _: &mut Site) -> Result<()> {

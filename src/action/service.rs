@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::quiesce::JOB_TIMEOUT;
-use super::{Act, Seen, Site};
+use super::quiesce::{JOB_TIMEOUT, UnitWas};
+use super::{Act, Seen, Sight, Site};
 use crate::error::{Error, Result};
 use crate::host::systemd::Verb;
 use crate::host::systemd::journal::{self, Origin};
@@ -35,6 +35,31 @@ impl Act for Service {
 
     fn undo_title(&self) -> Option<String> {
         (self.verb != Verb::Reload).then(|| format!("stop {}", self.unit))
+    }
+
+    fn seen(&self, site: &mut Site) -> Result<Seen> {
+        Ok(Seen::Units(vec![UnitWas::look(site, self.scope, &self.unit)?]))
+    }
+
+    fn sight(&self, site: &mut Site, seen: &Seen, is_done: bool) -> Result<Sight> {
+        let was = match seen {
+            Seen::Units(units) => units.first(),
+            _ => None,
+        };
+        let (Some(was), false) = (was, self.verb == Verb::Reload) else { return Ok(Sight::from_journal(is_done)) };
+        let now = UnitWas::look(site, self.scope, &self.unit)?;
+        Ok(match (self.verb, now.active) {
+            (Verb::Stop, false) => Sight::After,
+            (_, true) if now.invocation == was.invocation && was.active => Sight::Before,
+            (Verb::Start | Verb::Restart, true) => Sight::After,
+            (_, false) if !was.active => Sight::Before,
+            _ => Sight::Mixed,
+        })
+    }
+
+    fn redo(&self, site: &mut Site, _: &Seen) -> Result<()> {
+        // A process that was started before the interruption may have read what was only half there.
+        self.apply(site)
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, Invocation, Seen, Site};
+use super::{Act, Invocation, Seen, Sight, Site};
 use crate::error::{Error, Result};
 use crate::host::fs::sync_filesystem;
 use crate::manifest::StepUndo;
@@ -26,6 +26,9 @@ pub struct Step {
     pub timeout: u64,
     /// How it is undone.
     pub undo: StepUndo,
+    /// Running it again after an interruption does no harm.
+    #[serde(default)]
+    pub idempotent: bool,
 }
 
 impl Step {
@@ -53,6 +56,18 @@ impl Act for Step {
         }
     }
 
+    fn sight(&self, _: &mut Site, _: &Seen, is_done: bool) -> Result<Sight> {
+        Ok(Sight::from_journal(is_done))
+    }
+
+    fn redo(&self, site: &mut Site, _: &Seen) -> Result<()> {
+        match self.idempotent {
+            true => self.apply(site),
+            false => Err(Error::failed(format!("{}: how far it came is not known", self.title()))
+                .because("it was interrupted, and is not declared idempotent: it is not run again")),
+        }
+    }
+
     fn apply(&self, site: &mut Site) -> Result<()> {
         let invocation = self.invocation(site, &self.run);
         site.invoke(&invocation)?;
@@ -75,5 +90,9 @@ impl Act for Step {
 
     fn is_irreversible(&self) -> bool {
         self.undo == StepUndo::Irreversible
+    }
+
+    fn is_repeatable(&self) -> bool {
+        self.idempotent
     }
 }

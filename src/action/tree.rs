@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, Seen, Site};
+use super::{Act, Seen, Sight, Site};
 use crate::error::Result;
 use crate::host::fs::Image;
 use crate::plan::abbreviate;
@@ -58,6 +58,19 @@ impl Act for Tree {
 
     fn seen(&self, site: &mut Site) -> Result<Seen> {
         Ok(Seen::Missing(switch::missing_directories(&site.owner, &site.root, &self.to)?))
+    }
+
+    fn sight(&self, site: &mut Site, _: &Seen, _: bool) -> Result<Sight> {
+        let aside: Vec<PathBuf> = self.set_aside.iter().map(|aside| aside.path.clone()).collect();
+        let sight = switch::look(&site.owner, &site.root, &self.from, &self.to, &aside)?;
+        let checkout = site.checkout()?;
+        for aside in &self.set_aside {
+            let is_there = checkout.read(&aside.path)?.map(|content| content.image).as_ref() == Some(&aside.image);
+            if sight == Sight::Before && !is_there {
+                return Ok(Sight::Mixed);
+            }
+        }
+        Ok(sight)
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, FileSwap, Seen, Site};
+use super::{Act, FileSwap, Seen, Sight, Site};
 use crate::error::Result;
 use crate::host::fs::Rooted;
 use crate::manifest::Scope;
@@ -56,6 +56,26 @@ impl Act for Units {
             }
         }
         Ok(Seen::Missing(missing))
+    }
+
+    fn sight(&self, site: &mut Site, _: &Seen, is_done: bool) -> Result<Sight> {
+        let directory = Rooted::open(&self.directory)?;
+        let mut parts = Vec::new();
+        for swap in self.files.iter().filter(|swap| swap.before != swap.after) {
+            parts.push(swap.sight(&directory)?);
+        }
+        let enabled = self.enable.iter().map(|name| (name, Sight::After, Sight::Before));
+        let disabled = self.disable.iter().map(|name| (name, Sight::Before, Sight::After));
+        for (name, if_enabled, if_not) in enabled.chain(disabled) {
+            let is_enabled = site.manager(self.scope)?.unit(name)?.is_enabled();
+            parts.push(if is_enabled { if_enabled } else { if_not });
+        }
+        Ok(match parts.is_empty() {
+            // Nothing changes but the manager's memory, which may be refreshed at any time.
+            true if is_done => Sight::After,
+            true => Sight::Before,
+            false => Sight::of_parts(parts),
+        })
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {

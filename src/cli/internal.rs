@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde::de::DeserializeOwned;
 
+use super::globals::Globals;
 use super::output;
 use crate::error::{Context, Result};
+use crate::run::rehearse::{Way, rehearse};
 use crate::sample::{Release, Site};
 
 /// Verbs that are not for people.
@@ -22,6 +24,13 @@ pub enum Internal {
         /// The component's directory
         dir: PathBuf,
     },
+    /// Undo or redo the actions of an open run once more and tell what is seen of each
+    Rehearse {
+        /// The install
+        name: String,
+        /// Which way
+        way: Way,
+    },
     /// Publish a release of the sample; a site and a release come on standard input, the commit goes to standard output
     SamplePublish,
     /// Install the sample on this host; a site comes on standard input
@@ -31,11 +40,16 @@ pub enum Internal {
 }
 
 /// Does it.
-pub fn run(verb: &Internal) -> Result<()> {
+pub fn run(verb: &Internal, globals: &Globals) -> Result<()> {
     match verb {
         Internal::Agent => crate::host::systemd::serve_agent(),
         Internal::TwinInit => crate::twin::supervise(),
         Internal::SampleService { dir } => crate::sample::serve(dir),
+        Internal::Rehearse { name, way } => {
+            let reporter = output::reporter(globals);
+            output::document(&rehearse(&globals.paths().state(name), *way, &*reporter)?);
+            Ok(())
+        }
         Internal::SamplePublish => {
             let (site, release): (Site, Release) = document()?;
             output::data(&format!("{}\n", site.publish(&release)?));

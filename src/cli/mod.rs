@@ -130,14 +130,14 @@ impl Cli {
             Verb::Hold(args) => hold::run(args, globals),
             Verb::Unhold(args) => hold::unhold(args, globals),
             Verb::Config(args) => config::run(args, globals),
-            Verb::Internal(verb) => Ok(internal(verb)),
+            Verb::Internal(verb) => Ok(internal(verb, globals)),
         }
     }
 }
 
 /// What this program starts of itself tells an error in one line: its reader is a journal or a parent.
-fn internal(verb: &internal::Internal) -> Exit {
-    match internal::run(verb) {
+fn internal(verb: &internal::Internal, globals: &globals::Globals) -> Exit {
+    match internal::run(verb, globals) {
         Ok(()) => Exit::Done,
         Err(error) => {
             output::message(&format!("{error}\n"));

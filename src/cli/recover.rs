@@ -8,7 +8,8 @@ use crate::host::paths::Paths;
 use crate::host::systemd::deadman;
 use crate::manifest;
 use crate::report::Event;
-use crate::run::{self, Recovered};
+use crate::run::decide::Decision;
+use crate::run::{self, Outlook, Recovered};
 
 /// Arguments of `relift recover`.
 #[derive(Debug, clap::Args)]
@@ -66,7 +67,13 @@ fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
     let reporter = output::reporter(globals);
     let (state, runtime) = (globals.paths().state(name), globals.paths().runtime());
     let _lock = run::lock(&runtime, name, globals.lock_timeout)?;
-    let recovered = if args.close { run::close(&state) } else { run::recover(&state, &*reporter) };
+    if globals.dry_run {
+        let outlook = run::outlook(&state, &*reporter)?;
+        tell(name, outlook.as_ref(), globals);
+        return Ok(());
+    }
+    let manifest = || manifest::named(&globals.paths(), globals.config.as_deref(), Some(name));
+    let recovered = if args.close { run::close(&state) } else { run::recover(&state, &manifest, &*reporter) };
     // Once is enough: what an operator has to settle first is not tried again every minute.
     if let Err(error) = deadman::disarm(name) {
         reporter.tell(Event::Warning { text: format!("the recovery timer of {name} goes on: {error}") });
@@ -84,4 +91,28 @@ fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
         _ => output::data(&format!("{text}\n")),
     }
     Ok(())
+}
+
+/// Tells what recovery would do, and what is where.
+fn tell(name: &str, outlook: Option<&Outlook>, globals: &Globals) {
+    let Some(Outlook { run, decision, account }) = outlook else {
+        return match globals.json {
+            true => output::document(&serde_json::json!({"install": name, "run": null})),
+            false => output::data(&format!("{name}: no interrupted run\n")),
+        };
+    };
+    let (word, would) = match decision {
+        Decision::Nothing => ("nothing", "has ended".to_owned()),
+        Decision::Close => ("close", "would be closed: it changed nothing".into()),
+        Decision::Undo(_) => ("undo", "would be undone".into()),
+        Decision::Finish => ("finish", "would be finished: it is proven and committed".into()),
+        Decision::Forward(_) => ("forward", "would go on to its end: it is past a step that nothing undoes".into()),
+        Decision::AskOperator(why) => ("ask", format!("needs an operator: {why}")),
+    };
+    if globals.json {
+        let document = serde_json::json!({"install": name, "run": run, "decision": word, "account": account});
+        return output::document(&document);
+    }
+    let lines: String = account.iter().map(|line| format!("  {line}\n")).collect();
+    output::data(&format!("{name}: run {run} {would}\n{lines}"));
 }

@@ -95,7 +95,7 @@ impl Session {
         let lock = self.runtime_lock(globals)?;
         let Some(open) = open_run(&self.state)? else { return Ok(lock) };
         if recover_first {
-            run::recover(&self.state, reporter)?;
+            run::recover(&self.state, &|| Ok(self.install.clone()), reporter)?;
             return Ok(lock);
         }
         Err(Error::new(

@@ -95,6 +95,7 @@ fn step(step: &Step) -> raw::Step {
             StepUndo::Irreversible => raw::Undo::Rule(raw::UndoRule::Irreversible),
             StepUndo::Run(run) => raw::Undo::Command(raw::UndoCommand { run: run.clone() }),
         }),
+        idempotent: Some(step.idempotent),
         timeout: Some(span(step.timeout)),
     }
 }

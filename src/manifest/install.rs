@@ -164,6 +164,8 @@ pub struct Step {
     pub when_changed: Vec<RelPath>,
     /// How it is undone.
     pub undo: StepUndo,
+    /// Whether it may be run again after an interruption, when how far it came is not known.
+    pub idempotent: bool,
     /// How long it may take.
     pub timeout: Duration,
 }

@@ -167,6 +167,10 @@ pub(super) struct Step {
     /// the old tree undoes it), `{ run = [...] }`, or `irreversible`. Default: `irreversible`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undo: Option<Undo>,
+    /// Whether it may be run again after an interruption, when how far it came is not known. Default: `true` for `undo =
+    /// "pure"` and `"rerun"`, `false` otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotent: Option<bool>,
     /// How long it may take: `90s`, `5min`. Default: `10min`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,

@@ -109,6 +109,7 @@ fn action(component: &Component, step: &Step) -> action::Step {
         as_root: step.run_as == RunAs::Root,
         timeout: step.timeout.as_secs(),
         undo: step.undo.clone(),
+        idempotent: step.idempotent,
     }
 }
 
@@ -122,6 +123,7 @@ pub(super) fn check(component: &Component, check: &Check) -> Action {
         as_root: check.run_as == RunAs::Root,
         timeout: check.timeout.as_secs(),
         undo: StepUndo::Pure,
+        idempotent: true,
     };
     Action::Check(action::Check { command })
 }

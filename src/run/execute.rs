@@ -1,13 +1,13 @@
 //! Executing a plan: prepare, switch, gate, soak, commit; anything else ends in undo.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::gates::{self, Side};
+use super::decide::past_return;
 use super::journal::Journal;
 use super::prepare::{Stop, prepare};
 use super::record::{Begin, Body, End, Outcome};
-use super::{commit, undo};
+use super::recover::{goes_on, stuck, with_account};
+use super::{commit, gates, prove, undo};
 use crate::action::{Action, Artifact, Site};
 use crate::error::{Error, Kind, Result};
 use crate::health;
@@ -77,7 +77,7 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
     journal.append(Body::Prepared { healthy })?;
     let cursor = health::journal_cursor();
     let proven = switch(&plan, &mut journal, &mut site)
-        .and_then(|()| prove(engine, &plan, &journal, cursor, site.secrets()))
+        .and_then(|()| prove::new(engine.install, &plan, &journal, cursor, &site))
         .and_then(|()| journal.append(Body::Gate));
     interrupt::shield();
     if let Err(error) = proven {
@@ -137,21 +137,6 @@ fn switch(plan: &Plan, journal: &mut Journal, site: &mut Site) -> Result<()> {
     Ok(())
 }
 
-/// The gate and the soak: what this run changed, and what was healthy before, runs.
-fn prove(engine: &Engine, plan: &Plan, journal: &Journal, cursor: Option<String>, secrets: &[String]) -> Result<()> {
-    engine.reporter.tell(Event::Phase { phase: Phase::Gate });
-    let healthy = journal.healthy_before();
-    let wanted = |gate: &crate::plan::GatePlan| gate.changes || healthy.contains(&gate.component);
-    let quiesced = journal.begun().into_iter().find(|(at, _)| matches!(plan.actions[*at], Action::Quiesce(_)));
-    let seen = quiesced.map(|(_, seen)| seen);
-    let mut gates = gates::gates(engine.install, plan, wanted, Side::To, seen.as_ref(), secrets)?;
-    for gate in &mut gates {
-        gate.cursor = cursor.clone();
-    }
-    let soak = Duration::from_secs(plan.soak);
-    health::prove("prove that it runs", &engine.owner, &gates, soak, engine.reporter)
-}
-
 /// Undoes the run, proves that the old release is back, and says which.
 fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Site, error: Error) -> Error {
     engine.reporter.tell(Event::Phase { phase: Phase::Undo });
@@ -162,17 +147,21 @@ fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Sit
             .hint(format!("relift logs {run}   (what steps printed)"))
     };
     let what = format!("{} failed", title(plan));
+    if past_return(journal.records()).is_some() {
+        return stuck(error, plan, journal, site).hint(goes_on(plan));
+    }
     let mut remarks = match undo::undo(journal, site) {
         Ok(remarks) => remarks,
         // The run stays open: recovery goes on from here.
         Err(trouble) => {
             let error = error.while_(what).kind(Kind::NeedsOperator).because(format!("putting back: {trouble}"));
             let error = trouble.hints.iter().fold(error.detail(trouble.detail.clone()), Error::hint);
+            let error = with_account(error, plan, journal, site);
             let again = format!("mend what keeps it from being put back, then run: relift recover {}", plan.install);
             return told(error.hint(again), journal);
         }
     };
-    remarks.extend(prove_old(engine, plan, journal, site.secrets()).err().map(|trouble| trouble.to_string()));
+    remarks.extend(prove::old(engine.install, plan, journal, site).err().map(|trouble| trouble.to_string()));
     let (outcome, kind) = match remarks.is_empty() {
         true => (Outcome::RolledBack, Kind::PutBack),
         false => (Outcome::NeedsOperator, Kind::NeedsOperator),
@@ -186,15 +175,6 @@ fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Sit
             told(error.because(trouble).hint(format!("close the run: relift recover {}", plan.install)), journal)
         }
     }
-}
-
-/// Proves that what was healthy before is healthy again.
-fn prove_old(engine: &Engine, plan: &Plan, journal: &Journal, secrets: &[String]) -> Result<()> {
-    let healthy = journal.healthy_before();
-    let wanted = |gate: &crate::plan::GatePlan| healthy.contains(&gate.component);
-    let gates = gates::gates(engine.install, plan, wanted, Side::From, None, secrets)?;
-    health::prove("prove that the old release runs again", &engine.owner, &gates, Duration::ZERO, engine.reporter)
-        .map_err(|error| error.while_("the old release is back, but not healthy"))
 }
 
 fn remember(

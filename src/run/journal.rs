@@ -42,8 +42,8 @@ impl Journal {
         names.sort();
         let mut records: Vec<Record> = Vec::new();
         for name in names {
-            let record = parse(&directory.join(&name))?;
-            check(&record, records.last(), &run).map_err(|reason| broken(&directory.join(&name), &reason))?;
+            let (record, sum) = parse(&directory.join(&name))?;
+            check(&record, &sum, records.last(), &run).map_err(|reason| broken(&directory.join(&name), &reason))?;
             records.push(record);
         }
         Ok(Journal { directory: directory.to_owned(), run, records })
@@ -149,25 +149,28 @@ pub fn runs(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(runs)
 }
 
-fn parse(path: &Path) -> Result<Record> {
+/// A record, and the sum that it ought to have.
+fn parse(path: &Path) -> Result<(Record, String)> {
     let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    #[derive(serde::Deserialize)]
-    struct Format {
-        format: u32,
+    let wrong = |error: serde_json::Error| broken(path, &error.to_string());
+    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(wrong)?;
+    match value.get("format").and_then(serde_json::Value::as_u64) {
+        Some(found) if found == u64::from(FORMAT) => {}
+        Some(found) => {
+            return Err(broken(path, &format!("it is of format {found}, and this relift reads format {FORMAT}")));
+        }
+        None => return Err(broken(path, "it does not say which format it has")),
     }
-    let format: Format = serde_json::from_slice(&bytes).map_err(|error| broken(path, &error.to_string()))?;
-    if format.format != FORMAT {
-        let found = format.format;
-        return Err(broken(path, &format!("it is of format {found}, and this relift reads format {FORMAT}")));
-    }
-    serde_json::from_slice(&bytes).map_err(|error| broken(path, &error.to_string()))
+    let sum = super::record::sum(value);
+    // Not from the value: JSON text tells a misspelt record's line and column.
+    Ok((serde_json::from_slice(&bytes).map_err(wrong)?, sum))
 }
 
-fn check(record: &Record, previous: Option<&Record>, run: &str) -> std::result::Result<(), String> {
+fn check(record: &Record, sum: &str, previous: Option<&Record>, run: &str) -> std::result::Result<(), String> {
     let expected = previous.map_or(1, |record| record.sequence + 1);
     let chained = previous.map_or("", |record| &record.sum);
     match record {
-        _ if record.sum != record.computed_sum() => Err("its checksum does not fit".into()),
+        _ if record.sum != sum => Err("its checksum does not fit".into()),
         _ if record.run != run => Err(format!("it belongs to run {}", record.run)),
         _ if record.sequence != expected => Err(format!("record {expected} is missing before it")),
         _ if record.previous != chained => Err("it does not follow the record before it".into()),
@@ -226,6 +229,21 @@ mod tests {
         let written = journal(place.path());
         fs::write(written.directory().join(".tmp-abc"), b"{\"format\":1,").unwrap();
         assert_eq!(Journal::open(written.directory()).unwrap().records().len(), 3);
+    }
+
+    #[test]
+    fn a_record_of_a_version_with_other_fields_keeps_its_sum() {
+        let place = tempfile::tempdir().unwrap();
+        let written = journal(place.path());
+        let last = written.directory().join("00003-done.json");
+        let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&last).unwrap()).unwrap();
+        record["a-field-of-tomorrow"] = serde_json::json!({"b": 1, "a": [2]});
+        record["sum"] = super::super::record::sum(record.clone()).into();
+        fs::write(&last, serde_json::to_vec(&record).unwrap()).unwrap();
+        assert_eq!(Journal::open(written.directory()).unwrap().records().len(), 3);
+        record["a-field-of-tomorrow"]["b"] = 2.into();
+        fs::write(&last, serde_json::to_vec(&record).unwrap()).unwrap();
+        assert!(Journal::open(written.directory()).unwrap_err().to_string().contains("checksum"));
     }
 
     #[test]

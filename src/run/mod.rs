@@ -7,20 +7,24 @@ mod gates;
 pub mod journal;
 mod lock;
 mod prepare;
+mod prove;
 pub mod record;
 mod recover;
+pub mod rehearse;
 mod undo;
 
 pub use execute::{Engine, execute};
 pub use gates::missing_keys;
 pub use lock::{Lock, lock, lock_install};
 pub use prepare::in_the_way;
-pub use recover::{Recovered, close, recover};
+pub use recover::{Outlook, Recovered, close, outlook, recover};
 
 /// A named instant of a run. In test builds, `RELIFT_KILL_AT` names the one at which the process kills itself, as a
-/// power cut or an OOM killer would, by how the name begins: `before-00007`, `after-00012-commit`.
+/// power cut or an OOM killer would, by how the name begins, or by its first and last word: `before-00007`, `before-gate`.
 pub(crate) fn checkpoint(name: &str) {
-    if cfg!(debug_assertions) && std::env::var("RELIFT_KILL_AT").is_ok_and(|at| name.starts_with(&at)) {
+    let words = name.split_once('-').and_then(|(when, rest)| Some(format!("{when}-{}", rest.split_once('-')?.1)));
+    let is_here = |at: String| name.starts_with(&at) || words.as_ref() == Some(&at);
+    if cfg!(debug_assertions) && std::env::var("RELIFT_KILL_AT").is_ok_and(is_here) {
         // The signal cannot be handled: nothing after this line runs.
         nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL).unwrap_or_default();
         std::thread::park();

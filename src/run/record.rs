@@ -24,7 +24,7 @@ pub struct Record {
     pub time: i64,
     /// What is recorded.
     pub body: Body,
-    /// SHA-256 of the record's JSON with this field empty.
+    /// SHA-256 of the record's JSON without this field, keys sorted and without spaces.
     pub sum: String,
 }
 
@@ -135,16 +135,19 @@ impl Record {
         let time = jiff::Timestamp::now().as_second();
         let (run, previous, sum) = (run.to_owned(), previous.to_owned(), String::new());
         let mut record = Record { format: FORMAT, run, sequence, previous, time, body, sum };
-        record.sum = record.computed_sum();
+        // Plain values always have a JSON form; an empty sum would be refused on reading.
+        record.sum = serde_json::to_value(&record).map(self::sum).unwrap_or_default();
         record
     }
+}
 
-    /// The sum that the record ought to have.
-    pub fn computed_sum(&self) -> String {
-        let unsealed = Record { sum: String::new(), ..self.clone() };
-        // Serializing plain values to memory cannot fail; an empty sum would be refused on reading.
-        serde_json::to_vec(&unsealed).map(|bytes| sha256(&bytes)).unwrap_or_default()
+/// The sum that a record ought to have: of what is written, not of what this version understands of it, so that a record
+/// of a version with fewer fields or with more keeps its own.
+pub fn sum(mut record: serde_json::Value) -> String {
+    if let Some(fields) = record.as_object_mut() {
+        fields.remove("sum");
     }
+    sha256(record.to_string().as_bytes())
 }
 
 impl Body {

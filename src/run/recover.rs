@@ -1,21 +1,19 @@
 //! Recovery: an interrupted run is finished or undone, from its records and what is there; again and again if need be.
 
 use std::path::Path;
-use std::time::Duration;
 
-use super::commit;
-use super::decide::{Decision, decide};
-use super::gates;
+use super::decide::{Decision, Sights, decide, past_return};
 use super::journal::Journal;
 use super::record::{Body, End, Outcome};
-use super::undo;
+use super::{commit, gates, prove, undo};
 use crate::action::Site;
 use crate::error::{Error, Kind, Result};
 use crate::health;
 use crate::host::{interrupt, process};
 use crate::ledger::open_run;
+use crate::manifest::Install;
 use crate::plan::Plan;
-use crate::report::{Event, Phase, Reporter};
+use crate::report::{Event, Phase, Reporter, during};
 
 /// What recovery did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +28,31 @@ pub enum Recovered {
     Finished(String),
 }
 
-/// Finishes or undoes the open run of an install. Call it under the install's lock.
-pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
+/// What recovery would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    /// The run.
+    pub run: String,
+    /// What would be done with it.
+    pub decision: Decision,
+    /// What is where, a line for each change.
+    pub account: Vec<String>,
+}
+
+/// What recovery would do with the open run of an install, and what is there. Changes nothing.
+pub fn outlook(state: &Path, reporter: &dyn Reporter) -> Result<Option<Outlook>> {
+    let Some(journal) = open_run(state)? else { return Ok(None) };
+    let Some(begin) = journal.start() else { return Ok(None) };
+    let mut site = Site::new(&begin.plan, journal.run(), journal.directory(), reporter)?;
+    let sights = undo::sights(&journal, &begin.plan, &mut site, undo::is_worth_telling)?;
+    let decision = decide(journal.records(), &begin.plan, &sights);
+    let account = undo::account(&begin.plan, &sights);
+    Ok(Some(Outlook { run: journal.run().to_owned(), decision, account }))
+}
+
+/// Finishes or undoes the open run of an install. Call it under the install's lock. `manifest` is asked only for a run
+/// that died past the point of no return, to prove what it finishes; everything else is in the run's records.
+pub fn recover(state: &Path, manifest: &dyn Fn() -> Result<Install>, reporter: &dyn Reporter) -> Result<Recovered> {
     let Some(mut journal) = open_run(state)? else { return Ok(Recovered::Nothing) };
     let Some(begin) = journal.start().cloned() else { return Ok(Recovered::Nothing) };
     let run = journal.run().to_owned();
@@ -43,57 +64,124 @@ pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
     site.end_leftovers()?;
     process::belong_to(&run);
     site.hide(gates::secrets(&begin.plan, &[], &site)?);
-    let interrupted = || Some("the run was interrupted".to_owned());
-    match decide(journal.records()) {
+    let sights = match past_return(journal.records()) {
+        Some(_) => undo::sights(&journal, &begin.plan, &mut site, undo::is_worth_telling)?,
+        None => Sights::new(),
+    };
+    match decide(journal.records(), &begin.plan, &sights) {
         Decision::Nothing => Ok(Recovered::Nothing),
         Decision::Close => {
             journal.append(Body::End(End { outcome: Outcome::Stopped, why: interrupted(), detail: Vec::new() }))?;
             Ok(Recovered::Closed(run))
         }
-        Decision::Finish => {
-            reporter.tell(Event::Phase { phase: Phase::Commit });
-            commit::clear_locks(&site)?;
-            commit::finish(&mut journal, state, &site).map_err(|error| {
-                let again = format!("mend what is named above, then run again: relift recover {}", begin.plan.install);
-                error.while_(format!("run {run} could not be finished")).kind(Kind::NeedsOperator).hint(again)
-            })?;
-            Ok(Recovered::Finished(run))
+        Decision::Finish => finish(&mut journal, state, &begin.plan, &site).map(|()| Recovered::Finished(run)),
+        Decision::Forward(rest) => {
+            reporter.tell(Event::Phase { phase: Phase::Switch });
+            let gone = go_forward(&rest, manifest, &mut journal, &begin.plan, &mut site);
+            gone.map_err(|error| stuck(error, &begin.plan, &journal, &mut site).hint(goes_on(&begin.plan)))?;
+            finish(&mut journal, state, &begin.plan, &site).map(|()| Recovered::Finished(run))
         }
-        Decision::AskOperator => {
-            let why = "it was interrupted after a step that nothing undoes had begun";
-            Err(Error::new(Kind::NeedsOperator, format!("run {run} cannot be put back: {why}"))
-                .because("the new tree, `.env` and units are left in place for it")
-                .hint(format!(
-                    "see what it had done: relift show {run}; settle it by hand, then close it: relift recover --close"
-                )))
+        Decision::AskOperator(why) => {
+            let error = Error::failed(why).hint("settle it by hand, then close the run: relift recover --close");
+            Err(stuck(error, &begin.plan, &journal, &mut site))
         }
-        Decision::Undo => {
-            reporter.tell(Event::Phase { phase: Phase::Undo });
-            let trouble = |error: Error| {
-                error.while_(format!("run {run} could not be undone")).kind(Kind::NeedsOperator).hint(format!(
-                    "mend what is named above, then run again: relift recover; what the run had done: relift show {run}"
-                ))
-            };
-            let mut remarks = undo::undo(&mut journal, &mut site).map_err(trouble)?;
-            remarks.extend(prove_old(&begin.plan, &journal, &site).err().map(|trouble| trouble.to_string()));
-            let outcome = if remarks.is_empty() { Outcome::RolledBack } else { Outcome::NeedsOperator };
-            journal.append(Body::End(End { outcome, why: interrupted(), detail: remarks.clone() }))?;
-            if remarks.is_empty() {
-                return Ok(Recovered::Undone(run));
-            }
-            let error =
-                Error::new(Kind::NeedsOperator, format!("run {run} was undone, but not everything is as it was"));
-            Err(remarks.into_iter().fold(error, |error, remark| error.because(remark)))
-        }
+        Decision::Undo(_) => back(&mut journal, &begin.plan, &mut site).map(|()| Recovered::Undone(run)),
     }
 }
 
-/// Proves that the units of what was healthy before the run stay up again. That a job
-/// started them says nothing about that.
-fn prove_old(plan: &Plan, journal: &Journal, site: &Site) -> Result<()> {
-    let gates = gates::old_units(plan, journal.healthy_before(), site.secrets());
-    health::prove("prove that the old release runs again", &site.owner, &gates, Duration::ZERO, site.reporter)
-        .map_err(|error| error.while_("the old release is back, but not healthy"))
+fn interrupted() -> Option<String> {
+    Some("the run was interrupted".to_owned())
+}
+
+fn finish(journal: &mut Journal, state: &Path, plan: &Plan, site: &Site) -> Result<()> {
+    site.reporter.tell(Event::Phase { phase: Phase::Commit });
+    commit::clear_locks(site)?;
+    let run = journal.run().to_owned();
+    commit::finish(journal, state, site).map_err(|error| {
+        let again = format!("mend what is named above, then run again: relift recover {}", plan.install);
+        error.while_(format!("run {run} could not be finished")).kind(Kind::NeedsOperator).hint(again)
+    })
+}
+
+/// Makes the rest of a run that cannot go back, proves it, and commits it.
+fn go_forward(
+    rest: &[usize],
+    manifest: &dyn Fn() -> Result<Install>,
+    journal: &mut Journal,
+    plan: &Plan,
+    site: &mut Site,
+) -> Result<()> {
+    let install = manifest().map_err(|error| error.while_("the manifest says what must be proven"))?;
+    let cursor = health::journal_cursor();
+    for at in rest {
+        let act = plan.actions[*at].act();
+        let begun = journal.begun().into_iter().find(|(begun, _)| begun == at);
+        let reporter = site.reporter;
+        match begun {
+            Some((_, seen)) => during(reporter, act.title(), || act.redo(site, &seen))?,
+            None => {
+                let seen = act.seen(site)?;
+                if act.is_irreversible() {
+                    journal.append(Body::PointOfNoReturn { action: *at })?;
+                }
+                journal.append(Body::Intent { action: *at, seen })?;
+                during(reporter, act.title(), || act.apply(site))?;
+            }
+        }
+        if !journal.has(|body| *body == Body::Done { action: *at }) {
+            journal.append(Body::Done { action: *at })?;
+        }
+    }
+    prove::new(&install, plan, journal, cursor, site)?;
+    journal.append(Body::Gate)?;
+    journal.append(Body::Commit)
+}
+
+/// A run that can neither go back nor, for now, forward, with the account of what is where.
+pub(super) fn stuck(error: Error, plan: &Plan, journal: &Journal, site: &mut Site) -> Error {
+    let run = journal.run();
+    let what = format!("run {run} cannot be put back, and is not finished");
+    let error = error.while_(what).kind(Kind::NeedsOperator);
+    with_account(error, plan, journal, site)
+        .hint(format!("what it had done: relift show {run}; what steps printed: relift logs {run}"))
+}
+
+/// What to do with a run that can only go forward.
+pub(super) fn goes_on(plan: &Plan) -> String {
+    format!("once the cause is mended, it goes on from there: relift recover {}", plan.install)
+}
+
+/// An error with what is where, as far as it can be looked at.
+pub(super) fn with_account(error: Error, plan: &Plan, journal: &Journal, site: &mut Site) -> Error {
+    match undo::sights(journal, plan, site, undo::is_worth_telling) {
+        Ok(sights) => {
+            let lines = undo::account(plan, &sights).into_iter().map(|line| format!("  {line}"));
+            error.detail(["what is where:".to_owned()].into_iter().chain(lines))
+        }
+        Err(trouble) => error.because(format!("what is where cannot be told: {trouble}")),
+    }
+}
+
+fn back(journal: &mut Journal, plan: &Plan, site: &mut Site) -> Result<()> {
+    site.reporter.tell(Event::Phase { phase: Phase::Undo });
+    let run = journal.run().to_owned();
+    let mut remarks = match undo::undo(journal, site) {
+        Ok(remarks) => remarks,
+        Err(error) => {
+            let error = error.while_(format!("run {run} could not be undone")).kind(Kind::NeedsOperator);
+            return Err(with_account(error, plan, journal, site).hint(format!(
+                "mend what is named above, then run again: relift recover; what the run had done: relift show {run}"
+            )));
+        }
+    };
+    remarks.extend(prove::old_units(plan, journal, site).err().map(|trouble| trouble.to_string()));
+    let outcome = if remarks.is_empty() { Outcome::RolledBack } else { Outcome::NeedsOperator };
+    journal.append(Body::End(End { outcome, why: interrupted(), detail: remarks.clone() }))?;
+    if remarks.is_empty() {
+        return Ok(());
+    }
+    let error = Error::new(Kind::NeedsOperator, format!("run {run} was undone, but not everything is as it was"));
+    Err(remarks.into_iter().fold(error, Error::because))
 }
 
 /// Closes the open run of an install after an operator has settled it by hand.

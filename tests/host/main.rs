@@ -20,6 +20,7 @@ mod rollback;
 mod runs;
 mod sample;
 mod servers;
+mod sights;
 mod sources;
 mod sparse;
 mod steps;

@@ -161,8 +161,14 @@ fn step(look: &mut Look<'_>, key: &Key, raw: &raw::Step, component: &str) -> Opt
     if run_as(raw.run_as) == RunAs::Root {
         look.warn(format!("{label}: runs as root, and may run whatever the owner, or upstream, puts into the tree"));
     }
-    let run_as = run_as(raw.run_as);
-    Some(Step { name: name?, run: run?, run_as, when_changed: when_changed?, undo: undo?, timeout: timeout? })
+    let by_itself = matches!(undo, Some(StepUndo::Pure | StepUndo::Rerun));
+    let idempotent = raw.idempotent.unwrap_or(by_itself);
+    if undo == Some(StepUndo::Rerun) && !idempotent {
+        let fault = Fault::new("a step that is undone by running it again may be run again");
+        look.fault(&key.name("idempotent"), fault.help("leave `idempotent` out, or declare another `undo`"));
+    }
+    let (run_as, when_changed) = (run_as(raw.run_as), when_changed?);
+    Some(Step { name: name?, run: run?, run_as, when_changed, undo: undo?, idempotent, timeout: timeout? })
 }
 
 fn step_name(text: &str) -> Looked<String> {

@@ -2,6 +2,7 @@
 
 mod cone;
 mod forward;
+mod look;
 mod refs;
 mod restore;
 
@@ -19,6 +20,7 @@ use crate::plan::abbreviate;
 
 pub use cone::{directories, is_tracked, leftovers, missing_directories};
 pub use forward::{both_ways, discard, go, transfer};
+pub use look::look;
 pub use refs::{clear_ref_locks, head, tag_known_good, track, untag};
 pub use restore::{Foreign, restore};
 

@@ -77,7 +77,7 @@ pub fn restore(
 }
 
 /// Paths whose bytes are neither side's, nor the beginning of one: somebody else wrote them.
-fn foreign(
+pub(super) fn foreign(
     owner: &Account,
     root: &Path,
     checkout: &Rooted,
