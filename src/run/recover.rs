@@ -141,6 +141,11 @@ fn go_forward(
 pub(super) fn stuck(error: Error, plan: &Plan, journal: &Journal, site: &mut Site) -> Error {
     let run = journal.run();
     let what = format!("run {run} cannot be put back, and is not finished");
+    let step = past_return(journal.records()).map(|step| plan.actions[step].act().title());
+    let error = step
+        .map(|title| format!("the step `{title}` was begun, and nothing undoes it"))
+        .into_iter()
+        .fold(error, Error::because);
     let error = error.while_(what).kind(Kind::NeedsOperator);
     with_account(error, plan, journal, site)
         .hint(format!("what it had done: relift show {run}; what steps printed: relift logs {run}"))

@@ -177,7 +177,7 @@ fn a_step_is_undone_as_it_declares_and_what_nothing_undoes_is_refused() {
         &out,
         &[
             "the step `manager: trial` was begun, and nothing undoes it",
-            "the new tree, `.env` and units are left in place for it",
+            "what is where:",
             "did not stay up",
             "state: not everything could be put back: an operator has to look",
             "relift show",
