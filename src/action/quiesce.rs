@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Act, Seen, Sight, Site};
 use crate::error::{Error, Result};
-use crate::host::systemd::Verb;
+use crate::host::systemd::{Verb, boot};
 use crate::manifest::Scope;
 
 /// How long a job may take: longer than systemd's own `DefaultTimeoutStartSec=` and `DefaultTimeoutStopSec=` together.
@@ -76,6 +76,8 @@ impl Act for Quiesce {
 
     fn undo(&self, site: &mut Site, seen: &Seen) -> Result<Vec<String>> {
         let Seen::Units(units) = seen else { return Ok(Vec::new()) };
+        // At boot, what is started here waits for us otherwise.
+        boot::ready();
         let mut remarks = Vec::new();
         for was in units {
             if let Err(error) = bring_back(site, was) {

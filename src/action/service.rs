@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::quiesce::{JOB_TIMEOUT, UnitWas};
 use super::{Act, Seen, Sight, Site};
 use crate::error::{Error, Result};
-use crate::host::systemd::Verb;
 use crate::host::systemd::journal::{self, Origin};
+use crate::host::systemd::{Verb, boot};
 use crate::manifest::Scope;
 
 /// A job on a unit.
@@ -64,6 +64,9 @@ impl Act for Service {
 
     fn apply(&self, site: &mut Site) -> Result<()> {
         let origin = Origin { unit: self.unit.clone(), uid: (self.scope == Scope::User).then_some(site.owner.uid) };
+        if self.verb != Verb::Stop {
+            boot::ready();
+        }
         let manager = site.manager(self.scope)?;
         if self.verb == Verb::Stop && !manager.unit(&self.unit)?.is_active() {
             // It ended by itself meanwhile, which is what was wanted.

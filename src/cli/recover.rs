@@ -5,7 +5,7 @@ use super::output;
 use super::session::must_be_root;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::host::paths::Paths;
-use crate::host::systemd::deadman;
+use crate::host::systemd::{boot, deadman};
 use crate::manifest;
 use crate::report::Event;
 use crate::run::decide::Decision;
@@ -37,6 +37,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
             trouble.push(error.while_(format!("{name} could not be recovered")));
         }
     }
+    boot::ready();
     let worst = trouble.iter().position(|error| error.kind == Kind::NeedsOperator).unwrap_or(0);
     if trouble.is_empty() {
         return Ok(Exit::Done);
@@ -79,6 +80,9 @@ fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
         reporter.tell(Event::Warning { text: format!("the recovery timer of {name} goes on: {error}") });
     }
     let recovered = recovered?;
+    if let Err(error) = boot::let_go(name) {
+        reporter.tell(Event::Warning { text: format!("the order of the next boot stays: {error}") });
+    }
     let text = match recovered {
         Recovered::Nothing => format!("{name}: no interrupted run"),
         Recovered::Closed(run) => format!("{name}: run {run} is closed"),

@@ -96,6 +96,7 @@ impl Session {
         let Some(open) = open_run(&self.state)? else { return Ok(lock) };
         if recover_first {
             run::recover(&self.state, &|| Ok(self.install.clone()), reporter)?;
+            crate::host::systemd::boot::let_go(&self.install.name)?;
             return Ok(lock);
         }
         Err(Error::new(

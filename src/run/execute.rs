@@ -12,10 +12,10 @@ use crate::action::{Action, Artifact, Site};
 use crate::error::{Error, Kind, Result};
 use crate::health;
 use crate::host::account::Account;
-use crate::host::systemd::deadman;
+use crate::host::systemd::{boot, deadman};
 use crate::host::{interrupt, process};
-use crate::ledger::{FailedRelease, Ledger};
-use crate::manifest::Install;
+use crate::ledger::{FailedRelease, Ledger, open_run};
+use crate::manifest::{Install, Scope};
 use crate::plan::{Contents, Intent, Plan};
 use crate::report::{Event, Phase, Reporter, during};
 use crate::source::git::Mirror;
@@ -43,12 +43,29 @@ pub struct Engine<'a> {
 pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
     let install = begin.plan.install.clone();
     deadman::arm(&install, engine.prefix)?;
+    boot::hold_back(&install, &system_units(&begin.plan))?;
     let ended = watched(engine, begin, contents);
+    // Of an open run, a boot comes before its services.
+    if matches!(open_run(engine.state), Ok(None))
+        && let Err(error) = boot::let_go(&install)
+    {
+        engine.reporter.tell(Event::Warning { text: format!("the order of the next boot stays: {error}") });
+    }
     // Armed for nothing, it finds nothing to recover.
     if let Err(error) = deadman::disarm(&install) {
         engine.reporter.tell(Event::Warning { text: format!("the recovery timer of {install} goes on: {error}") });
     }
     ended
+}
+
+/// The units of the system manager that a plan concerns.
+fn system_units(plan: &Plan) -> Vec<&str> {
+    let quiesced = plan.actions.iter().filter_map(|action| match action {
+        Action::Quiesce(quiesce) => Some(&quiesce.units),
+        _ => None,
+    });
+    let units = quiesced.flatten().filter(|(scope, _)| *scope == Scope::System);
+    units.map(|(_, name)| name.as_str()).collect()
 }
 
 fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {

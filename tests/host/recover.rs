@@ -177,3 +177,26 @@ fn undoing_a_new_component_keeps_what_git_ignores_in_its_directory_and_leaves_no
     assert_eq!(host.must("cat /opt/app/outside/data"), "kept");
     assert_eq!(host.answers("manager").as_deref(), Some("1.0.0"));
 }
+
+#[test]
+fn after_a_power_cut_a_service_starts_only_when_its_tree_is_back() {
+    let mut host = rich_host();
+    let unit = include_str!("../../units/relift-recover.service");
+    host.write("/usr/lib/systemd/system/relift-recover.service", unit, 0o644, "root:root");
+    host.must("systemctl daemon-reload; systemctl enable relift-recover");
+    let before = host.snapshot();
+    killed(&host, "before-gate", "upgrade app --yes").exits(137);
+    let order = host.read("/etc/systemd/system/relift-recover.service.d/50-app.conf");
+    assert!(order.contains("\nBefore=sample-manager.service\n"), "{order}");
+    let cut = host.must("date +%s.%N");
+    host.cut();
+    host.boot_again();
+    host.wait_for("[ $(systemctl show -P ActiveState relift-recover) = inactive ] && journalctl -u relift-recover | grep 'was undone'");
+    assert_eq!(host.must("systemctl show -P Result relift-recover"), "success");
+    // Nothing ran on the new release's tree in between: there was one start, and it came after the tree.
+    let starts = host.must(&format!("journalctl --since=@{cut} -u sample-manager -o cat | grep -c ^Started"));
+    assert_eq!(starts, "1", "{}", host.must(&format!("journalctl --no-pager --since=@{cut}")));
+    assert_runs(&host, "1.0.0", "after the boot");
+    before.assert_same(&host.snapshot());
+    assert_eq!(host.sh("ls /etc/systemd/system/relift-recover.service.d").code, 2, "the order is left behind");
+}

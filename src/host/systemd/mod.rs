@@ -4,6 +4,7 @@
 //! itself (`systemctl daemon-reexec`) in the middle is waited for and asked again.
 
 mod agent;
+pub mod boot;
 mod bus;
 pub mod deadman;
 mod explain;
