@@ -9,6 +9,7 @@ pub mod http;
 pub mod interrupt;
 pub mod journal;
 pub mod net;
+pub mod occupants;
 pub mod paths;
 pub mod process;
 pub mod systemd;

@@ -200,3 +200,19 @@ fn after_a_power_cut_a_service_starts_only_when_its_tree_is_back() {
     before.assert_same(&host.snapshot());
     assert_eq!(host.sh("ls /etc/systemd/system/relift-recover.service.d").code, 2, "the order is left behind");
 }
+
+#[test]
+fn the_lock_of_a_git_that_lives_is_its_own_and_recovery_says_whose_it_is() {
+    let host = rich_host();
+    let before = host.snapshot();
+    killed(&host, "before-gate", "upgrade app --yes").exits(137);
+    // An operator who commits by hand, and has the editor open.
+    let commit = "cd /opt/app && GIT_EDITOR='sleep 600;:' git -c user.name=a -c user.email=a@b commit --quiet --all --allow-empty";
+    host.must(&format!("setsid runuser -u app -- sh -c \"{commit}\" >/dev/null 2>&1 &"));
+    host.wait_for("test -e /opt/app/.git/index.lock && pgrep -u app -x sleep");
+    let out = host.relift(&["recover", "app"]).exits(4);
+    assert!(out.stderr.contains("somebody's git works in /opt/app: git -c"), "{out}");
+    assert!(out.stderr.contains("next:  let it end, or end it: kill "), "{out}");
+    host.must("test -e /opt/app/.git/index.lock; pkill -KILL -u app -x git; pkill -u app -x sleep; rm -f /opt/app/.git/COMMIT_EDITMSG");
+    assert_recovers(&host, &before, "once the commit is given up");
+}

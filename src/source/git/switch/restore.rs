@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::super::call::{in_checkout, text};
 use super::super::checkout::LOCKS;
 use super::cone::{put_patterns, set_cone};
 use super::refs::clear_ref_locks;
 use super::{Entry, Goal, differing, local_changes, verify};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::Rooted;
+use crate::host::occupants::working_in;
 use crate::host::process::Input;
+
+/// How long somebody's git may hold a lock.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A file that somebody else wrote during a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +39,7 @@ pub fn restore(
     keep: &mut dyn FnMut(&str, Foreign) -> Result<()>,
 ) -> Result<()> {
     let checkout = Rooted::open(root)?;
-    for lock in LOCKS {
-        checkout.remove(Path::new(lock))?;
-    }
-    clear_ref_locks(owner, root)?;
+    unlock(owner, root, &checkout)?;
     let mut differing = differing(owner, root, &other.revision, &goal.revision)?;
     // Outside both cones git wrote nothing: what is there is the user's.
     differing.retain(|path, _| [goal, other].iter().any(|side| side.has(Path::new(path))));
@@ -74,6 +76,27 @@ pub fn restore(
         set_cone(owner, root, goal.cone.as_deref())?;
     }
     verify(owner, root, goal)
+}
+
+/// Removes the locks that a killed git left. Those of a git that lives are its own: it is waited for.
+fn unlock(owner: &Account, root: &Path, checkout: &Rooted) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut locks = Vec::new();
+        for lock in LOCKS {
+            locks.extend(checkout.exists(Path::new(lock))?.then_some(lock));
+        }
+        let Some(other) = working_in(root, "git").into_iter().next().filter(|_| !locks.is_empty()) else {
+            locks.iter().try_for_each(|lock| checkout.remove(Path::new(lock)))?;
+            return clear_ref_locks(owner, root);
+        };
+        if Instant::now() >= deadline {
+            return Err(Error::failed(format!("somebody's git works in {}: {}", root.display(), other.words))
+                .because(format!("it is process {}, and the lock {} may be its own", other.pid, locks[0]))
+                .hint(format!("let it end, or end it: kill {}", other.pid)));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Paths whose bytes are neither side's, nor the beginning of one: somebody else wrote them.
