@@ -17,6 +17,7 @@ use crate::source::git::{self, switch};
 pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result<()> {
     let Some(begin) = journal.start().cloned() else { return Ok(()) };
     let plan = &begin.plan;
+    super::reserve::give_up(journal.directory());
     let ledger = Ledger::below(state);
     let mut known_good = ledger.known_good()?;
     leave(journal, &begin, &ledger, &mut known_good)?;

@@ -7,7 +7,7 @@ use super::journal::Journal;
 use super::prepare::{Stop, prepare};
 use super::record::{Begin, Body, End, Outcome};
 use super::recover::{goes_on, stuck, with_account};
-use super::{commit, gates, prove, undo};
+use super::{commit, gates, prove, reserve, undo};
 use crate::action::{Action, Artifact, Site};
 use crate::error::{Error, Kind, Result};
 use crate::health;
@@ -98,6 +98,7 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
         .and_then(|()| journal.append(Body::Gate));
     interrupt::shield();
     if let Err(error) = proven {
+        reserve::give_up(journal.directory());
         // Recovery undoes a run without this record as well; what counts now is that the undo begins.
         let aborted = journal.append(Body::Abort { why: error.to_string() });
         let error = aborted.err().into_iter().fold(error, Error::because);
@@ -114,6 +115,7 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
 /// The end of a run that stopped in *prepare*.
 fn stopped(engine: &Engine, plan: &Plan, configuration: &str, journal: &mut Journal, stop: Stop) -> Error {
     let Stop { error, is_of_release } = stop;
+    reserve::give_up(journal.directory());
     let end = End { outcome: Outcome::Stopped, why: Some(error.to_string()), detail: error.detail.clone() };
     let ended = journal.append(Body::End(end));
     // What the release's own checks refuse, they will refuse again with this configuration.

@@ -11,6 +11,7 @@ mod prove;
 pub mod record;
 mod recover;
 pub mod rehearse;
+mod reserve;
 mod undo;
 
 pub use execute::{Engine, execute};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::gates::{self, Side};
+use super::reserve;
 use crate::action::{Action, Invocation, Site, Tree, save_artifact};
 use crate::error::{Error, Result};
 use crate::health;
@@ -44,6 +45,7 @@ pub(super) fn prepare(
     room(&install.root)?;
     room(engine.state)?;
     unchanged(engine, plan)?;
+    reserve::take(&site.directory)?;
     let gates = gates::gates(install, plan, |_| true, Side::From, None, site.secrets())?;
     let findings = during(site.reporter, "measure the health before", || health::baseline(&engine.owner, &gates))?;
     for finding in &findings {

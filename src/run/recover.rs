@@ -5,7 +5,7 @@ use std::path::Path;
 use super::decide::{Decision, Sights, decide, past_return};
 use super::journal::Journal;
 use super::record::{Body, End, Outcome};
-use super::{commit, gates, prove, undo};
+use super::{commit, gates, prove, reserve, undo};
 use crate::action::Site;
 use crate::error::{Error, Kind, Result};
 use crate::health;
@@ -71,6 +71,7 @@ pub fn recover(state: &Path, manifest: &dyn Fn() -> Result<Install>, reporter: &
     match decide(journal.records(), &begin.plan, &sights) {
         Decision::Nothing => Ok(Recovered::Nothing),
         Decision::Close => {
+            reserve::give_up(journal.directory());
             journal.append(Body::End(End { outcome: Outcome::Stopped, why: interrupted(), detail: Vec::new() }))?;
             Ok(Recovered::Closed(run))
         }

@@ -3,6 +3,7 @@
 use super::decide::{Sights, past_return, way_back};
 use super::journal::Journal;
 use super::record::Body;
+use super::reserve;
 use crate::action::{Action, Sight, Site};
 use crate::error::{Error, Result};
 use crate::host::systemd::Verb;
@@ -18,6 +19,7 @@ pub(super) fn undo(journal: &mut Journal, site: &mut Site) -> Result<Vec<String>
         return Err(Error::failed(format!("the step `{title}` was begun, and nothing undoes it"))
             .because("the new tree, `.env` and units are left in place for it"));
     }
+    reserve::give_up(journal.directory());
     site.reloaded = reloaded(journal, &plan);
     let begun = journal.begun();
     let mut remarks = Vec::new();
