@@ -6,3 +6,4 @@ pub mod figures;
 
 mod bed;
 mod random;
+mod syscalls;

@@ -4,16 +4,14 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::bed::{Bed, Dice, FAIL, ROLLBACK, UPGRADE};
+use super::bed::{Bed, Dice, FAIL, ROLLBACK, UPGRADE, hosts};
 use super::figures::{Ended, Figure, is_soak, rounds, seed};
-
-/// How many hosts share the rounds.
-const HOSTS: usize = 2;
 
 #[test]
 fn a_run_killed_at_any_instant_with_all_that_it_started_ends_at_exactly_old_or_exactly_new() {
-    let rounds = rounds(24, 1000);
-    let shares = (0..HOSTS).map(|share| rounds / HOSTS + usize::from(share < rounds % HOSTS));
+    let rounds = rounds(12, 1000);
+    let hosts = hosts(rounds);
+    let shares = (0..hosts).map(|share| rounds / hosts + usize::from(share < rounds % hosts));
     let figures: Vec<_> = thread::scope(|scope| {
         let hosts: Vec<_> =
             shares.enumerate().map(|(share, rounds)| scope.spawn(move || killed(share as u64, rounds))).collect();
@@ -37,7 +35,7 @@ impl Lengths {
     fn measure(bed: &Bed) -> Lengths {
         let time = |arguments: &'static str, code: i32| {
             bed.calm();
-            let begun = bed.begin("", arguments);
+            let begun = bed.begin("exec", arguments);
             let start = begun.begun;
             begun.ended().exits(code);
             (arguments, start.elapsed())
@@ -99,7 +97,7 @@ fn one(bed: &Bed, lengths: &Lengths, dice: &mut Dice, at: Ended) -> (String, Res
 
 fn kill(bed: &Bed, dice: &mut Dice, arguments: &str, length: Duration) -> String {
     let (after, with_steps) = (dice.within(length), dice.below(2) == 0);
-    let run = bed.begin("", arguments);
+    let run = bed.begin("exec", arguments);
     thread::sleep(after.saturating_sub(run.begun.elapsed()));
     let out = run.kill(with_steps);
     format!(
