@@ -63,6 +63,9 @@ impl Bed {
              chown -R app: manager/data manager/local; chown app: notes.txt runner/notes.txt; chown -h app: runner/data
              setfattr -n user.kept -v yes notes.txt; setfacl -m u:nobody:r manager/.env",
         );
+        let unit = include_str!("../../../units/relift-recover.service");
+        host.write("/usr/lib/systemd/system/relift-recover.service", unit, 0o644, "root:root");
+        host.must("systemctl daemon-reload; systemctl --quiet enable relift-recover");
         host.release(rich);
         host.release(|release| {
             release
@@ -95,7 +98,8 @@ impl Bed {
         let log = tempfile::NamedTempFile::new().unwrap();
         let line = format!("mkdir -p {GROUP}; echo $$ > {GROUP}/cgroup.procs; {script} relift {arguments}");
         let mut command = self.host.twin().attached(["sh", "-c", &line]);
-        command.stdin(Stdio::null()).stdout(log.reopen().unwrap()).stderr(log.reopen().unwrap());
+        let output = log.reopen().unwrap();
+        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         Begun { bed: self, line, log, begun: Instant::now(), child: command.spawn().unwrap() }
     }
 
@@ -120,7 +124,7 @@ impl Bed {
         };
         self.serves(version)?;
         let left = self.host.must(
-            "systemctl list-units --all --plain --no-legend 'relift-*'; ls -A /opt/app/.git/*.lock 2>/dev/null; true",
+            "systemctl list-units --all --plain --no-legend 'relift-*' | grep -v ^relift-recover; ls -A /opt/app/.git/*.lock 2>/dev/null; true",
         );
         match left.is_empty() {
             true => Ok(ended),
@@ -188,6 +192,14 @@ impl Begun<'_> {
             std::thread::sleep(Duration::from_millis(1));
         }
         self.ended()
+    }
+
+    /// Leaves it to a reboot of its host; where its output is.
+    pub fn abandon(self) -> tempfile::TempPath {
+        let Begun { log, mut child, .. } = self;
+        // It ends with its host.
+        std::thread::spawn(move || child.wait());
+        log.into_temp_path()
     }
 
     /// Waits for its end.

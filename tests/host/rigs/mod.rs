@@ -6,4 +6,5 @@ pub mod figures;
 
 mod bed;
 mod random;
+mod reboots;
 mod syscalls;
