@@ -5,6 +5,7 @@
 pub mod figures;
 
 mod bed;
+mod clock;
 mod random;
 mod reboots;
 mod syscalls;
