@@ -175,14 +175,19 @@ fn versions(plan: &Plan, of: impl Fn(&crate::plan::ComponentPlan) -> Option<Stri
     plan.components.iter().filter_map(|component| Some((component.name.clone(), of(component)?))).collect()
 }
 
-/// The tag of a time, or of the next second that no other release has.
+/// What known-good tags look like, strftime(3).
+const TAG: &str = "known-good/%Y%m%dT%H%M%SZ";
+
+/// The tag of a time, or of the second after the newest that is there: `git tag` lists them by name, whatever was done to
+/// the clock meanwhile.
 fn free_tag(known_good: &[KnownGood], time: i64) -> String {
-    let tag = |time: i64| {
-        let time = jiff::Timestamp::from_second(time).unwrap_or_default();
-        format!("known-good/{}", time.strftime("%Y%m%dT%H%M%SZ"))
+    let second = |tag: &str| {
+        let there = jiff::civil::DateTime::strptime(TAG, tag).ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        Some(there.timestamp().as_second())
     };
-    let mut times = (time..).map(tag);
-    times.find(|tag| known_good.iter().all(|entry| entry.tag != *tag)).unwrap_or_default()
+    let newest = known_good.iter().filter_map(|entry| second(&entry.tag)).max();
+    let time = newest.map_or(time, |newest| time.max(newest + 1));
+    jiff::Timestamp::from_second(time).unwrap_or_default().strftime(TAG).to_string()
 }
 
 /// Takes out the oldest above `keep`, never what is activated.
@@ -218,4 +223,24 @@ fn activated(ledger: &Ledger, plan: &Plan) -> Result<crate::ledger::Activated> {
         activated.components.insert(component.name.clone(), Activation { revision, version, env });
     }
     Ok(activated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_sort_in_the_order_in_which_they_were_made_when_the_clock_was_set_back() {
+        let mut known_good = Vec::new();
+        for time in [1_800_000_000, 1_800_000_000, 1_900_000_000, 1_500_000_000, 1_900_000_500] {
+            let tag = free_tag(&known_good, time);
+            let (revision, versions) = (time.to_string(), BTreeMap::new());
+            let (env, artifacts) = (BTreeMap::new(), BTreeMap::new());
+            known_good.push(KnownGood { tag, revision, versions, run: None, env, artifacts });
+        }
+        let tags: Vec<&str> = known_good.iter().map(|entry| entry.tag.as_str()).collect();
+        assert!(tags.is_sorted_by(|one, next| one < next), "{tags:?}");
+        assert_eq!(tags[0], "known-good/20270115T080000Z");
+        assert_eq!(tags[4], "known-good/20300317T175500Z");
+    }
 }

@@ -183,6 +183,16 @@ fn a_snapshot_sees_every_difference() {
         "sed -i '$d' /opt/app/runner/.env; chown app: /opt/app/runner/.env",
     );
     sees("chown root /opt/app/manager/VERSION", "/opt/app/manager/VERSION: 644", "chown app /opt/app/manager/VERSION");
+    sees(
+        "setfacl -m u:nobody:r /opt/app/README.md",
+        "/opt/app/README.md attribute system.posix_acl_access",
+        "setfacl -b /opt/app/README.md",
+    );
+    sees(
+        "touch /opt/app/.git/refs/heads/main.lock",
+        "main.lock attribute lock",
+        "rm /opt/app/.git/refs/heads/main.lock",
+    );
     sees("touch /opt/app/new", "git status new: (absent) -> ?? new", "rm /opt/app/new");
     sees("mkdir /opt/app/empty", "/opt/app/empty: (absent)", "rmdir /opt/app/empty");
     sees("systemctl disable sample-manager", "UnitFileState: enabled -> disabled", "systemctl enable sample-manager");

@@ -25,6 +25,7 @@ impl Snapshot {
         for directory in [site.root.as_str(), "/etc/systemd/system", &format!("{home}/.config/systemd/user")] {
             walk(Path::new(&root), Path::new(directory), &mut lines);
         }
+        attributes(host, &mut lines);
         for (scope, unit) in [("system", "sample-manager.service"), ("user", "sample-runner.service")] {
             let show =
                 "show -p ActiveState -p SubState -p UnitFileState -p FragmentPath -p DropInPaths -p NeedDaemonReload";
@@ -77,6 +78,24 @@ fn git(host: &Host, lines: &mut BTreeMap<String, String>) {
                 lines.insert(format!("git index {path}"), state.to_owned());
             }
             _ => drop(lines.insert(format!("git status {}", line.get(3..).unwrap_or(line)), line.to_owned())),
+        }
+    }
+}
+
+/// Extended attributes, ACLs among them, of what is in the checkout; and what would keep git or its owner from working there.
+fn attributes(host: &Host, lines: &mut BTreeMap<String, String>) {
+    let site = host.site();
+    let script = format!(
+        "cd {}; getfattr --recursive --physical --no-dereference --absolute-names --dump --encoding=hex --match=- {0}
+         find .git -name '*.lock' -printf '# file: %p\\nlock\\n' -o ! -user {} -printf '# file: %p\\nof %u\\n'",
+        site.root, site.account
+    );
+    let text = host.sh(&script).exits(0).stdout;
+    let mut file = "";
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        match line.strip_prefix("# file: ") {
+            Some(named) => file = named,
+            None => drop(lines.insert(format!("{file} attribute {line}"), String::new())),
         }
     }
 }

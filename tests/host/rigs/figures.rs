@@ -23,9 +23,10 @@ pub fn is_soak() -> bool {
     std::env::var_os("RELIFT_SOAK").is_some()
 }
 
-/// How often: `short` in CI, `soak` with `tests/run --soak`.
+/// How often: `short` in CI, `soak` with `tests/run --soak`, unless `RELIFT_ROUNDS` gives another number.
 pub fn rounds(short: usize, soak: usize) -> usize {
-    if is_soak() { soak } else { short }
+    let asked = std::env::var("RELIFT_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    asked.unwrap_or(if is_soak() { soak } else { short })
 }
 
 /// The seed of a rig: the same numbers each time, unless `RELIFT_SEED` gives another.

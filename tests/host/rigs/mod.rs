@@ -3,3 +3,9 @@
 //! CI runs each with a few rounds; `tests/run --soak` runs them in full and writes `tests/RELIABILITY.md`.
 
 pub mod figures;
+
+mod bed;
+mod clock;
+mod random;
+mod reboots;
+mod syscalls;
