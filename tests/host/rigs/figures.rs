@@ -23,9 +23,10 @@ pub fn is_soak() -> bool {
     std::env::var_os("RELIFT_SOAK").is_some()
 }
 
-/// How often: `short` in CI, `soak` with `tests/run --soak`.
+/// How often: `short` in CI, `soak` with `tests/run --soak`, times `RELIFT_ROUNDS` where that is set.
 pub fn rounds(short: usize, soak: usize) -> usize {
-    if is_soak() { soak } else { short }
+    let times = std::env::var("RELIFT_ROUNDS").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    if is_soak() { soak } else { short * times }
 }
 
 /// The seed of a rig: the same numbers each time, unless `RELIFT_SEED` gives another.

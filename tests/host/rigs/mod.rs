@@ -2,4 +2,11 @@
 //!
 //! CI runs each with a few rounds; `tests/run --soak` runs them in full and writes `tests/RELIABILITY.md`.
 
+pub mod dice;
+pub mod disk;
 pub mod figures;
+pub mod power;
+
+mod cuts;
+mod errors;
+mod full;
