@@ -68,7 +68,8 @@ fn rolled_back(journal: &Journal, plan: &Plan) -> FailedRelease {
 }
 
 /// Removes locks that a commit which died may have left on the refs that it writes.
-pub(super) fn clear_locks(site: &Site) -> Result<()> {
+pub(super) fn clear_locks(site: &Site, state: &Path) -> Result<()> {
+    git::clear_pin_locks(state)?;
     switch::clear_ref_locks(&site.owner, &site.root)
 }
 

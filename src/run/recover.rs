@@ -52,7 +52,7 @@ pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
         }
         Decision::Finish => {
             reporter.tell(Event::Phase { phase: Phase::Commit });
-            commit::clear_locks(&site)?;
+            commit::clear_locks(&site, state)?;
             commit::finish(&mut journal, state, &site).map_err(|error| {
                 let again = format!("mend what is named above, then run again: relift recover {}", begin.plan.install);
                 error.while_(format!("run {run} could not be finished")).kind(Kind::NeedsOperator).hint(again)

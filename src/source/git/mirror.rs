@@ -9,6 +9,7 @@ use std::time::Duration;
 use git2::{Oid, Repository};
 
 use super::call::{Remote, SOURCE, explain, in_mirror, text};
+use super::pins::clear_locks;
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{make_private, sync_directory, sync_filesystem, write_durably};
@@ -80,7 +81,9 @@ impl Mirror {
     }
 
     /// Brings the mirror up to date with the remote, telling how far it is: one conversation, whether anything is new or not.
+    /// The caller holds the lock of the fetch: locks that are there are those of a git that died.
     pub fn fetch(&self, follow: &Follow, reporter: &dyn Reporter) -> Result<()> {
+        clear_locks(&self.path, &["refs/heads", "refs/tags", "refs/relift/remote-head.lock"])?;
         let mut refspecs = vec!["+refs/tags/*:refs/tags/*".to_owned()];
         match follow {
             Follow::Branch(branch) => refspecs.push(format!("+refs/heads/{branch}:refs/heads/{branch}")),
@@ -143,22 +146,6 @@ fn create(state: &Path, path: &Path) -> Result<()> {
             sync_directory(state)
         }
     }
-}
-
-/// Keeps a commit from being collected, for as long as it can be rolled back to. git makes the ref durable; libgit2 does not.
-pub fn pin(state: &Path, revision: &str) -> Result<()> {
-    let command = in_mirror(&state.join("mirror.git")).args(["update-ref", &pin_of(revision), revision]);
-    text(command, "the mirror cannot be written").map(drop)
-}
-
-/// Lets a commit go; one that is not kept is no error.
-pub fn unpin(state: &Path, revision: &str) -> Result<()> {
-    let command = in_mirror(&state.join("mirror.git")).args(["update-ref", "-d", &pin_of(revision)]);
-    text(command, "the mirror cannot be written").map(drop)
-}
-
-fn pin_of(revision: &str) -> String {
-    format!("refs/relift/known-good/{revision}")
 }
 
 /// The error for a branch that is not there.
