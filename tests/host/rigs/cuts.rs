@@ -22,6 +22,8 @@ struct Cut {
     sync: Option<Duration>,
     /// Whether services are started before recovery, or after.
     is_boot_first: bool,
+    /// Whether the power goes a second time, right after recovery, with nobody who syncs.
+    is_cut_again: bool,
 }
 
 #[derive(Debug)]
@@ -31,10 +33,15 @@ enum At {
 }
 
 impl Cut {
-    /// Right after the last record, with nobody who syncs: everything must be durable by itself.
-    fn at_the_end(bench: &Bench) -> Cut {
-        let last = bench.records.last().unwrap();
-        Cut { at: At::Record(format!("after-{last}")), sync: None, is_boot_first: true }
+    /// Right after the last record, then right after the first one, with nobody who syncs: all must be durable by itself.
+    /// Then anywhere.
+    fn of_round(round: usize, dice: &mut Dice, bench: &Bench) -> Cut {
+        let at = match round {
+            0 => bench.records.last().unwrap(),
+            1 => &bench.records[0],
+            _ => return Cut::throw(dice, bench),
+        };
+        Cut { at: At::Record(format!("after-{at}")), sync: None, is_boot_first: true, is_cut_again: false }
     }
 
     fn throw(dice: &mut Dice, bench: &Bench) -> Cut {
@@ -50,7 +57,7 @@ impl Cut {
             1 => Some(Duration::from_millis(1 + dice.below(50) as u64)),
             _ => Some(Duration::ZERO),
         };
-        Cut { at, sync, is_boot_first: dice.below(2) == 0 }
+        Cut { at, sync, is_boot_first: dice.below(2) == 0, is_cut_again: dice.below(3) == 0 }
     }
 
     /// The records that must have outlived it, in order.
@@ -98,7 +105,7 @@ fn strike(bench: &Bench, cut: &Cut) -> Result<Ended, String> {
     if !there.starts_with(durable) {
         return Err(format!("records were lost: {there:?} of {durable:?}"));
     }
-    bench.ledger()?;
+    bench.promised()?;
     if cut.is_boot_first {
         bench.boot();
     }
@@ -107,6 +114,13 @@ fn strike(bench: &Bench, cut: &Cut) -> Result<Ended, String> {
         bench.boot();
     }
     let out = recovered?;
+    if cut.is_cut_again {
+        bench.cut_power();
+        bench.mount();
+        if bench.recover()?.stdout != "app: no interrupted run\n" {
+            return Err(format!("what recovery did was not durable: {out}"));
+        }
+    }
     let ended = bench.ended().map_err(|wrong| format!("{wrong}\n{out}"))?;
     let has = |word: &str| there.iter().any(|record| record.ends_with(word));
     match ended {
@@ -129,7 +143,7 @@ fn rig(kind: Kind, is_parted: bool, share: usize, times: usize) -> Figure {
             bench.restore();
             bench.settled("1.0.0").unwrap();
         }
-        let cut = if round == 0 { Cut::at_the_end(&bench) } else { Cut::throw(&mut dice, &bench) };
+        let cut = Cut::of_round(round, &mut dice, &bench);
         let begun = std::time::Instant::now();
         let ended = strike(&bench, &cut).map_err(|wrong| format!("round {round} of share {share}: {cut:?}: {wrong}"));
         println!("{round} {cut:?} {:?} {:?}", ended, begun.elapsed());

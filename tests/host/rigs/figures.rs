@@ -131,11 +131,14 @@ impl Figure {
         let lock = File::create(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("figures.lock")).unwrap();
         let _lock = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
         let there = fs::read_to_string(&path).unwrap_or_default();
+        // What `tests/mutations` wrote below the table stays.
+        let (there, rest) = there.split_once("\n## ").map_or((&*there, None), |(table, rest)| (table, Some(rest)));
+        let rest = rest.map_or_else(String::new, |rest| format!("\n## {rest}"));
         let is_row =
             |line: &&str| line.starts_with("| ") && !line.starts_with("| rig |") && !line.starts_with(&self.key());
         let mut rows: Vec<String> = there.lines().filter(is_row).map(str::to_owned).collect();
         rows.push(self.row());
         rows.sort();
-        fs::write(&path, format!("{INTRODUCTION}{}\n", rows.join("\n"))).unwrap();
+        fs::write(&path, format!("{INTRODUCTION}{}\n{rest}", rows.join("\n"))).unwrap();
     }
 }

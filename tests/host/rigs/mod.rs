@@ -10,3 +10,4 @@ pub mod power;
 mod cuts;
 mod errors;
 mod full;
+mod mutations;

@@ -133,6 +133,18 @@ impl Bench {
 
     /// Cuts the power: the filesystems first, then every process of the run and of the services.
     pub fn cut(&self, run: &mut Child) {
+        self.shut_down();
+        run.wait().unwrap();
+        self.unmount();
+    }
+
+    /// Cuts the power while nothing runs but the services.
+    pub fn cut_power(&self) {
+        self.shut_down();
+        self.unmount();
+    }
+
+    fn shut_down(&self) {
         self.disks.iter().for_each(|(disk, at, _)| disk.cut(&self.host, at));
         let slice = inside(&self.host, "/sys/fs/cgroup/system.slice");
         let steps = fs::read_dir(slice).unwrap().flatten().map(|entry| entry.path());
@@ -142,8 +154,6 @@ impl Bench {
             // A step may just have ended.
             fs::write(group.join("cgroup.kill"), "1").unwrap_or_default();
         }
-        run.wait().unwrap();
-        self.unmount();
     }
 
     /// Stops what runs from the disks and takes them away.
@@ -233,25 +243,40 @@ impl Bench {
         if fsck.code != 0 || !fsck.stdout.is_empty() || !is_clean {
             return Err(format!("a repository is not whole: {fsck}"));
         }
-        let tags = self.host.must("runuser -u app -- git -C /opt/app tag --list 'known-good/*'");
-        let ledger = self.ledger()?;
-        let entries = ledger.get("known-good.json").and_then(|known| known["content"].as_array().cloned());
-        let entries = entries.unwrap_or_default();
-        let listed: Vec<&str> = entries.iter().filter_map(|entry| entry["tag"].as_str()).collect();
         let wanted = if ended == Ended::New { 2 } else { 0 };
-        if tags.lines().collect::<Vec<_>>() != listed || listed.len() != wanted {
+        let (tags, listed) = self.promised()?;
+        if tags != listed || listed.len() != wanted {
             return Err(format!("tags: {tags:?}; the ledger: {listed:?}"));
         }
-        let git = "git --git-dir=/var/lib/relift/app/mirror.git";
-        for entry in &entries {
-            let revision = entry["revision"].as_str().unwrap_or_default();
-            self.host.must(&format!("{git} rev-parse --verify --quiet refs/relift/known-good/{revision}^{{commit}}"));
+        let git = "runuser -u app -- git -C /opt/app";
+        let upstream = match ended {
+            Ended::New => format!("[ $({git} rev-parse origin/main) = $({git} rev-parse HEAD) ]"),
+            _ => "true".into(),
+        };
+        let out = self.host.sh(&format!("{upstream} && [ -z \"$(find /opt/app/.git -name '*.lock')\" ]"));
+        if out.code == 0 { Ok(()) } else { Err(format!("a ref was lost: {out}")) }
+    }
+
+    /// The known-good tags of the checkout, and those of the ledger: each of these must have its tag and its pin, at any time.
+    pub fn promised(&self) -> Result<(Vec<String>, Vec<String>), String> {
+        let tags = self.host.must("runuser -u app -- git -C /opt/app tag --list 'known-good/*'");
+        let tags: Vec<String> = tags.lines().map(str::to_owned).collect();
+        let entries = self.ledger()?.get("known-good.json").and_then(|known| known["content"].as_array().cloned());
+        let mut listed = Vec::new();
+        for entry in entries.unwrap_or_default() {
+            let [tag, revision] = ["tag", "revision"].map(|key| entry[key].as_str().unwrap_or_default().to_owned());
+            let pin = format!("refs/relift/known-good/{revision}^{{commit}}");
+            let look = format!("git --git-dir={STATE}/app/mirror.git rev-parse --verify --quiet '{pin}'");
+            if !tags.contains(&tag) || self.host.sh(&look).code != 0 {
+                return Err(format!("the ledger names {tag}, which has no tag or no pin"));
+            }
+            listed.push(tag);
         }
-        Ok(())
+        Ok((tags, listed))
     }
 
     /// The files of the ledger, each of which is whole or absent.
-    pub fn ledger(&self) -> Result<std::collections::BTreeMap<String, serde_json::Value>, String> {
+    fn ledger(&self) -> Result<std::collections::BTreeMap<String, serde_json::Value>, String> {
         let directory = inside(&self.host, &format!("{STATE}/app/ledger"));
         let entries =
             fs::read_dir(&directory).map(|entries| entries.flatten().collect()).unwrap_or_else(|_| Vec::new());
