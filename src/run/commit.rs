@@ -7,7 +7,7 @@ use super::journal::Journal;
 use super::record::{Begin, Body, End, Outcome};
 use crate::action::{Action, Site};
 use crate::error::{Context, Result};
-use crate::host::fs::{Image, Rooted, make_private, write_durably};
+use crate::host::fs::{Image, Rooted, make_private, sync_filesystem, write_durably};
 use crate::ledger::{Activation, FailedRelease, KnownGood, Ledger};
 use crate::plan::{ComponentPlan, Intent, Plan};
 use crate::report::Event;
@@ -43,14 +43,16 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     for entry in dropped {
         drop_release(&ledger, state, site, &entry, &known_good)?;
     }
+    if let Some((remote, branch)) = &begin.track {
+        switch::track(&site.owner, &site.root, remote, branch, &plan.to.revision)?;
+    }
+    // git renames its refs into place and syncs no directory: the ledger may lie on another disk.
+    sync_filesystem(&site.root)?;
     ledger.set_known_good(&known_good)?;
     ledger.set_activated(&activated(&ledger, plan)?)?;
     ledger.forget_failed(&plan.to.revision)?;
     if plan.intent == Intent::Rollback {
         ledger.remember_failed(rolled_back(journal, plan))?;
-    }
-    if let Some((remote, branch)) = &begin.track {
-        switch::track(&site.owner, &site.root, remote, branch, &plan.to.revision)?;
     }
     journal.append(Body::End(End { outcome: Outcome::Done, why: None, detail: Vec::new() }))
 }
@@ -67,7 +69,8 @@ fn rolled_back(journal: &Journal, plan: &Plan) -> FailedRelease {
 }
 
 /// Removes locks that a commit which died may have left on the refs that it writes.
-pub(super) fn clear_locks(site: &Site) -> Result<()> {
+pub(super) fn clear_locks(site: &Site, state: &Path) -> Result<()> {
+    git::clear_pin_locks(state)?;
     switch::clear_ref_locks(&site.owner, &site.root)
 }
 

@@ -9,9 +9,10 @@ use std::time::Duration;
 use git2::{Oid, Repository};
 
 use super::call::{Remote, SOURCE, explain, in_mirror, text};
+use super::pins::clear_locks;
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
-use crate::host::fs::{make_private, write_durably};
+use crate::host::fs::{make_private, sync_directory, sync_filesystem, write_durably};
 use crate::host::process::{Output, Running};
 use crate::manifest::{Follow, GitSource};
 use crate::report::{Event, Reporter};
@@ -42,10 +43,7 @@ impl Mirror {
         make_private(state, 0o700)?;
         let path = state.join("mirror.git");
         if !path.join("HEAD").exists() {
-            text(
-                in_mirror(state).args(["init", "--quiet", "--bare", "--template="]).args([&path]),
-                "the mirror cannot be made",
-            )?;
+            create(state, &path)?;
         }
         // Written anew each time: nothing that got into it otherwise counts.
         write_if_other(&path.join("config"), CONFIG)?;
@@ -83,7 +81,9 @@ impl Mirror {
     }
 
     /// Brings the mirror up to date with the remote, telling how far it is: one conversation, whether anything is new or not.
+    /// The caller holds the lock of the fetch: locks that are there are those of a git that died.
     pub fn fetch(&self, follow: &Follow, reporter: &dyn Reporter) -> Result<()> {
+        clear_locks(&self.path, &["refs/heads", "refs/tags", "refs/relift/remote-head.lock"])?;
         let mut refspecs = vec!["+refs/tags/*:refs/tags/*".to_owned()];
         match follow {
             Follow::Branch(branch) => refspecs.push(format!("+refs/heads/{branch}:refs/heads/{branch}")),
@@ -129,21 +129,22 @@ impl Mirror {
     }
 }
 
-/// Keeps a commit from being collected, for as long as it can be rolled back to.
-pub fn pin(state: &Path, revision: &str) -> Result<()> {
-    let repository = Repository::open_bare(state.join("mirror.git")).context("the mirror cannot be opened")?;
-    let oid = Oid::from_str(revision).context("a commit id is malformed")?;
-    let name = format!("refs/relift/known-good/{revision}");
-    repository.reference(&name, oid, true, "known-good").context("the mirror cannot be written")?;
-    Ok(())
-}
-
-/// Lets a commit go; one that is not kept is no error.
-pub fn unpin(state: &Path, revision: &str) -> Result<()> {
-    let repository = Repository::open_bare(state.join("mirror.git")).context("the mirror cannot be opened")?;
-    match repository.find_reference(&format!("refs/relift/known-good/{revision}")) {
-        Ok(mut reference) => reference.delete().context("the mirror cannot be written"),
-        Err(_) => Ok(()),
+/// Makes an empty mirror at `path`: whole and durable, or not there. git syncs nothing of a repository that it makes.
+fn create(state: &Path, path: &Path) -> Result<()> {
+    let place = tempfile::Builder::new().prefix(".mirror-").tempdir_in(state).context("the mirror cannot be made")?;
+    let aside = place.path().join("mirror.git");
+    text(
+        in_mirror(state).args(["init", "--quiet", "--bare", "--template="]).args([&aside]),
+        "the mirror cannot be made",
+    )?;
+    sync_filesystem(state)?;
+    match std::fs::rename(&aside, path) {
+        // A check that runs beside this one was faster.
+        Err(_) if path.join("HEAD").exists() => Ok(()),
+        made => {
+            made.with_context(|| format!("the mirror {} cannot be made", path.display()))?;
+            sync_directory(state)
+        }
     }
 }
 

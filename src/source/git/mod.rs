@@ -6,6 +6,7 @@ mod call;
 mod checkout;
 mod mirror;
 mod offer;
+mod pins;
 mod preflight;
 mod stage;
 pub mod switch;
@@ -13,8 +14,9 @@ mod target;
 
 pub use call::Remote;
 pub use checkout::{Checkout, Dirty, Operation, by_hand};
-pub use mirror::{Mirror, Refs, pin, unpin};
+pub use mirror::{Mirror, Refs};
 pub use offer::{offer, parse_version, was_shipped};
+pub use pins::{clear_pin_locks, pin, unpin};
 pub use preflight::{preflight, remote_name, unknown_commit, without_password};
 pub use stage::{remove as remove_stage, stage};
 pub use switch::Goal;

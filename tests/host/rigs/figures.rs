@@ -23,10 +23,10 @@ pub fn is_soak() -> bool {
     std::env::var_os("RELIFT_SOAK").is_some()
 }
 
-/// How often: `short` in CI, `soak` with `tests/run --soak`, unless `RELIFT_ROUNDS` gives another number.
+/// How often: `short` in CI, `soak` with `tests/run --soak`, times `RELIFT_ROUNDS` where that is set.
 pub fn rounds(short: usize, soak: usize) -> usize {
-    let asked = std::env::var("RELIFT_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
-    asked.unwrap_or(if is_soak() { soak } else { short })
+    let times = std::env::var("RELIFT_ROUNDS").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    if is_soak() { soak } else { short * times }
 }
 
 /// The seed of a rig: the same numbers each time, unless `RELIFT_SEED` gives another.
@@ -131,11 +131,14 @@ impl Figure {
         let lock = File::create(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("figures.lock")).unwrap();
         let _lock = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
         let there = fs::read_to_string(&path).unwrap_or_default();
+        // What `tests/mutations` wrote below the table stays.
+        let (there, rest) = there.split_once("\n## ").map_or((&*there, None), |(table, rest)| (table, Some(rest)));
+        let rest = rest.map_or_else(String::new, |rest| format!("\n## {rest}"));
         let is_row =
             |line: &&str| line.starts_with("| ") && !line.starts_with("| rig |") && !line.starts_with(&self.key());
         let mut rows: Vec<String> = there.lines().filter(is_row).map(str::to_owned).collect();
         rows.push(self.row());
         rows.sort();
-        fs::write(&path, format!("{INTRODUCTION}{}\n", rows.join("\n"))).unwrap();
+        fs::write(&path, format!("{INTRODUCTION}{}\n{rest}", rows.join("\n"))).unwrap();
     }
 }

@@ -2,10 +2,17 @@
 //!
 //! CI runs each with a few rounds; `tests/run --soak` runs them in full and writes `tests/RELIABILITY.md`.
 
+pub mod dice;
+pub mod disk;
 pub mod figures;
+pub mod power;
 
 mod bed;
 mod clock;
+mod cuts;
+mod errors;
+mod full;
+mod mutations;
 mod random;
 mod reboots;
 mod syscalls;
