@@ -20,8 +20,13 @@ pub fn hold_back(install: &str, units: &[&str]) -> Result<()> {
         "# A run of relift on {install} is open. This is removed at its end.\n[Unit]\nBefore={}\n",
         units.join(" ")
     );
-    make_private(Path::new(DIRECTORY), 0o755)?;
-    write_durably(&file(install), text.as_bytes(), 0o644)
+    let held =
+        make_private(Path::new(DIRECTORY), 0o755).and_then(|()| write_durably(&file(install), text.as_bytes(), 0o644));
+    if held.is_err() {
+        // Nothing is begun yet, and nothing stays behind.
+        let_go(install)?;
+    }
+    held
 }
 
 /// Forgets that order.
