@@ -9,7 +9,7 @@ use crate::action::{Action, Invocation, Site, Tree, save_artifact};
 use crate::error::{Error, Result};
 use crate::health;
 use crate::host::account::Account;
-use crate::host::fs::{Rooted, free_bytes, make_private};
+use crate::host::fs::{Rooted, free_bytes, make_private, sync_filesystem};
 use crate::host::systemd;
 use crate::manifest::Install;
 use crate::plan::{Contents, Plan};
@@ -69,6 +69,8 @@ pub(super) fn prepare(
         staged?;
     }
     save_artifacts(engine, plan, site)?;
+    // What others wrote a moment ago may be in memory alone, as the index after a `git status`: undo relies on it.
+    sync_filesystem(&install.root)?;
     let is_healthy =
         |name: &String| findings.iter().all(|finding| finding.component != *name || finding.fault.is_none());
     Ok(gates.into_iter().map(|gate| gate.component).filter(is_healthy).collect())

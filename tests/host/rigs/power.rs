@@ -102,12 +102,15 @@ impl Bench {
         self.mount();
     }
 
-    /// Starts a run in a control group of its own, killed at a point of its journal where there is one.
-    pub fn start(&self, point: Option<&str>) -> Child {
-        // What others left unflushed, as `git status` leaves the index, is not the run's to lose.
+    /// Makes everything durable that others left unflushed, as `git status` does with the index.
+    pub fn sync(&self) {
         self.disks
             .iter()
             .for_each(|(_, at, _)| relift::host::fs::sync_filesystem(inside(&self.host, at).as_ref()).unwrap());
+    }
+
+    /// Starts a run in a control group of its own, killed at a point of its journal where there is one.
+    pub fn start(&self, point: Option<&str>) -> Child {
         let point = point.map_or_else(String::new, |point| format!("RELIFT_KILL_AT={point}"));
         let script = format!(
             "echo $$ > {GROUP}/cgroup.procs; systemctl reset-failed; exec env {point} relift upgrade app --yes >/tmp/run 2>&1"
