@@ -9,6 +9,7 @@ use std::time::Duration;
 use git2::{Oid, Repository};
 
 use super::call::{Remote, SOURCE, explain, in_mirror, text};
+use super::locks;
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{make_private, write_durably};
@@ -83,7 +84,9 @@ impl Mirror {
     }
 
     /// Brings the mirror up to date with the remote, telling how far it is: one conversation, whether anything is new or not.
+    /// Call it under the lock of fetches.
     pub fn fetch(&self, follow: &Follow, reporter: &dyn Reporter) -> Result<()> {
+        locks::after_fetch(&self.path)?;
         let mut refspecs = vec!["+refs/tags/*:refs/tags/*".to_owned()];
         match follow {
             Follow::Branch(branch) => refspecs.push(format!("+refs/heads/{branch}:refs/heads/{branch}")),
@@ -134,6 +137,8 @@ pub fn pin(state: &Path, revision: &str) -> Result<()> {
     let repository = Repository::open_bare(state.join("mirror.git")).context("the mirror cannot be opened")?;
     let oid = Oid::from_str(revision).context("a commit id is malformed")?;
     let name = format!("refs/relift/known-good/{revision}");
+    // Only the run that holds the install's lock writes here.
+    locks::of(repository.path(), &name)?;
     repository.reference(&name, oid, true, "known-good").context("the mirror cannot be written")?;
     Ok(())
 }
@@ -141,7 +146,10 @@ pub fn pin(state: &Path, revision: &str) -> Result<()> {
 /// Lets a commit go; one that is not kept is no error.
 pub fn unpin(state: &Path, revision: &str) -> Result<()> {
     let repository = Repository::open_bare(state.join("mirror.git")).context("the mirror cannot be opened")?;
-    match repository.find_reference(&format!("refs/relift/known-good/{revision}")) {
+    let name = format!("refs/relift/known-good/{revision}");
+    locks::of(repository.path(), &name)?;
+    locks::packed(repository.path())?;
+    match repository.find_reference(&name) {
         Ok(mut reference) => reference.delete().context("the mirror cannot be written"),
         Err(_) => Ok(()),
     }

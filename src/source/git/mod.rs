@@ -4,6 +4,7 @@
 
 mod call;
 mod checkout;
+mod locks;
 mod mirror;
 mod offer;
 mod preflight;

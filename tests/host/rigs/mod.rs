@@ -6,6 +6,7 @@ pub mod figures;
 
 mod bed;
 mod clock;
+mod concurrency;
 mod random;
 mod reboots;
 mod syscalls;

@@ -1,0 +1,88 @@
+//! Locks that a git, or this program, left in the mirror when it was killed. git waits for them and never breaks one.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// How long `packed-refs.lock` must be the same file to be nobody's: it is held while one file is written.
+const STALE: Duration = Duration::from_secs(2);
+
+/// Breaks the locks of what a fetch writes. Call it under the lock of fetches, and while no git runs in the mirror.
+pub(super) fn after_fetch(mirror: &Path) -> Result<()> {
+    for name in ["HEAD", "shallow", "refs/relift/remote-head"] {
+        remove(&mirror.join(format!("{name}.lock")))?;
+    }
+    below(&mirror.join("refs/heads"))?;
+    below(&mirror.join("refs/tags"))?;
+    packed(mirror)
+}
+
+/// Breaks the lock of one ref. Call it under the lock that those who write this ref hold.
+pub(super) fn of(mirror: &Path, name: &str) -> Result<()> {
+    remove(&mirror.join(format!("{name}.lock")))
+}
+
+/// Breaks the lock of `packed-refs`, which fetches and the ends of runs share, when it is nobody's.
+pub(super) fn packed(mirror: &Path) -> Result<()> {
+    let lock = mirror.join("packed-refs.lock");
+    let file = || fs::symlink_metadata(&lock).ok().map(|meta| (meta.ino(), meta.ctime(), meta.ctime_nsec()));
+    let Some(there) = file() else { return Ok(()) };
+    std::thread::sleep(STALE);
+    if file() == Some(there) { remove(&lock) } else { Ok(()) }
+}
+
+fn below(directory: &Path) -> Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|error| trouble(directory, error))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(|error| trouble(directory, error))?;
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            below(&path)?;
+        } else if path.extension().is_some_and(|end| end == "lock") {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(lock: &Path) -> Result<()> {
+    match fs::remove_file(lock) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(trouble(lock, error)),
+        _ => Ok(()),
+    }
+}
+
+fn trouble(path: &Path, error: std::io::Error) -> Error {
+    Error::failed(format!("stale locks of git cannot be removed: {}", path.display())).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_fetch_locked_is_unlocked_and_no_ref_is_touched() {
+        let place = tempfile::tempdir().unwrap();
+        let files = ["refs/heads/main", "refs/tags/a/v1", "refs/relift/known-good/abc", "packed-refs"];
+        for file in files {
+            let path = place.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "x").unwrap();
+            fs::write(format!("{}.lock", path.display()), "").unwrap();
+        }
+        after_fetch(place.path()).unwrap();
+        let is_locked = |file: &&str| place.path().join(format!("{file}.lock")).exists();
+        assert_eq!(files.iter().filter(|file| is_locked(file)).collect::<Vec<_>>(), [&"refs/relift/known-good/abc"]);
+        assert!(files.iter().all(|file| place.path().join(file).exists()));
+        of(place.path(), files[2]).unwrap();
+        of(place.path(), files[2]).unwrap();
+        assert!(!is_locked(&files[2]));
+    }
+}
