@@ -1,4 +1,5 @@
-//! Locks that a git, or this program, left in the mirror when it was killed. git waits for them and never breaks one.
+//! What a git, or this program, left in the mirror when it was killed or cut off: locks, which git waits for and never
+//! breaks, and the beginnings of packs, which nobody else would ever remove: no gc runs in the mirror.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,13 +12,17 @@ use crate::error::{Error, Result};
 /// How long `packed-refs.lock` must be the same file to be nobody's: it is held while one file is written.
 const STALE: Duration = Duration::from_secs(2);
 
-/// Breaks the locks of what a fetch writes. Call it under the lock of fetches, and while no git runs in the mirror.
+/// Breaks the locks of what a fetch writes, and removes the packs that it did not finish. Call it under the lock of fetches, and while no git runs in the mirror.
 pub(super) fn after_fetch(mirror: &Path) -> Result<()> {
     for name in ["HEAD", "shallow", "refs/relift/remote-head"] {
         remove(&mirror.join(format!("{name}.lock")))?;
     }
-    below(&mirror.join("refs/heads"))?;
-    below(&mirror.join("refs/tags"))?;
+    let is_lock = |path: &Path| path.extension().is_some_and(|end| end == "lock");
+    below(&mirror.join("refs/heads"), &is_lock)?;
+    below(&mirror.join("refs/tags"), &is_lock)?;
+    // git-index-pack(1), git-unpack-objects(1): `tmp_pack_XXXXXX`, `tmp_idx_XXXXXX`, `tmp_obj_XXXXXX`.
+    let is_begun = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"tmp_"));
+    below(&mirror.join("objects"), &is_begun)?;
     packed(mirror)
 }
 
@@ -35,7 +40,8 @@ pub(super) fn packed(mirror: &Path) -> Result<()> {
     if file() == Some(there) { remove(&lock) } else { Ok(()) }
 }
 
-fn below(directory: &Path) -> Result<()> {
+/// Removes the files below a directory that are wanted away.
+fn below(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<()> {
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(|error| trouble(directory, error))?,
@@ -44,8 +50,8 @@ fn below(directory: &Path) -> Result<()> {
         let entry = entry.map_err(|error| trouble(directory, error))?;
         let path = entry.path();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            below(&path)?;
-        } else if path.extension().is_some_and(|end| end == "lock") {
+            below(&path, wanted)?;
+        } else if wanted(&path) {
             remove(&path)?;
         }
     }
@@ -60,7 +66,7 @@ fn remove(lock: &Path) -> Result<()> {
 }
 
 fn trouble(path: &Path, error: std::io::Error) -> Error {
-    Error::failed(format!("stale locks of git cannot be removed: {}", path.display())).because(error)
+    Error::failed(format!("what a killed git left cannot be removed: {}", path.display())).because(error)
 }
 
 #[cfg(test)]
@@ -77,7 +83,11 @@ mod tests {
             fs::write(&path, "x").unwrap();
             fs::write(format!("{}.lock", path.display()), "").unwrap();
         }
+        let packs = place.path().join("objects/pack");
+        fs::create_dir_all(&packs).unwrap();
+        ["tmp_pack_abc", "pack-1.pack"].map(|name| fs::write(packs.join(name), "x").unwrap());
         after_fetch(place.path()).unwrap();
+        assert!(!packs.join("tmp_pack_abc").exists() && packs.join("pack-1.pack").exists());
         let is_locked = |file: &&str| place.path().join(format!("{file}.lock")).exists();
         assert_eq!(files.iter().filter(|file| is_locked(file)).collect::<Vec<_>>(), [&"refs/relift/known-good/abc"]);
         assert!(files.iter().all(|file| place.path().join(file).exists()));

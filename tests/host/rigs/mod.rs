@@ -7,6 +7,7 @@ pub mod figures;
 mod bed;
 mod clock;
 mod concurrency;
+mod fetch;
 mod random;
 mod reboots;
 mod syscalls;
