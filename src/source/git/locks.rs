@@ -85,7 +85,9 @@ mod tests {
         }
         let packs = place.path().join("objects/pack");
         fs::create_dir_all(&packs).unwrap();
-        ["tmp_pack_abc", "pack-1.pack"].map(|name| fs::write(packs.join(name), "x").unwrap());
+        for name in ["tmp_pack_abc", "pack-1.pack"] {
+            fs::write(packs.join(name), "x").unwrap();
+        }
         after_fetch(place.path()).unwrap();
         assert!(!packs.join("tmp_pack_abc").exists() && packs.join("pack-1.pack").exists());
         let is_locked = |file: &&str| place.path().join(format!("{file}.lock")).exists();

@@ -45,15 +45,16 @@ fn a_fetch_that_is_cut_anywhere_changes_nothing_and_the_next_one_goes_through() 
 }
 
 #[test]
-fn locks_that_a_killed_fetch_left_in_the_mirror_do_not_keep_the_next_one_away() {
+fn locks_that_a_killed_fetch_or_commit_left_in_the_mirror_keep_nothing_from_going_on() {
     let mut host = Host::with_sample();
     host.release(|release| release.next("1.1.0").tag("v1.1.0"));
     host.relift(&["check", "app"]).exits(100);
-    host.release(|release| release.next("1.2.0").tag("v1.2.0"));
-    host.must(
+    let commit = host.release(|release| release.next("1.2.0").tag("v1.2.0"));
+    host.must(&format!(
         "cd /var/lib/relift/app/mirror.git; mkdir -p refs/heads refs/tags; git pack-refs --all
-         touch refs/heads/main.lock refs/tags/v1.2.0.lock packed-refs.lock shallow.lock HEAD.lock",
-    );
+         touch refs/heads/main.lock refs/tags/v1.2.0.lock packed-refs.lock shallow.lock HEAD.lock
+         mkdir -p refs/relift/known-good; touch refs/relift/known-good/{commit}.lock",
+    ));
     host.relift(&["upgrade", "app", "--yes"]).exits(0);
     assert_eq!(host.answers("manager").as_deref(), Some("1.2.0"));
     assert_eq!(host.must("find /var/lib/relift/app/mirror.git -name '*.lock'"), "");

@@ -8,6 +8,8 @@ mod bed;
 mod clock;
 mod concurrency;
 mod fetch;
+mod midrun;
 mod random;
 mod reboots;
+mod records;
 mod syscalls;
