@@ -111,6 +111,11 @@ impl Session {
         run::lock_install(&self.runtime, &self.install.name, &self.install.root, globals.lock_timeout)
     }
 
+    /// Whether a run, or its recovery, is going on.
+    pub fn is_running(&self) -> bool {
+        run::is_held(&self.runtime, &self.install.name)
+    }
+
     /// Seconds without service in the newest run that restarted something, as its journal shows.
     pub fn last_downtime(&self) -> Option<u64> {
         last_downtime(&self.state)

@@ -57,7 +57,10 @@ fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
         abbreviate(&survey.checkout.head)
     )];
     if let Some(run) = open {
-        lines.push(format!("  {} run {run} was interrupted: relift recover {}", paint(BAD, "open"), install.name));
+        lines.push(match session.is_running() {
+            true => format!("  {} run {run} goes on", paint(WARN, "open")),
+            false => format!("  {} run {run} was interrupted: relift recover {}", paint(BAD, "open"), install.name),
+        });
     }
     if let Some(hold) = &survey.hold {
         let reason = hold.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -175,6 +178,7 @@ fn document(session: &Session, survey: &Survey, open: Option<String>) -> Value {
         "head": survey.checkout.head,
         "branch": survey.checkout.branch,
         "open-run": open,
+        "running": session.is_running(),
         "hold": survey.hold,
         "components": session.install.components.iter().zip(&survey.components).map(component).collect::<Vec<_>>(),
         "known-good": known_good,

@@ -69,8 +69,7 @@ fn rolled_back(journal: &Journal, plan: &Plan) -> FailedRelease {
 }
 
 /// Removes locks that a commit which died may have left on the refs that it writes.
-pub(super) fn clear_locks(site: &Site, state: &Path) -> Result<()> {
-    git::clear_pin_locks(state)?;
+pub(super) fn clear_locks(site: &Site) -> Result<()> {
     switch::clear_ref_locks(&site.owner, &site.root)
 }
 

@@ -48,9 +48,30 @@ pub fn lock(runtime: &Path, install: &str, timeout: Duration) -> Result<Lock> {
     }
 }
 
+/// Whether somebody holds a lock, without taking it even for a moment: who starts just now must not be turned away by who
+/// only looks. As /proc/locks tells, proc_locks(5).
+pub fn is_held(runtime: &Path, install: &str) -> bool {
+    let Ok(meta) = std::fs::metadata(runtime.join(format!("{install}.lock"))) else { return false };
+    let (major, minor) = (libc::major(meta.dev()), libc::minor(meta.dev()));
+    let wanted = format!("{major:02x}:{minor:02x}:{}", meta.ino());
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    // `1: FLOCK  ADVISORY  WRITE 4242 00:1a:77 0 EOF`
+    locks.lines().any(|line| line.split_whitespace().nth(1) == Some("FLOCK") && line.contains(&format!(" {wanted} ")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_looks_sees_a_lock_that_is_held_and_does_not_take_it() {
+        let place = tempfile::tempdir().unwrap();
+        assert!(!is_held(place.path(), "app"));
+        let held = lock(place.path(), "app", Duration::ZERO).unwrap();
+        assert!(is_held(place.path(), "app") && !is_held(place.path(), "other"));
+        drop(held);
+        assert!(!is_held(place.path(), "app"));
+    }
 
     #[test]
     fn only_one_of_many_holds_the_lock_and_the_others_are_told_that_it_is_busy() {

@@ -16,7 +16,7 @@ mod undo;
 
 pub use execute::{Engine, execute};
 pub use gates::missing_keys;
-pub use lock::{Lock, lock, lock_install};
+pub use lock::{Lock, is_held, lock, lock_install};
 pub use prepare::in_the_way;
 pub use recover::{Outlook, Recovered, close, outlook, recover};
 

@@ -1,14 +1,9 @@
 //! Never between: a run that is killed ends at exactly the old or exactly the new release.
 
-use std::thread;
-
 use relift::sample::{Release, Site};
 
 use crate::harness::{Host, Out};
 use crate::snapshot::Snapshot;
-
-/// How many hosts share the points.
-const HOSTS: usize = 3;
 
 /// A release that changes something of every kind: tree, sparse set, `.env`, steps, artifacts, units of both scopes.
 pub fn rich(release: Release) -> Release {
@@ -70,48 +65,4 @@ pub fn assert_recovers(host: &Host, before: &Snapshot, context: &str) {
     assert_runs(host, "1.0.0", context);
     let again = host.relift(&["recover", "app"]).exits(0);
     assert_eq!(again.stdout, "app: no interrupted run\n", "{context}");
-}
-
-#[test]
-fn a_run_killed_at_any_record_of_its_journal_is_undone_exactly_or_finished() {
-    let points = thread::scope(|scope| {
-        let hosts: Vec<_> = (0..HOSTS).map(|share| scope.spawn(move || every_point(share))).collect();
-        hosts.into_iter().map(|host| host.join().unwrap()).sum::<usize>()
-    });
-    assert!(points > 50, "only {points} points were reached: the release is not rich any more");
-}
-
-/// Kills a run at each record of this share; how many kills there were.
-fn every_point(share: usize) -> usize {
-    let host = rich_host();
-    let before = host.snapshot();
-    for turn in 0.. {
-        let at = turn * HOSTS + share;
-        let point = format!("{}-{:05}", ["before", "after"][at % 2], at / 2 + 1);
-        let out = killed(&host, &point, "upgrade app --yes");
-        if out.code == 0 {
-            // There is no such record: the run is done.
-            assert_runs(&host, "1.1.0", &point);
-            return turn;
-        }
-        assert_eq!(out.code, 137, "{point}: {out}");
-        let is_committed = host.sh("ls /var/lib/relift/app/runs/*/*-commit.json").code == 0;
-        if is_committed {
-            return turn + finishes(&host, &point);
-        }
-        assert_recovers(&host, &before, &point);
-    }
-    unreachable!()
-}
-
-/// A run that died after its commit is finished; one kill was made.
-fn finishes(host: &Host, point: &str) -> usize {
-    let out = host.relift(&["recover", "app"]).exits(0);
-    assert!(out.stdout.contains("was finished") || out.stdout.contains("no interrupted run"), "{point}: {out}");
-    assert_runs(host, "1.1.0", point);
-    let again = host.relift(&["upgrade", "app", "--yes"]).exits(0);
-    assert_eq!(again.stdout, "app: nothing to do, 1.1.0 is activated\n", "{point}");
-    assert_eq!(host.relift(&["rollback", "app", "--yes"]).exits(0).code, 0);
-    assert_runs(host, "1.0.0", point);
-    1
 }

@@ -15,7 +15,7 @@ pub struct GitServer {
 
 /// git http-backend behind Python's HTTP server; what it does besides is in the file `mode`.
 const HTTP_SERVER: &str = r#"
-import base64, http.server, os, subprocess, sys, time
+import base64, http.server, os, socket, struct, subprocess, sys, time
 root, credentials = sys.argv[1], base64.b64encode(sys.argv[2].encode()).decode()
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -35,6 +35,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body, mode = self.body(), self.mode()
         if mode == 'hang': time.sleep(3600)
         if mode == 'error': return self.send_error(500)
+        cut = int(mode.split()[1]) if mode.startswith('cut ') else None
         if mode == 'private' and self.headers.get('Authorization') != 'Basic ' + credentials:
             self.send_response(401); self.send_header('WWW-Authenticate', 'Basic realm="git"'); self.end_headers(); return
         path, _, query = self.path.partition('?')
@@ -48,7 +49,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(next((int(v.split()[0]) for k, v in fields if k == 'Status'), 200))
         for key, value in fields:
             if key != 'Status': self.send_header(key, value)
-        self.end_headers(); self.wfile.write(content)
+        self.end_headers(); self.wfile.write(content[:cut])
+        if cut is not None and cut < len(content):
+            self.wfile.flush()
+            # Every other time it is reset, and ends as if it were over otherwise.
+            if cut // 16384 % 2: self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+            self.connection.close(); self.close_connection = True
     def log_request(self, code='-', size='-'):
         with open(root + '/requests', 'a') as log: log.write(self.command + ' ' + self.path + '\n')
     do_GET = do_POST = serve
@@ -122,8 +128,8 @@ impl GitServer {
         self.upstream.release(&self.host, change)
     }
 
-    /// What the HTTP server does from now on: `private` (asks for user `user` and password `password`), `error`, `hang`, or
-    /// nothing of it (empty).
+    /// What the HTTP server does from now on: `private` (asks for user `user` and password `password`), `error`, `hang`,
+    /// `cut N` (no answer is longer than N bytes, its connection is dropped), or nothing of it (empty).
     pub fn behave(&self, mode: &str) {
         self.host.write("/srv/git/mode", mode, 0o644, "root:root");
     }

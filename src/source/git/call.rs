@@ -199,6 +199,10 @@ pub fn explain(remote: &Remote, output: &Output) -> Error {
             format!("{shown} sent an object that git's own check refuses"),
             "ask upstream to look: git fsck; nothing of it was kept".into(),
         ),
+        Trouble::Lost => (
+            format!("the connection to {shown} was lost before everything was there"),
+            "look at the network and at the server, then run this again; nothing of what came is used".into(),
+        ),
         Trouble::Other => (format!("talking to {shown} failed: git {}", output.ending()), remote.try_by_hand()),
     };
     Error::failed(what).detail(significant(&output.stderr)).hint(hint)
@@ -214,11 +218,12 @@ enum Trouble {
     Certificate,
     Missing,
     Objects,
+    Lost,
     Other,
 }
 
 /// What git, curl and ssh say, most telling first.
-const TROUBLES: [(&[&str], Trouble); 8] = [
+const TROUBLES: [(&[&str], Trouble); 9] = [
     (&["Host key verification failed", "HOST IDENTIFICATION HAS CHANGED"], Trouble::HostKey),
     (&["Could not resolve host", "Name or service not known", "name resolution"], Trouble::Name),
     (&["Operation too slow", "timed out", "Timeout", "not responding"], Trouble::Silent),
@@ -248,6 +253,19 @@ const TROUBLES: [(&[&str], Trouble); 8] = [
     ),
     (&["does not appear to be a git repository", "not found", "does not exist", "No such file"], Trouble::Missing),
     (&["fsck error"], Trouble::Objects),
+    // Last: git says so as well where something above is why.
+    (
+        &[
+            "early EOF",
+            "unexpected disconnect",
+            "of body are still expected",
+            "hung up unexpectedly",
+            "Empty reply from server",
+            "transfer closed",
+            "Recv failure",
+        ],
+        Trouble::Lost,
+    ),
 ];
 
 fn significant(lines: &[String]) -> Vec<String> {

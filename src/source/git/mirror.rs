@@ -9,7 +9,7 @@ use std::time::Duration;
 use git2::{Oid, Repository};
 
 use super::call::{Remote, SOURCE, explain, in_mirror, text};
-use super::pins::clear_locks;
+use super::locks;
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{make_private, sync_directory, sync_filesystem, write_durably};
@@ -81,9 +81,9 @@ impl Mirror {
     }
 
     /// Brings the mirror up to date with the remote, telling how far it is: one conversation, whether anything is new or not.
-    /// The caller holds the lock of the fetch: locks that are there are those of a git that died.
+    /// Call it under the lock of fetches.
     pub fn fetch(&self, follow: &Follow, reporter: &dyn Reporter) -> Result<()> {
-        clear_locks(&self.path, &["refs/heads", "refs/tags", "refs/relift/remote-head.lock"])?;
+        locks::after_fetch(&self.path)?;
         let mut refspecs = vec!["+refs/tags/*:refs/tags/*".to_owned()];
         match follow {
             Follow::Branch(branch) => refspecs.push(format!("+refs/heads/{branch}:refs/heads/{branch}")),

@@ -4,6 +4,7 @@
 
 mod call;
 mod checkout;
+mod locks;
 mod mirror;
 mod offer;
 mod pins;
@@ -16,7 +17,7 @@ pub use call::Remote;
 pub use checkout::{Checkout, Dirty, Operation, by_hand};
 pub use mirror::{Mirror, Refs};
 pub use offer::{offer, parse_version, was_shipped};
-pub use pins::{clear_pin_locks, pin, unpin};
+pub use pins::{pin, unpin};
 pub use preflight::{preflight, remote_name, unknown_commit, without_password};
 pub use stage::{remove as remove_stage, stage};
 pub use switch::Goal;

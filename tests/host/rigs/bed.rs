@@ -219,6 +219,30 @@ impl Begun<'_> {
     }
 }
 
+/// The directory of the newest run of a host, from here.
+pub fn newest(host: &Host) -> Option<PathBuf> {
+    let runs = fs::read_dir(format!("/proc/{}/root/var/lib/relift/app/runs", host.twin().init())).ok()?;
+    runs.flatten().map(|entry| entry.path()).max()
+}
+
+/// Whether a run has a record, by how its file's name ends.
+pub fn has(run: &Path, record: &str) -> bool {
+    let is_it = |entry: fs::DirEntry| entry.file_name().to_string_lossy().ends_with(record);
+    fs::read_dir(run).is_ok_and(|entries| entries.flatten().any(is_it))
+}
+
+/// Waits until a run after `before` has a record; its directory.
+pub fn until_record(host: &Host, before: Option<&Path>, record: &str) -> PathBuf {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match newest(host).filter(|run| Some(run.as_path()) != before && has(run, record)) {
+            Some(run) => return run,
+            None => assert!(Instant::now() < deadline, "{record} did not come"),
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Random numbers that are the same for the same seed: SplitMix64.
 pub struct Dice(u64);
 

@@ -9,10 +9,14 @@ pub mod power;
 
 mod bed;
 mod clock;
+mod concurrency;
 mod cuts;
 mod errors;
+mod fetch;
 mod full;
+mod midrun;
 mod mutations;
 mod random;
 mod reboots;
+mod records;
 mod syscalls;

@@ -1,10 +1,9 @@
 //! The host reboots in the middle of a run, in each of its phases; the boot recovers by itself, with the unit that is shipped.
 
 use std::fs;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::bed::{Bed, Dice, FAIL, ROLLBACK, UPGRADE};
+use super::bed::{Bed, Dice, FAIL, ROLLBACK, UPGRADE, has, newest, until_record};
 use super::figures::{Ended, Figure, rounds, seed};
 
 /// The phases of a run, and the record at which each is under way.
@@ -14,7 +13,7 @@ impl Phases {
     /// As the journal of an upgrade that is done has them.
     fn of(bed: &Bed) -> Phases {
         bed.host.sh(&format!("relift {UPGRADE}")).exits(0);
-        let begin = fs::read_to_string(newest(bed).unwrap().join("00001-begin.json")).unwrap();
+        let begin = fs::read_to_string(newest(&bed.host).unwrap().join("00001-begin.json")).unwrap();
         let begin: serde_json::Value = serde_json::from_str(&begin).unwrap();
         let actions = begin["body"]["begin"]["plan"]["actions"].as_array().unwrap();
         // `begin` and `prepared`, then `intent` and `done` of each action.
@@ -67,13 +66,9 @@ fn a_host_that_reboots_in_any_phase_of_a_run_is_recovered_by_its_boot() {
 /// Reboots when a record of a new run is there; what the boot made of it.
 fn rebooted(bed: &mut Bed, arguments: &str, record: &str, after: Duration) -> Result<Ended, String> {
     bed.calm();
-    let before = newest(bed);
+    let before = newest(&bed.host);
     let run = bed.begin("exec", arguments);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while newest(bed) == before || !newest(bed).is_some_and(|run| has(&run, record)) {
-        assert!(Instant::now() < deadline, "{record} did not come");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until_record(&bed.host, before.as_deref(), record);
     std::thread::sleep(after);
     let log = run.abandon();
     bed.host.boot_again();
@@ -86,7 +81,7 @@ fn rebooted(bed: &mut Bed, arguments: &str, record: &str, after: Duration) -> Re
     if result != "success" {
         return Err(context(format!("the boot did not recover: {result}")));
     }
-    let wanted = if newest(bed).is_some_and(|run| has(&run, "-commit.json")) { Ended::New } else { Ended::Old };
+    let wanted = if newest(&bed.host).is_some_and(|run| has(&run, "-commit.json")) { Ended::New } else { Ended::Old };
     let ended = bed.judge().map_err(context)?;
     if ended != wanted {
         return Err(context(format!("{ended:?}, and the journal says {wanted:?}")));
@@ -95,16 +90,4 @@ fn rebooted(bed: &mut Bed, arguments: &str, record: &str, after: Duration) -> Re
         bed.host.sh(&format!("relift {ROLLBACK}")).exits(0);
     }
     Ok(ended)
-}
-
-/// The directory of the newest run, from here.
-fn newest(bed: &Bed) -> Option<PathBuf> {
-    let runs = fs::read_dir(bed.path("/var/lib/relift/app/runs")).ok()?;
-    runs.flatten().map(|entry| entry.path()).max()
-}
-
-/// Whether a run has a record, by how its file's name ends.
-fn has(run: &PathBuf, record: &str) -> bool {
-    fs::read_dir(run)
-        .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(record)))
 }

@@ -1,0 +1,100 @@
+//! What a git, or this program, left in the mirror when it was killed or cut off: locks, which git waits for and never
+//! breaks, and the beginnings of packs, which nobody else would ever remove: no gc runs in the mirror.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// How long `packed-refs.lock` must be the same file to be nobody's: it is held while one file is written.
+const STALE: Duration = Duration::from_secs(2);
+
+/// Breaks the locks of what a fetch writes, and removes the packs that it did not finish. Call it under the lock of fetches, and while no git runs in the mirror.
+pub(super) fn after_fetch(mirror: &Path) -> Result<()> {
+    for name in ["HEAD", "shallow", "refs/relift/remote-head"] {
+        remove(&mirror.join(format!("{name}.lock")))?;
+    }
+    let is_lock = |path: &Path| path.extension().is_some_and(|end| end == "lock");
+    below(&mirror.join("refs/heads"), &is_lock)?;
+    below(&mirror.join("refs/tags"), &is_lock)?;
+    // git-index-pack(1), git-unpack-objects(1): `tmp_pack_XXXXXX`, `tmp_idx_XXXXXX`, `tmp_obj_XXXXXX`.
+    let is_begun = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"tmp_"));
+    below(&mirror.join("objects"), &is_begun)?;
+    packed(mirror)
+}
+
+/// Breaks the lock of one ref. Call it under the lock that those who write this ref hold.
+pub(super) fn of(mirror: &Path, name: &str) -> Result<()> {
+    remove(&mirror.join(format!("{name}.lock")))
+}
+
+/// Breaks the lock of `packed-refs`, which fetches and the ends of runs share, when it is nobody's.
+pub(super) fn packed(mirror: &Path) -> Result<()> {
+    let lock = mirror.join("packed-refs.lock");
+    let file = || fs::symlink_metadata(&lock).ok().map(|meta| (meta.ino(), meta.ctime(), meta.ctime_nsec()));
+    let Some(there) = file() else { return Ok(()) };
+    std::thread::sleep(STALE);
+    if file() == Some(there) { remove(&lock) } else { Ok(()) }
+}
+
+/// Removes the files below a directory that are wanted away.
+fn below(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|error| trouble(directory, error))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(|error| trouble(directory, error))?;
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            below(&path, wanted)?;
+        } else if wanted(&path) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(lock: &Path) -> Result<()> {
+    match fs::remove_file(lock) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(trouble(lock, error)),
+        _ => Ok(()),
+    }
+}
+
+fn trouble(path: &Path, error: std::io::Error) -> Error {
+    Error::failed(format!("what a killed git left cannot be removed: {}", path.display())).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_fetch_locked_is_unlocked_and_no_ref_is_touched() {
+        let place = tempfile::tempdir().unwrap();
+        let files = ["refs/heads/main", "refs/tags/a/v1", "refs/relift/known-good/abc", "packed-refs"];
+        for file in files {
+            let path = place.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "x").unwrap();
+            fs::write(format!("{}.lock", path.display()), "").unwrap();
+        }
+        let packs = place.path().join("objects/pack");
+        fs::create_dir_all(&packs).unwrap();
+        for name in ["tmp_pack_abc", "pack-1.pack"] {
+            fs::write(packs.join(name), "x").unwrap();
+        }
+        after_fetch(place.path()).unwrap();
+        assert!(!packs.join("tmp_pack_abc").exists() && packs.join("pack-1.pack").exists());
+        let is_locked = |file: &&str| place.path().join(format!("{file}.lock")).exists();
+        assert_eq!(files.iter().filter(|file| is_locked(file)).collect::<Vec<_>>(), [&"refs/relift/known-good/abc"]);
+        assert!(files.iter().all(|file| place.path().join(file).exists()));
+        of(place.path(), files[2]).unwrap();
+        of(place.path(), files[2]).unwrap();
+        assert!(!is_locked(&files[2]));
+    }
+}
