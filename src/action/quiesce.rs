@@ -46,6 +46,11 @@ impl Act for Quiesce {
 
     fn seen(&self, site: &mut Site) -> Result<Seen> {
         let look = |(scope, name): &(Scope, String)| {
+            if !site.reaches(*scope) {
+                let name = name.clone();
+                let invocation = String::new();
+                return Ok(UnitWas { scope: *scope, name, active: false, failed: false, invocation });
+            }
             let state = site.manager(*scope)?.unit(name)?;
             let active = state.is_active() || state.active == "activating";
             let failed = state.active == "failed";
@@ -71,6 +76,10 @@ impl Act for Quiesce {
 }
 
 fn bring_back(site: &mut Site, was: &UnitWas) -> Result<()> {
+    // Its manager came with the release that is undone, and went with it.
+    if !was.active && !site.reaches(was.scope) {
+        return Ok(());
+    }
     let was_reloaded = site.reloaded.iter().any(|(scope, name)| *scope == was.scope && *name == was.name);
     let manager = site.manager(was.scope)?;
     let now = manager.unit(&was.name)?;

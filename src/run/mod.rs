@@ -10,12 +10,14 @@ mod prepare;
 pub mod record;
 mod recover;
 mod undo;
+mod verify;
 
 pub use execute::{Engine, execute};
 pub use gates::missing_keys;
 pub use lock::{Lock, lock, lock_install};
 pub use prepare::in_the_way;
 pub use recover::{Recovered, close, recover};
+pub use verify::foresee as foresee_units;
 
 /// A named instant of a run. In test builds, `RELIFT_KILL_AT` names the one at which the process kills itself, as a
 /// power cut or an OOM killer would, by how the name begins: `before-00007`, `after-00012-commit`.

@@ -12,6 +12,8 @@ mod checkout;
 mod crash;
 mod env;
 mod health;
+mod links;
+mod moves;
 mod newcomer;
 mod obstacles;
 mod recover;

@@ -3,3 +3,4 @@
 //! CI runs each with a few rounds; `tests/run --soak` runs them in full and writes `tests/RELIABILITY.md`.
 
 pub mod figures;
+mod load;
