@@ -116,6 +116,9 @@ fn decide(
         _ if runs_steps => Some("a step ran"),
         _ => None,
     };
+    if work.impact() == Impact::Remount && unit.restart != RestartPolicy::Never && state.is_active() {
+        return (ServiceChange::Reload, "its options changed: it is mounted again with the new ones".into());
+    }
     let needs_reload = work.impact() == Impact::Reload;
     match (unit.restart, cause) {
         (RestartPolicy::Never, _) => (ServiceChange::Untouched, "restart = \"never\"".into()),
@@ -163,10 +166,12 @@ pub(super) fn names(component: &Component, surveyed: &Surveyed) -> Vec<(Scope, S
     names
 }
 
-/// Sockets that are opened anew, and the services behind them that are up: systemd refuses to open a socket whose service runs, so
-/// that all of these are stopped before and started after. The services restart with their socket.
+/// Sockets that are opened, and the services behind them that are up: systemd refuses to open a socket whose service runs, so that
+/// all of these are stopped before and started after. The services restart with their socket.
 pub(super) fn reopened(work: &[Work], units: &mut [UnitPlan]) -> Vec<(Scope, String)> {
-    let is_opened = |unit: &&UnitPlan| unit.name.ends_with(".socket") && unit.service == ServiceChange::Restart;
+    let is_opened = |unit: &&UnitPlan| {
+        unit.name.ends_with(".socket") && matches!(unit.service, ServiceChange::Restart | ServiceChange::Start)
+    };
     let opened: Vec<_> = units.iter().filter(is_opened).map(|unit| (unit.scope, unit.name.clone())).collect();
     let relations = || work.iter().flat_map(|work| work.relations.iter().map(move |told| (work.scope, told)));
     let mut all = opened.clone();
@@ -180,7 +185,7 @@ pub(super) fn reopened(work: &[Work], units: &mut [UnitPlan]) -> Vec<(Scope, Str
             let is_behind = starts.contains(&unit.name) || asks(&unit.name);
             let goes_on = matches!(unit.service, ServiceChange::Untouched | ServiceChange::Reload) && !unit.is_dormant;
             if is_behind && goes_on {
-                (unit.service, unit.why) = (ServiceChange::Restart, format!("{socket} is opened anew"));
+                (unit.service, unit.why) = (ServiceChange::Restart, format!("{socket} is opened"));
             }
             if is_behind && unit.service == ServiceChange::Restart {
                 all.push((scope, unit.name.clone()));

@@ -17,6 +17,8 @@ mod moves;
 mod newcomer;
 mod obstacles;
 mod recover;
+mod reload;
+mod restarts;
 mod rigs;
 mod rollback;
 mod runs;

@@ -30,6 +30,8 @@ pub enum Impact {
     Reenable,
     /// A daemon-reload is enough.
     Reload,
+    /// A reload job: what is mounted is mounted again with its new options, systemd.mount(5).
+    Remount,
     /// The unit must be restarted.
     Restart,
 }
@@ -150,5 +152,7 @@ pub fn extended_local(existing: &str, local: &str) -> String {
     format!("{existing}{separator}{local}")
 }
 
+#[cfg(test)]
+mod pairs;
 #[cfg(test)]
 mod tests;

@@ -78,14 +78,7 @@ fn host(way: &Way) -> Host {
             false => release,
         }
     });
-    if way.socket {
-        // Who takes a service behind a socket gives up its port for it once.
-        host.must("systemctl stop sample-manager.service");
-    }
     host.relift(&["upgrade", "app", "--yes"]).exits(0);
-    if way.socket {
-        host.must("systemctl start sample-manager.socket sample-manager.service");
-    }
     host.wait_for_answer("manager", "1.0.1", way.name);
     host
 }
