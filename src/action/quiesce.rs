@@ -100,7 +100,12 @@ fn bring_back(site: &mut Site, was: &UnitWas) -> Result<()> {
     if verb != Verb::Reload {
         manager.reset_failed(&was.name)?;
     }
-    let result = manager.job(verb, &was.name, JOB_TIMEOUT)?;
+    let mut result = manager.job(verb, &was.name, JOB_TIMEOUT)?;
+    if verb == Verb::Reload && !result.is_done() {
+        // Whatever it read of the undone release, a new process reads the old one.
+        manager.reset_failed(&was.name)?;
+        result = manager.job(Verb::Restart, &was.name, JOB_TIMEOUT)?;
+    }
     match result.is_done() {
         true => Ok(()),
         false => Err(Error::failed(format!("{} could not be brought back: the job ended as `{}`", was.name, result.0))),

@@ -82,7 +82,15 @@ mod tests {
         let old = "[Unit]\nDescription=App\n[Service]\nExecStart=/bin/app --a-rather-long-option\nNice=1\n";
         let new =
             "[Unit]\nDescription=The app\n[Service]\nExecStart=/bin/app --a-rather-long-option\nUMask=0027\nNice=1\n";
-        insta::assert_snapshot!(side_by_side(old, new, 63, false), @"");
+        insta::assert_snapshot!(side_by_side(old, new, 63, false), @r"
+        [Unit]                           [Unit]
+        Description=App                | Description=The app
+        [Service]                        [Service]
+        ExecStart=/bin/app --a-rather-   ExecStart=/bin/app --a-rather-
+        long-option                      long-option
+                                       > UMask=0027
+        Nice=1                           Nice=1
+        ");
     }
 
     #[test]
