@@ -26,13 +26,15 @@ pub fn foresee(plan: &Plan, contents: &Contents, owner: &Account) -> (Vec<String
 /// `systemd-analyze verify` on what would be installed, and the accounts that it names. Gives warnings.
 pub(super) fn units(plan: &Plan, contents: &Contents, owner: &Account) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
+    let steps = plan.components.iter().flat_map(|component| &component.steps);
+    let may_be_made = steps.into_iter().any(|step| step.runs && step.as_root);
     for action in &plan.actions {
         let Action::Units(units) = action else { continue };
         let files = files(units, contents)?;
         // A drop-in alone is no unit that could be verified.
         if files.iter().any(|(name, _)| !name.contains('/')) {
             warnings.extend(systemd::verify(&files, units.scope, owner)?);
-            warnings.extend(accounts(plan, &files, units.scope, owner)?);
+            warnings.extend(accounts(&files, units.scope, owner, may_be_made)?);
         }
     }
     Ok(warnings)
@@ -71,10 +73,8 @@ fn place_of(path: &Path) -> String {
 
 /// Accounts that a unit names and that this host does not have: systemd finds out when it starts the service, which then fails
 /// with 217/USER or 216/GROUP. A step of root's may make them.
-fn accounts(plan: &Plan, files: &[(String, String)], scope: Scope, owner: &Account) -> Result<Vec<String>> {
+fn accounts(files: &[(String, String)], scope: Scope, owner: &Account, may_be_made: bool) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
-    let may_be_made =
-        plan.components.iter().flat_map(|component| &component.steps).any(|step| step.runs && step.as_root);
     for (name, text) in files.iter().filter(|(name, _)| !name.contains('/')) {
         let below = format!("{name}.d/");
         let mut drop_ins: Vec<_> = files.iter().filter(|(file, _)| file.starts_with(&below)).collect();
@@ -106,4 +106,46 @@ fn accounts(plan: &Plan, files: &[(String, String)], scope: Scope, owner: &Accou
         }
     }
     Ok(warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str, scope: Scope, may_be_made: bool) -> std::result::Result<Vec<String>, String> {
+        let owner = Account { name: "daemon".into(), ..Account::root() };
+        let files = [("app.service".to_owned(), text.to_owned())];
+        accounts(&files, scope, &owner, may_be_made).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_account_that_is_not_there_stops_a_unit_unless_a_step_may_make_it() {
+        let unknown = "[Service]\nUser=relift-none\n";
+        let fault = "app.service: User=relift-none: this host has no account relift-none".to_owned();
+        assert_eq!(told(unknown, Scope::System, false), Err(fault.clone()));
+        let warning = format!("{fault} yet: a step that runs as root has to make it");
+        assert_eq!(told(unknown, Scope::System, true), Ok(vec![warning]));
+        let group = told("[Service]\nUser=daemon\nGroup=relift-none\n", Scope::System, false);
+        assert_eq!(group, Err("app.service: Group=relift-none: this host has no group relift-none".into()));
+        assert_eq!(told("[Service]\nUser=daemon\nGroup=daemon\n", Scope::System, false), Ok(Vec::new()));
+        assert_eq!(told("[Service]\nUser=%i\nDynamicUser=no\n", Scope::System, false), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_user_manager_changes_no_accounts() {
+        let own = told("[Service]\nUser=daemon\n", Scope::User, false).unwrap();
+        assert!(own[0].contains("may fail with 216/GROUP"), "{own:?}");
+        let other = told("[Service]\nUser=root\n", Scope::User, false).unwrap();
+        assert!(
+            other[0].contains("cannot change accounts to another; the service may fail with 217/USER"),
+            "{other:?}"
+        );
+    }
+
+    #[test]
+    fn a_drop_in_lies_in_the_directory_of_its_unit() {
+        let place = |path: &str| place_of(Path::new(path));
+        assert_eq!(place(".config/systemd/user/app.service"), "app.service");
+        assert_eq!(place(".config/systemd/user/app.service.d/50-local.conf"), "app.service.d/50-local.conf");
+    }
 }

@@ -95,5 +95,27 @@ fn a_unit_that_upstream_drops_is_stopped_and_removed_and_undone_with_all_its_lin
     let out = upgrade(&host).exits(0);
     assert!(out.stdout.contains("not installed, and the release does not have it"), "{out}");
     // Rolled back, it is there again.
-    host.relift(&["rollback", "app", "--yes", "--to", "1.1.0"]);
+    host.relift(&["rollback", "app", "--yes", "--to", "1.1.0"]).exits(0);
+    host.must("systemctl is-active --quiet extra.service && systemctl is-enabled --quiet extra.service");
+}
+
+#[test]
+fn links_in_the_user_scope_are_kept_and_brought_back_as_their_owners() {
+    let mut host = Host::with_sample();
+    let shipped = "runner/production/sample-runner.service";
+    host.sh_as("app", "systemctl --user --quiet add-wants timers.target sample-runner.service").exits(0);
+    let before = host.snapshot();
+    host.release(|release| {
+        let release = release.next("1.1.0").behaviour("runner", "exit-at-once 1");
+        release.edit(shipped, |text| text.replace("default.target", "basic.target\nAlias=sample-alias.service"))
+    });
+    upgrade(&host).exits(3);
+    before.assert_same(&host.snapshot());
+    host.release(|release| release.next("1.2.0").behaviour("runner", "ok"));
+    upgrade(&host).exits(0);
+    let links = "cd /home/app/.config/systemd/user; find . -type l -printf '%P %u\\n' | sort";
+    assert_eq!(
+        host.must(links),
+        "basic.target.wants/sample-runner.service app\nsample-alias.service app\ntimers.target.wants/sample-runner.service app"
+    );
 }

@@ -173,6 +173,35 @@ fn both_scopes_may_be_declared_and_the_release_says_which() {
 }
 
 #[test]
+fn a_unit_that_moves_to_the_system_scope_leaves_the_user_scope_as_it_should() {
+    let mut host = Host::with_sample();
+    host.must(&format!("sed -i '/sample-runner.service/,/restart/s/\"user\"/\"system\"/' {MANIFEST}"));
+    host.release(|release| {
+        release.next("1.1.0").edit(SHIPPED, |text| for_the_system(&text)).behaviour("runner", "exit-at-once 1")
+    });
+    let before = host.snapshot();
+    upgrade(&host).exits(3);
+    before.assert_same(&host.snapshot());
+    host.release(|release| release.next("1.2.0").behaviour("runner", "ok"));
+    let out = upgrade(&host).exits(0);
+    shows(
+        &out,
+        &[
+            "sample-runner.service (user): removed, stop: it moves to the system scope",
+            "sample-runner.service (system): installed, enable and start: it moves from the user scope",
+        ],
+    );
+    host.wait_for_answer("runner", "1.2.0", "moved");
+    assert_eq!(
+        host.must("systemctl show -P User -P ActiveState -P UnitFileState sample-runner.service"),
+        "app\nactive\nenabled"
+    );
+    assert_eq!(host.must("find /home/app/.config -name 'sample*'"), "");
+    let user = host.sh_as("app", "systemctl --user show -P LoadState -P ActiveState sample-runner.service");
+    assert_eq!(user.stdout, "not-found\ninactive\n");
+}
+
+#[test]
 fn a_move_killed_at_any_record_of_its_journal_is_undone_exactly_or_finished() {
     let hosts = 2;
     let points = std::thread::scope(|scope| {
