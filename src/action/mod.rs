@@ -3,8 +3,10 @@
 
 mod artifact;
 mod check;
+mod enablement;
 mod env_file;
 mod files;
+mod linger;
 mod quiesce;
 mod rerun;
 mod service;
@@ -20,8 +22,10 @@ use crate::error::{Error, Result};
 
 pub use artifact::{Artifact, save as save_artifact};
 pub use check::Check;
+pub use enablement::{Link, Links};
 pub use env_file::EnvFile;
 pub use files::FileSwap;
+pub use linger::Linger;
 pub use quiesce::{Quiesce, UnitWas};
 pub use rerun::Rerun;
 pub use service::Service;
@@ -53,6 +57,8 @@ pub enum Action {
     Units(Units),
     /// Restarts, reloads or starts a unit.
     Service(Service),
+    /// Lets the owner's user manager run without a login.
+    Linger(Linger),
 }
 
 /// What only the moment before an action knows.
@@ -65,6 +71,20 @@ pub enum Seen {
     Units(Vec<UnitWas>),
     /// Directories that were not there, outermost first, relative to where the action works.
     Missing(Vec<std::path::PathBuf>),
+    /// The same, and the links by which units were enabled.
+    Enabled {
+        /// As in [`Seen::Missing`].
+        missing: Vec<std::path::PathBuf>,
+        /// The links.
+        links: Vec<Link>,
+    },
+    /// Whether the account's user manager ran without a login, and whether it ran at all.
+    Lingered {
+        /// `loginctl show-user -P Linger`.
+        lingers: bool,
+        /// Its user manager was there.
+        runs: bool,
+    },
 }
 
 /// What every kind of action can do.
@@ -130,6 +150,7 @@ impl Action {
             Action::Check(action) => action,
             Action::Units(action) => action,
             Action::Service(action) => action,
+            Action::Linger(action) => action,
         }
     }
 }

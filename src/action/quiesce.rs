@@ -38,6 +38,10 @@ pub struct UnitWas {
 impl UnitWas {
     /// A unit as it is now.
     pub(super) fn look(site: &mut Site, scope: Scope, name: &str) -> Result<UnitWas> {
+        if !site.reaches(scope) {
+            let (name, invocation) = (name.to_owned(), String::new());
+            return Ok(UnitWas { scope, name, active: false, failed: false, invocation });
+        }
         let state = site.manager(scope)?.unit(name)?;
         let active = state.is_active() || state.active == "activating";
         let failed = state.active == "failed";
@@ -89,6 +93,10 @@ impl Act for Quiesce {
 }
 
 fn bring_back(site: &mut Site, was: &UnitWas) -> Result<()> {
+    // Its manager came with the release that is undone, and went with it.
+    if !was.active && !site.reaches(was.scope) {
+        return Ok(());
+    }
     let was_reloaded = site.reloaded.iter().any(|(scope, name)| *scope == was.scope && *name == was.name);
     let manager = site.manager(was.scope)?;
     let now = manager.unit(&was.name)?;
@@ -109,7 +117,12 @@ fn bring_back(site: &mut Site, was: &UnitWas) -> Result<()> {
     if verb != Verb::Reload {
         manager.reset_failed(&was.name)?;
     }
-    let result = manager.job(verb, &was.name, JOB_TIMEOUT)?;
+    let mut result = manager.job(verb, &was.name, JOB_TIMEOUT)?;
+    if verb == Verb::Reload && !result.is_done() {
+        // Whatever it read of the undone release, a new process reads the old one.
+        manager.reset_failed(&was.name)?;
+        result = manager.job(Verb::Restart, &was.name, JOB_TIMEOUT)?;
+    }
     match result.is_done() {
         true => Ok(()),
         false => Err(Error::failed(format!("{} could not be brought back: the job ended as `{}`", was.name, result.0))),

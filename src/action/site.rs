@@ -92,6 +92,19 @@ impl<'a> Site<'a> {
         slot.as_mut().ok_or_else(|| Error::failed("no connection to systemd"))
     }
 
+    /// Whether there is a manager of this scope, or will be at once: an account that does not linger may have none.
+    pub fn reaches(&self, scope: Scope) -> bool {
+        scope == Scope::System
+            || self.user.is_some()
+            || systemd::has_user_manager(&self.owner)
+            || systemd::lingering(&self.owner).unwrap_or(false)
+    }
+
+    /// The owner's user manager is another one from now on, or none.
+    pub fn forget_user_manager(&mut self) {
+        self.user = None;
+    }
+
     /// The checkout's directory, for files in it.
     pub fn checkout(&self) -> Result<Rooted> {
         Rooted::open(&self.root)

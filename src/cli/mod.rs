@@ -1,6 +1,7 @@
 //! The command line: one file per verb. `output` is the only renderer, `error` the only error printer.
 
 mod check;
+mod columns;
 pub mod config;
 mod describe;
 mod env;

@@ -221,6 +221,9 @@ impl Session {
         }
         let (mut plan, contents) = build(install, &survey, &offer, request)?;
         plan.blockers.extend(run::missing_keys(install, &plan, &contents)?);
+        let (warnings, refused) = run::foresee_units(&plan, &contents, &self.owner);
+        plan.warnings.extend(warnings);
+        plan.blockers.extend(refused);
         Ok(Planned { plan, contents, survey })
     }
 }

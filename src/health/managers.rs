@@ -3,7 +3,7 @@
 use super::Expected;
 use crate::error::Result;
 use crate::host::account::Account;
-use crate::host::systemd::{Manager, UnitState};
+use crate::host::systemd::{self, Manager, UnitState};
 use crate::manifest::Scope;
 
 /// The system manager and the owner's.
@@ -19,8 +19,17 @@ impl<'a> Managers<'a> {
         Managers { owner, system: None, user: None }
     }
 
+    fn is_there(&self) -> bool {
+        self.user.is_some() || systemd::has_user_manager(self.owner) || systemd::lingering(self.owner).unwrap_or(true)
+    }
+
     /// The state of a unit.
     pub(super) fn unit(&mut self, expected: &Expected) -> Result<UnitState> {
+        // An account that does not linger has no manager, and no unit that is up.
+        if expected.scope == Scope::User && !self.is_there() {
+            let [load, active] = ["not-found", "inactive"].map(str::to_owned);
+            return Ok(UnitState { load, active, ..UnitState::default() });
+        }
         let manager = match expected.scope {
             Scope::System => match &mut self.system {
                 Some(manager) => manager,

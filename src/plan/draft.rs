@@ -8,7 +8,7 @@ use super::{
 use crate::action::{Action, Artifact, EnvFile, Service};
 use crate::error::Result;
 use crate::host::systemd::Verb;
-use crate::manifest::{CheckAt, RunAs, StepUndo};
+use crate::manifest::{CheckAt, RunAs, Scope, StepUndo};
 use crate::source::ComponentOffer;
 
 /// What a component adds to the plan.
@@ -46,7 +46,8 @@ pub(super) fn draft(case: &Case, part: Part, contents: &mut Contents) -> Result<
     let planned = steps::plan(&subject, case.request);
     let work = units::plan(&subject, contents)?;
     let runs_steps = planned.iter().any(|step| step.plan.runs);
-    let unit_plans = services::plan(&subject, &work, runs_steps);
+    let mut unit_plans = services::plan(&subject, &work, runs_steps);
+    let reopened = services::reopened(&work, &mut unit_plans);
 
     let (staged_checks, checks) = checks(&subject, case.request.intent);
     let mut warnings = configuration.warnings;
@@ -61,7 +62,7 @@ pub(super) fn draft(case: &Case, part: Part, contents: &mut Contents) -> Result<
         env: configuration.swaps.into_iter().map(env_file).collect(),
         artifacts: artifacts(case, &subject, runs_steps),
         checks,
-        services: unit_plans.iter().filter_map(|unit| service(name, unit)).collect(),
+        services: unit_plans.iter().flat_map(|unit| service(name, unit, &reopened)).collect(),
         units: work,
         ..Stages::default()
     };
@@ -144,16 +145,22 @@ fn checks(subject: &Subject, intent: Intent) -> (Vec<StagedCheck>, Vec<Action>) 
     (staged, switched)
 }
 
-fn service(component: &str, unit: &UnitPlan) -> Option<Action> {
-    let verb = match unit.service {
-        ServiceChange::Restart => Verb::Restart,
-        ServiceChange::Reload => Verb::Reload,
-        ServiceChange::Start => Verb::Start,
-        ServiceChange::Stop => Verb::Stop,
-        ServiceChange::Untouched | ServiceChange::LeftAlone => return None,
+/// The jobs of a unit.
+fn service(component: &str, unit: &UnitPlan, reopened: &[(Scope, String)]) -> Vec<Action> {
+    let is_apart = reopened.iter().any(|(scope, name)| *scope == unit.scope && *name == unit.name);
+    let verbs: &[Verb] = match unit.service {
+        ServiceChange::Restart if is_apart => &[Verb::Stop, Verb::Start],
+        ServiceChange::Restart => &[Verb::Restart],
+        ServiceChange::Reload => &[Verb::Reload],
+        ServiceChange::Start => &[Verb::Start],
+        ServiceChange::Stop => &[Verb::Stop],
+        ServiceChange::Untouched | ServiceChange::LeftAlone => &[],
     };
-    let (component, unit_name) = (component.to_owned(), unit.name.clone());
-    Some(Action::Service(Service { component, scope: unit.scope, unit: unit_name, verb }))
+    let job = |verb: &Verb| {
+        let (component, name) = (component.to_owned(), unit.name.clone());
+        Action::Service(Service { component, scope: unit.scope, unit: name, verb: *verb })
+    };
+    verbs.iter().map(job).collect()
 }
 
 fn artifacts(case: &Case, subject: &Subject, runs_steps: bool) -> Vec<Action> {
@@ -188,6 +195,11 @@ fn gate(subject: &Subject, units: &[UnitPlan]) -> GatePlan {
         changes: subject.tree_changed()
             || subject.env_changed
             || units.iter().any(|unit| unit.service != ServiceChange::Untouched),
+        leaves: units
+            .iter()
+            .filter(|unit| unit.service == ServiceChange::Stop && !unit.is_dormant)
+            .map(|unit| (unit.scope, unit.name.clone()))
+            .collect(),
     }
 }
 

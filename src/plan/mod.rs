@@ -10,6 +10,7 @@ mod draft;
 pub mod env;
 mod judge;
 mod lockstep;
+mod moves;
 pub mod notes;
 mod order;
 mod request;
@@ -167,7 +168,7 @@ pub enum FileChange {
     Replaced,
     /// It stays.
     Kept,
-    /// It goes: the release that is gone back to did not have it.
+    /// It goes: the target does not have it, or has it in the other scope.
     Removed,
 }
 
@@ -181,7 +182,7 @@ pub enum ServiceChange {
     Reload,
     /// It is enabled and started for the first time.
     Start,
-    /// It is stopped: the release that is gone back to did not have it.
+    /// It is stopped: the target does not have it, or has it in the other scope.
     Stop,
     /// It goes on as it is.
     Untouched,
@@ -234,6 +235,9 @@ pub struct GatePlan {
     pub version: Option<String>,
     /// Whether the run changes anything about it.
     pub changes: bool,
+    /// Units that are up now and that the target does not have: what proves the old release.
+    #[serde(default)]
+    pub leaves: Vec<(Scope, String)>,
 }
 
 /// Something that stops a run before it starts.

@@ -3,10 +3,12 @@
 use super::draft::Stages;
 use super::steps;
 use super::subject::Case;
-use super::{Contents, services, units};
-use crate::action::{Action, Quiesce, SetAside, Tree};
+use super::unit::{self, Relations};
+use super::{Contents, FileChange, services, units};
+use crate::action::{Action, Linger, Quiesce, SetAside, Tree};
 use crate::host::fs::Content;
 use crate::host::systemd::Verb;
+use crate::manifest::Scope;
 use crate::source::Direction;
 use crate::source::git::Goal;
 
@@ -26,24 +28,71 @@ pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut C
     actions.extend(stage(|stages| &mut stages.late_steps));
     actions.extend(stage(|stages| &mut stages.checks));
     let services = stage(|stages| &mut stages.services);
+    let relations = relations(&components);
     // Stopped while its file is there: a timer whose file goes under it ends as failed.
     let is_stop = |action: &Action| matches!(action, Action::Service(service) if service.verb == Verb::Stop);
     let (stops, services): (Vec<_>, Vec<_>) = services.into_iter().partition(is_stop);
+    let (mut stops, services) = (by_relations(stops, &relations), by_relations(services, &relations));
+    // What needs others ends before them; a socket before what it would start again.
+    stops.reverse();
+    stops.sort_by_key(|stop| !matches!(stop, Action::Service(service) if !service.unit.ends_with(".service")));
     actions.extend(stops);
+    actions.extend(linger(case, &components));
     actions.extend(units::actions(components.into_iter().flat_map(|stages| stages.units)));
     actions.extend(services);
     if !actions.is_empty() {
-        actions.insert(0, quiesce(case));
+        actions.insert(0, quiesce(case, &relations));
     }
     steps::link_reruns(&mut actions);
     actions
 }
 
-/// What runs is noted for every installed component: the tree is everybody's.
-fn quiesce(case: &Case) -> Action {
+/// What the units of all components say of their order, by scope.
+type Order = Vec<(Scope, String, Relations)>;
+
+fn relations(components: &[Stages]) -> Order {
+    let work = components.iter().flat_map(|stages| &stages.units);
+    let work = work.flat_map(|work| work.leaves.as_deref().into_iter().chain([work]));
+    let told = work.flat_map(|work| work.relations.iter().map(|(name, says)| (work.scope, name.clone(), says.clone())));
+    told.collect()
+}
+
+/// In the order that the units ask for, else as they are given.
+fn sorted<T>(items: Vec<T>, relations: &Order, unit: impl Fn(&T) -> Option<(Scope, String)>) -> Vec<T> {
+    // Names of the two scopes are apart.
+    let full = |scope: Scope, name: &str| format!("{scope:?}/{name}");
+    let told = |item: &T| {
+        let Some((scope, name)) = unit(item) else { return (String::new(), Relations::default()) };
+        let says = relations.iter().find(|(of, known, _)| *of == scope && *known == name);
+        let says = says.map(|(.., says)| says.clone()).unwrap_or_default();
+        let within = |names: Vec<String>| names.iter().map(|name| full(scope, name)).collect();
+        (full(scope, &name), Relations { after: within(says.after), before: within(says.before) })
+    };
+    let order = unit::ordered(&items.iter().map(told).collect::<Vec<_>>());
+    let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|at| items[at].take()).collect()
+}
+
+fn by_relations(actions: Vec<Action>, relations: &Order) -> Vec<Action> {
+    sorted(actions, relations, |action| match action {
+        Action::Service(service) => Some((service.scope, service.unit.clone())),
+        _ => None,
+    })
+}
+
+/// Units of an account that come to be there run without a login only where it lingers.
+fn linger(case: &Case, components: &[Stages]) -> Option<Action> {
+    let mut work = components.iter().flat_map(|stages| &stages.units);
+    let arrives = work.any(|work| work.scope == Scope::User && work.file == FileChange::Installed);
+    let account = case.install.owner.clone();
+    (arrives && case.survey.lingers == Some(false)).then_some(Action::Linger(Linger { account }))
+}
+
+/// What runs is noted for every installed component: the tree is everybody's. In the order in which it would start again.
+fn quiesce(case: &Case, relations: &Order) -> Action {
     let installed = case.survey.installed(case.install);
-    let units = installed.flat_map(|(_, component, surveyed)| services::names(component, surveyed));
-    Action::Quiesce(Quiesce { units: units.collect() })
+    let units = installed.flat_map(|(_, component, surveyed)| services::names(component, surveyed)).collect();
+    Action::Quiesce(Quiesce { units: sorted(units, relations, |unit| Some(unit.clone())) })
 }
 
 fn tree(case: &Case, contents: &mut Contents) -> Option<Action> {

@@ -45,7 +45,7 @@ pub(super) fn gates(
         let expected = |(scope, unit): &(Scope, String)| Expected {
             scope: *scope,
             unit: unit.clone(),
-            old_invocation: old_invocation(plan, seen, unit),
+            old_invocation: old_invocation(plan, seen, *scope, unit),
         };
         gates.push(Gate {
             component: component.name.clone(),
@@ -83,11 +83,12 @@ pub(super) fn old_units(plan: &Plan, healthy: &[String], secrets: &[String]) -> 
 /// first, there is nothing by which the old one could be proven.
 fn units_of(plan: &Plan, gate: &GatePlan, side: Side) -> Vec<(Scope, String)> {
     let component = plan.components.iter().find(|component| component.name == gate.component);
-    let is_new = |name: &String| {
+    let is_new = |scope: Scope, name: &String| {
         let mut units = component.iter().flat_map(|component| &component.units);
-        units.any(|unit| unit.name == *name && unit.service == ServiceChange::Start)
+        units.any(|unit| unit.scope == scope && unit.name == *name && unit.service == ServiceChange::Start)
     };
-    let old: Vec<_> = gate.units.iter().filter(|(_, name)| !is_new(name)).cloned().collect();
+    let old: Vec<_> =
+        gate.units.iter().filter(|(scope, name)| !is_new(*scope, name)).chain(&gate.leaves).cloned().collect();
     if side == Side::To || old.is_empty() { gate.units.clone() } else { old }
 }
 
@@ -116,13 +117,15 @@ fn probes(component: &Component, restarted: bool) -> Vec<Health> {
 }
 
 /// The invocation before, for a unit that this plan restarts.
-fn old_invocation(plan: &Plan, seen: Option<&Seen>, unit: &str) -> Option<String> {
+fn old_invocation(plan: &Plan, seen: Option<&Seen>, scope: Scope, unit: &str) -> Option<String> {
     let restarts = plan.actions.iter().any(|action| match action {
-        Action::Service(service) => service.unit == unit && service.verb != crate::host::systemd::Verb::Reload,
+        Action::Service(service) => {
+            service.scope == scope && service.unit == unit && service.verb != crate::host::systemd::Verb::Reload
+        }
         _ => false,
     });
     let Some(Seen::Units(units)) = seen.filter(|_| restarts) else { return None };
-    units.iter().find(|was| was.name == unit).map(|was| was.invocation.clone())
+    units.iter().find(|was| was.scope == scope && was.name == unit).map(|was| was.invocation.clone())
 }
 
 /// Probes that name a `${KEY}` which the configuration, as the run would leave it, does not have.

@@ -13,12 +13,14 @@ mod recover;
 pub mod rehearse;
 mod reserve;
 mod undo;
+mod verify;
 
 pub use execute::{Engine, execute};
 pub use gates::missing_keys;
 pub use lock::{Lock, is_held, lock, lock_install};
 pub use prepare::in_the_way;
 pub use recover::{Outlook, Recovered, close, outlook, recover};
+pub use verify::foresee as foresee_units;
 
 /// A named instant of a run. In test builds, `RELIFT_KILL_AT` names the one at which the process kills itself, as a
 /// power cut or an OOM killer would, by how the name begins, or by its first and last word: `before-00007`, `before-gate`.

@@ -10,10 +10,9 @@ use crate::error::{Error, Result};
 use crate::health;
 use crate::host::account::Account;
 use crate::host::fs::{Rooted, free_bytes, make_private, sync_filesystem};
-use crate::host::systemd;
 use crate::manifest::Install;
 use crate::plan::{Contents, Plan};
-use crate::report::{Event, Reporter, during};
+use crate::report::{Event, during};
 use crate::run::Engine;
 use crate::source::git::{Checkout, remove_stage, stage, switch};
 
@@ -62,7 +61,13 @@ pub(super) fn prepare(
             tree.map_or(Ok(()), |tree| switch::both_ways(&engine.owner, &install.root, &tree.from, &tree.to))
         })?;
     }
-    verify_units(plan, contents, &engine.owner, site.reporter).map_err(|error| Stop { error, is_of_release: true })?;
+    let verified = super::verify::units(plan, contents, &engine.owner);
+    // The plan told its warnings; what it did not tell came up since.
+    for text in verified.map_err(|error| Stop { error, is_of_release: true })? {
+        if !plan.warnings.contains(&text) {
+            site.reporter.tell(Event::Warning { text });
+        }
+    }
     if !plan.staged_checks.is_empty() {
         let staged = check_staged(engine, plan, contents, site);
         remove_stage(&engine.cache.join("stage"))?;
@@ -123,34 +128,6 @@ fn unedited(tree: &Tree, now: &Checkout, root: &Rooted) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// `systemd-analyze verify` on what would be installed.
-fn verify_units(plan: &Plan, contents: &Contents, owner: &Account, reporter: &dyn Reporter) -> Result<()> {
-    for action in &plan.actions {
-        let Action::Units(units) = action else { continue };
-        let mut files = Vec::new();
-        for swap in &units.files {
-            // What is removed needs no leave of systemd's.
-            let Some(after) = &swap.after else { continue };
-            let bytes = contents.bytes(after).unwrap_or_default();
-            files.push((place_of(&swap.path), String::from_utf8_lossy(bytes).into_owned()));
-        }
-        // A drop-in alone is no unit that could be verified.
-        if files.iter().any(|(name, _)| !name.contains('/')) {
-            for warning in systemd::verify(&files, units.scope, owner)? {
-                reporter.tell(Event::Warning { text: warning });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The path of a unit file or a drop-in below the directory of units.
-fn place_of(path: &Path) -> String {
-    let name = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
-    let (parent, file) = (name(path.parent()), name(Some(path)));
-    if parent.ends_with(".d") { format!("{parent}/{file}") } else { file }
 }
 
 /// Runs the declared checks on the staged tree with the `.env` that the run would leave. Their refusal is the release's;

@@ -35,6 +35,13 @@ pub(super) enum Behaviour {
     NeverReady,
     /// `ignore-term`: do not end on SIGTERM.
     IgnoreTerm,
+    /// `hand-over`: take the listener that systemd passes; on SIGTERM give the answers that were begun, then end; on SIGHUP
+    /// read `VERSION` and `behaviour` again.
+    HandOver,
+    /// `store-listener`: have systemd keep the listener for the next process (`FileDescriptorStoreMax=`).
+    StoreListener,
+    /// `refuse-reload`: end on SIGHUP.
+    RefuseReload,
 }
 
 /// Parses the whole file; empty lines count for nothing.
@@ -59,6 +66,9 @@ fn parse_line(line: &str) -> Result<Behaviour> {
         "strict-env" if !rest.is_empty() => Behaviour::StrictEnv(rest.to_owned()),
         "never-ready" => Behaviour::NeverReady,
         "ignore-term" => Behaviour::IgnoreTerm,
+        "hand-over" => Behaviour::HandOver,
+        "store-listener" => Behaviour::StoreListener,
+        "refuse-reload" => Behaviour::RefuseReload,
         _ => return Err(Error::failed(format!("`{line}` is no behaviour of the sample service"))),
     })
 }

@@ -4,6 +4,7 @@
 //! [`Look`] what is found there, and [`serve`] is the service itself, which behaves as the release's `behaviour` file says.
 
 mod behaviour;
+mod drain;
 mod files;
 mod look;
 mod release;

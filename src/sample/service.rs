@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::behaviour::{Behaviour, parse};
+use super::drain;
 use crate::error::{Context, Error, Result};
 
 /// How many bytes of a request's head are read.
@@ -35,7 +36,18 @@ struct Service {
 pub fn serve(dir: &Path) -> Result<()> {
     let service = Arc::new(Service::start(dir)?);
     before_listening(&service)?;
-    let listener = service.listen()?;
+    let hands_over = service.does(&Behaviour::HandOver);
+    if hands_over {
+        drain::heed_signals()?;
+    }
+    let passed = if hands_over { drain::passed() } else { None };
+    let listener = match passed {
+        Some(listener) => listener,
+        None => service.listen()?,
+    };
+    if service.does(&Behaviour::StoreListener) {
+        drain::store(&listener)?;
+    }
     say(&format!("{} {} listens on port {}", service.name, service.version, service.port));
     if !service.does(&Behaviour::NeverReady) {
         notify_ready()?;
@@ -49,6 +61,9 @@ pub fn serve(dir: &Path) -> Result<()> {
             });
         }
     }
+    if hands_over {
+        return handing_over(service, &listener, dir);
+    }
     for stream in listener.incoming() {
         let service = Arc::clone(&service);
         let stream = stream.context("a connection cannot be accepted")?;
@@ -56,6 +71,24 @@ pub fn serve(dir: &Path) -> Result<()> {
         std::thread::spawn(move || service.answer(&stream).unwrap_or_default());
     }
     Ok(())
+}
+
+/// Serves until SIGTERM, and leaves no answer that was begun.
+fn handing_over(mut service: Arc<Service>, listener: &TcpListener, dir: &Path) -> Result<()> {
+    loop {
+        match drain::next(listener)? {
+            drain::Next::Client(stream) => {
+                let (service, answering) = (Arc::clone(&service), drain::Answering::begin());
+                std::thread::spawn(move || {
+                    service.answer(&stream).unwrap_or_default();
+                    drop((stream, answering));
+                });
+            }
+            drain::Next::Reload if service.does(&Behaviour::RefuseReload) => std::process::exit(1),
+            drain::Next::Reload => service = Arc::new(Service::start(dir)?),
+            drain::Next::End => return Ok(()),
+        }
+    }
 }
 
 impl Service {

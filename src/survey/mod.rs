@@ -2,9 +2,10 @@
 
 pub mod discover;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::action::{Link, Links};
 use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, Rooted, sha256};
@@ -35,6 +36,8 @@ pub struct Survey {
     pub hold: Option<Hold>,
     /// Hash of the manifest and of every configuration file.
     pub configuration: String,
+    /// Whether the owner's user manager runs without a login; `None` where nobody can tell.
+    pub lingers: Option<bool>,
 }
 
 /// A component as it is here.
@@ -71,6 +74,12 @@ pub struct SurveyedUnit {
     pub drop_ins: BTreeMap<String, String>,
     /// Its state, or that of each instance of a template.
     pub states: Vec<(String, UnitState)>,
+    /// The links by which it is enabled, in the directory of its file.
+    pub links: Vec<Link>,
+    /// The drop-ins as files, where the whole unit may be moved.
+    pub drop_in_files: Vec<(PathBuf, Content)>,
+    /// The unit of the same name in the other scope, of this install, where this scope has none.
+    pub elsewhere: Option<Box<SurveyedUnit>>,
 }
 
 impl Survey {
@@ -94,6 +103,7 @@ impl Survey {
             failed: ledger.failed()?,
             hold: ledger.hold()?,
             configuration: configuration(install, &components),
+            lingers: crate::host::systemd::lingering(owner).ok(),
             checkout,
             components,
         })
@@ -166,6 +176,11 @@ struct Managers<'a> {
 }
 
 impl Managers<'_> {
+    /// Whether the scope has a manager that can be asked.
+    fn are_there(&self, scope: Scope) -> bool {
+        scope == Scope::System || crate::host::systemd::has_user_manager(self.owner)
+    }
+
     fn unit(&mut self, scope: Scope, name: &str) -> Result<UnitState> {
         let owner = self.owner;
         let slot = match scope {
@@ -209,7 +224,11 @@ fn component_as_it_is(
         surveyed.artifacts.push(root.exists(artifact.below(&component.path).as_ref())?);
     }
     for unit in &component.units {
-        surveyed.units.push(unit_as_it_is(unit, managers)?);
+        let mut here = unit_as_it_is(unit, managers)?;
+        if here.installed.is_none() && !here.is_linked {
+            here.elsewhere = elsewhere(unit, managers, root.path())?.map(Box::new);
+        }
+        surveyed.units.push(here);
     }
     Ok(surveyed)
 }
@@ -227,6 +246,23 @@ fn has_file(unit: &Unit, owner: &Account) -> bool {
     std::fs::symlink_metadata(directory.join(below).join(unit.file.file_name())).is_ok()
 }
 
+/// The unit of the same name in the other scope, where it is one of this install: it names the checkout.
+fn elsewhere(unit: &Unit, managers: &mut Managers, root: &Path) -> Result<Option<SurveyedUnit>> {
+    let scope = match unit.scope {
+        Scope::System => Scope::User,
+        Scope::User => Scope::System,
+    };
+    let other = Unit { scope, ..unit.clone() };
+    if !has_file(&other, managers.owner) || !managers.are_there(scope) {
+        return Ok(None);
+    }
+    let found = unit_as_it_is(&other, managers)?;
+    let text = found.installed.as_ref().map(|content| String::from_utf8_lossy(&content.bytes).into_owned());
+    let is_masked = found.states.iter().any(|(_, state)| state.is_masked());
+    let is_ours = is_masked || text.is_some_and(|text| text.contains(&root.display().to_string()));
+    Ok(is_ours.then_some(found))
+}
+
 fn unit_as_it_is(unit: &Unit, managers: &mut Managers) -> Result<SurveyedUnit> {
     let name = unit.file.file_name();
     let (directory, below) = unit_place(unit.scope, managers.owner);
@@ -237,12 +273,23 @@ fn unit_as_it_is(unit: &Unit, managers: &mut Managers) -> Result<SurveyedUnit> {
     let local = place.read(&below.join(format!("{name}.d/50-local.conf")))?;
     let drop_ins = drop_ins(&place, &below.join(format!("{name}.d")))?;
     let mut states = Vec::new();
+    // An account may have no user manager before its first unit.
+    let is_new = installed.is_none() && !is_link && !managers.are_there(unit.scope);
     for name in unit.names() {
-        let state = managers.unit(unit.scope, &name)?;
+        let state = if is_new { UnitState::default() } else { managers.unit(unit.scope, &name)? };
         states.push((name, state));
     }
     let is_masked = states.iter().any(|(_, state)| state.is_masked());
-    Ok(SurveyedUnit { directory, file, installed, is_linked: is_link && !is_masked, local, drop_ins, states })
+    let names: BTreeSet<String> = unit.names().into_iter().chain([name.to_owned()]).collect();
+    let units = if below == Path::new("") { Path::new(".") } else { &below };
+    let links = Links { place: &place, below: units, units: &names }.look()?;
+    let mut drop_in_files = Vec::new();
+    for path in drop_ins.keys().map(|drop_in| below.join(format!("{name}.d")).join(drop_in)) {
+        drop_in_files.extend(place.read(&path)?.map(|content| (path, content)));
+    }
+    let is_linked = is_link && !is_masked;
+    let elsewhere = None;
+    Ok(SurveyedUnit { directory, file, installed, is_linked, local, drop_ins, states, links, drop_in_files, elsewhere })
 }
 
 /// The drop-ins in a unit's directory. One that is a link, or no text, is the operator's own affair.

@@ -26,7 +26,19 @@ impl Snapshot {
             walk(Path::new(&root), Path::new(directory), &mut lines);
         }
         attributes(host, &mut lines);
-        for (scope, unit) in [("system", "sample-manager.service"), ("user", "sample-runner.service")] {
+        let lingers = format!("test -e /var/lib/systemd/linger/{} && echo yes || echo no", site.account);
+        lines.insert("lingering".into(), host.must(&lingers));
+        let runs = format!("test -S /run/user/$(id -u {})/systemd/private && echo yes || echo no", site.account);
+        let has_manager = host.must(&runs);
+        lines.insert("user manager".into(), has_manager.clone());
+        for (scope, unit) in [
+            ("system", "sample-manager.service"),
+            ("system", "sample-runner.service"),
+            ("user", "sample-runner.service"),
+        ] {
+            if scope == "user" && has_manager == "no" {
+                continue;
+            }
             let show =
                 "show -p ActiveState -p SubState -p UnitFileState -p FragmentPath -p DropInPaths -p NeedDaemonReload";
             let out = match scope {

@@ -309,3 +309,71 @@ fn new_units_are_installed_enabled_and_started_and_undone_without_a_trace() {
     );
     assert_eq!(pid(&host), process);
 }
+
+#[test]
+fn what_systemd_and_the_host_say_of_a_unit_is_in_the_plan() {
+    let mut host = Host::with_sample();
+    host.release(|release| release.next("1.1.0").unit_line("manager", "Service", "Bogus=1"));
+    let out = host.relift(&["plan", "app"]).exits(0);
+    shows(&out, &["warning: sample-manager.service:7: Unknown key 'Bogus' in section [Service], ignoring."]);
+    let before = host.snapshot();
+    host.release(|release| release.next("1.2.0").unit_line("manager", "Service", "Type=sometimes"));
+    let out = host.relift(&["plan", "app"]).exits(1);
+    shows(&out, &["stops the run: systemd would not take sample-manager.service as it is", "next: mend the unit file"]);
+
+    // systemd-analyze says nothing of an account that is not there; the service would fail with 217/USER.
+    host.release(|release| {
+        release
+            .next("1.3.0")
+            .edit(SHIPPED, |text| text.replace("Type=sometimes\n", "").replace("User=app", "User=nobody-here"))
+    });
+    let out = host.relift(&["upgrade", "app", "--yes"]).exits(1);
+    says(
+        &out,
+        &[
+            "sample-manager.service: User=nobody-here: this host has no account nobody-here",
+            "state: nothing was changed",
+            "next:  make it: useradd --system nobody-here",
+        ],
+    );
+    before.assert_same(&host.snapshot());
+    // A drop-in of the operator's decides who it runs as.
+    host.must(&format!(
+        "mkdir {UNIT}.d; printf '[Service]\\nUser=app\\n' > {UNIT}.d/90-user.conf; systemctl daemon-reload"
+    ));
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    assert_eq!(show(&host, "User"), "app");
+}
+
+#[test]
+fn a_diff_of_units_stands_side_by_side_and_shows_no_secret() {
+    let mut host = Host::with_sample();
+    host.must(&format!("sed -i 's/^TimeoutStopSec=5/TimeoutStopSec=7/' {UNIT}; systemctl daemon-reload"));
+    host.release(|release| {
+        release.next("1.1.0").unit_line(
+            "manager",
+            "Service",
+            "Environment=KEY=s3cr3t-canary\nExecStartPre=/bin/true --token=s3cr3t-canary-too\nNice=1",
+        )
+    });
+    let out = host.relift(&["units", "diff", "app"]).exits(0);
+    for line in ["+ExecStartPre=/bin/true --token=<changed>", "+Environment=<changed>", "+Nice=1", "50-local.conf"] {
+        assert!(out.stdout.contains(line), "{line} is missing\n{out}");
+    }
+    host.assert_no_secret(&out);
+    for arguments in [&["units", "diff", "-y", "app"][..], &["units", "diff", "--side-by-side", "app"]] {
+        let out = host.run(&[&["env", "COLUMNS=80", "relift"], arguments].concat(), b"").exits(0);
+        host.assert_no_secret(&out);
+        for line in [
+            &format!("{:38} > Nice=1", ""),
+            &format!("{:38} | {}", "TimeoutStopSec=7", "TimeoutStopSec=5"),
+            "50-local.conf (new)",
+        ] {
+            assert!(out.stdout.contains(line), "{line} is missing\n{out}");
+        }
+        assert!(out.stdout.lines().all(|line| line.chars().count() <= 80), "{out}");
+    }
+    let plan = host.relift(&["plan", "app"]).exits(0);
+    assert!(plan.stdout.contains("[Service] ExecStartPre= (not set) -> /bin/true --token=<changed>"), "{plan}");
+    host.assert_no_secret(&plan);
+}

@@ -128,6 +128,29 @@ impl Rooted {
         self.remove(&path.with_file_name(format!(".{}.relift-new", name.display())))
     }
 
+    /// Where the symbolic link at `path` points to; `None` where there is no link.
+    pub fn link(&self, path: &Path) -> Result<Option<PathBuf>> {
+        if !self.exists(path)? {
+            return Ok(None);
+        }
+        let (parent, name) = self.parent(path)?;
+        match nix::fcntl::readlinkat(&parent, &name) {
+            Ok(target) => Ok(Some(PathBuf::from(target))),
+            Err(Errno::EINVAL | Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(self.error("be read", path, errno)),
+        }
+    }
+
+    /// Makes a symbolic link at `path`, where nothing is, owned by `uid` and `gid`. Durable.
+    pub fn make_link(&self, path: &Path, target: &Path, uid: u32, gid: u32) -> Result<()> {
+        let (parent, name) = self.parent(path)?;
+        let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        nix::unistd::symlinkat(target, &parent, &name)
+            .and_then(|()| nix::unistd::fchownat(&parent, &name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW))
+            .and_then(|()| nix::unistd::fsync(&parent))
+            .map_err(|errno| self.error("be made", path, errno))
+    }
+
     /// The names in a directory; none where there is no such directory.
     pub fn entries(&self, path: &Path) -> Result<Vec<PathBuf>> {
         let directory = match self.resolve(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty()) {

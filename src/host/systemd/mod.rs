@@ -206,6 +206,11 @@ fn expect_user_manager(account: &Account) -> Result<()> {
         .hint(format!("systemctl status user@{}.service", account.uid)))
 }
 
+/// Whether the user manager of an account runs.
+pub fn has_user_manager(account: &Account) -> bool {
+    listens_in(&account.runtime_dir())
+}
+
 /// Whether a user manager, or the bus that it is on, listens in this runtime directory.
 fn listens_in(runtime: &Path) -> bool {
     ["systemd/private", "bus"].iter().any(|socket| runtime.join(socket).exists())

@@ -4,6 +4,7 @@ mod order;
 mod rollback;
 mod services;
 mod steps;
+mod units;
 mod versions;
 
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ pub(super) fn impact(section: &str, key: &str) -> Impact {
         "Unit" => unit_impact(key),
         // a slice is stopped together with all that is in it, and takes its limits over by a reload
         "Slice" => Impact::Reload,
+        "Mount" if key == "Options" => Impact::Remount,
         _ if is_resource_control(key) => Impact::Reload,
         "Service" if key.starts_with("Restart") && key != "RestartKillSignal" => Impact::Reload,
         "Service" if READ_WHEN_NEEDED.contains(&key) || is_kill(key) => Impact::Reload,

@@ -138,8 +138,8 @@ fn drop_in(lifted: &BTreeMap<&str, Vec<(String, String)>>) -> String {
 }
 
 fn named((section, group): &Group, values: &Values) -> String {
-    let values: Vec<&str> = values.iter().map(|(_, value)| value.as_str()).collect();
     let key = group.trim_end_matches('*');
+    let values: Vec<String> = values.iter().map(|(_, value)| shown(key, value, "<changed>")).collect();
     let value = if is_secret(key) { "<changed>".to_owned() } else { values.join(" ") };
     harmless(&format!("[{section}] {key}={value}"))
 }

@@ -1,9 +1,13 @@
 //! Units: semantic comparison and a three-way merge of what upstream ships with what is installed.
 
+mod accounts;
+mod arguments;
 mod impact;
+mod install;
 mod keys;
 mod merge;
 mod redacted;
+mod relations;
 mod settings;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use settings::Settings;
 
-pub use redacted::diff;
+pub use accounts::accounts;
+pub use install::{also, install_links};
+pub use redacted::{diff, shown_sides};
+pub use relations::{Relations, ordered, relations};
 
 /// What a difference between two versions of a unit asks for, mildest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,6 +30,8 @@ pub enum Impact {
     Reenable,
     /// A daemon-reload is enough.
     Reload,
+    /// A reload job: what is mounted is mounted again with its new options, systemd.mount(5).
+    Remount,
     /// The unit must be restarted.
     Restart,
 }
@@ -82,7 +91,12 @@ fn setting_change(
     if old == new {
         return None;
     }
-    let after = new.iter().map(|value| shown(key, value, if old.contains(value) { "<set>" } else { "<changed>" }));
+    let known: Vec<String> = old.iter().flat_map(|value| arguments::secrets(value)).collect();
+    let mark = |secret: &str| if known.iter().any(|known| known == secret) { "<set>" } else { "<changed>" };
+    let after = new.iter().map(|value| match keys::is_secret(key) {
+        true => if old.contains(value) { "<set>" } else { "<changed>" }.to_owned(),
+        false => arguments::without_secrets(value, mark),
+    });
     Some(SettingChange {
         section: section.to_owned(),
         key: key.to_owned(),
@@ -93,8 +107,11 @@ fn setting_change(
 }
 
 /// A value, or what stands for it where it may be a secret.
-fn shown(key: &str, value: &str, instead: &str) -> String {
-    if keys::is_secret(key) { instead.to_owned() } else { value.to_owned() }
+fn shown(key: &str, value: &str, instead: &'static str) -> String {
+    match keys::is_secret(key) {
+        true => instead.to_owned(),
+        false => arguments::without_secrets(value, |_| instead),
+    }
 }
 
 /// What a set of changes asks for in all.
@@ -135,5 +152,7 @@ pub fn extended_local(existing: &str, local: &str) -> String {
     format!("{existing}{separator}{local}")
 }
 
+#[cfg(test)]
+mod pairs;
 #[cfg(test)]
 mod tests;

@@ -2,28 +2,42 @@
 
 use std::collections::BTreeSet;
 
+use super::arguments::{secrets, without_secrets};
 use super::keys::is_secret;
 use super::settings::ends_in_backslash;
 use crate::text::{harmless, unified_diff};
 
 /// A unified diff of two unit files for a person, coloured where asked for; empty where they are the same. Values of `Environment=`,
-/// `SetCredential=` and the like are shown as `<set>` or `<changed>`, also where they are commented out.
+/// `SetCredential=` and the like, and arguments that look like secrets, are shown as `<set>` or `<changed>`, also where they are
+/// commented out.
 pub fn diff(name: &str, before: &str, after: &str, colour: bool) -> String {
     if before == after {
         return String::new();
     }
-    let known: BTreeSet<String> = lines(before).into_iter().filter_map(|(secret, text)| secret.map(|_| text)).collect();
-    let old = render(before, |_| "<set>");
-    let new = render(after, |text| if known.contains(text) { "<set>" } else { "<changed>" });
+    let (old, new) = shown_sides(before, after);
     let name = harmless(name);
     let (bold, plain) = if colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     format!("{bold}--- {name}{plain}\n{bold}+++ {name}{plain}\n{}", unified_diff(&old, &new, colour))
 }
 
+/// Two versions of a unit file as [`diff`] shows their lines.
+pub fn shown_sides(before: &str, after: &str) -> (String, String) {
+    let known: BTreeSet<String> = lines(before)
+        .into_iter()
+        .flat_map(|(secret, text)| match secret {
+            Some(_) => vec![text],
+            None => secrets(&text),
+        })
+        .collect();
+    let old = render(before, |_| "<set>");
+    let new = render(after, |text| if known.contains(text) { "<set>" } else { "<changed>" });
+    (old, new)
+}
+
 fn render(unit: &str, value: impl Fn(&str) -> &'static str) -> String {
     let line = |(secret, text): (Option<String>, String)| match secret {
         Some(start) => format!("{}={}\n", harmless(&start), value(&text)),
-        None => format!("{}\n", harmless(&text)),
+        None => format!("{}\n", harmless(&without_secrets(&text, &value))),
     };
     lines(unit).into_iter().map(line).collect()
 }

@@ -14,6 +14,7 @@ mod cuts;
 mod errors;
 mod fetch;
 mod full;
+mod load;
 mod midrun;
 mod mutations;
 mod random;
