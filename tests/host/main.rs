@@ -11,6 +11,7 @@ mod attacks;
 mod checkout;
 mod crash;
 mod env;
+mod env_readers;
 mod health;
 mod newcomer;
 mod obstacles;

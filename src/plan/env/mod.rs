@@ -5,6 +5,7 @@ mod dotenv;
 mod lexer;
 mod merge;
 mod placeholder;
+pub mod readers;
 mod redacted;
 mod warnings;
 
