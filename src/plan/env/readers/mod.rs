@@ -92,4 +92,4 @@ fn line_at(bytes: &[u8], at: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

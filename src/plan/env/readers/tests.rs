@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use super::*;
 
 /// The files that the readers are given.
-mod files {
+pub(in crate::plan::env) mod files {
     include!("../../../../tests/fixtures/env/files.rs");
 }
 
@@ -97,7 +97,7 @@ fn by_python(files: &[Vec<u8>], encoding: &str) -> Vec<Said> {
 
 #[test]
 fn python_dotenv_reads_as_its_model() {
-    let files = files::all(20_000);
+    let files = files::all(5000);
     agree(Reader::Python, &files, &by_python(&files, "utf-8"));
 }
 
@@ -158,7 +158,7 @@ fn docker_compose_reads_as_its_model() {
         files::all(250).into_iter().filter(survives).partition(|file| std::str::from_utf8(file).is_ok());
     agree(Reader::Compose, &text, &by_compose(&text));
     agree(Reader::Compose, &other[..3], &by_compose(&other[..3]));
-    let more = files::all(20_000);
+    let more = files::all(3000);
     agree(Reader::Compose, &more, &by_python(&more, "utf-8-sig"));
 }
 
