@@ -6,7 +6,7 @@ use crate::terminal::dialogue;
 const ENV: &str = "/opt/app/manager/.env";
 /// Words that every process of relift and of what it starts is looked through for, as often as the machine allows.
 const WATCH: &str = "import os, sys, time
-found, looked = set(), set()
+found, looked, canary = set(), set(), b's3cr3t-' + b'canary'
 open('/run/watching', 'w').close()
 while not os.path.exists('/run/stop-watching'):
     for pid in filter(str.isdigit, os.listdir('/proc')):
@@ -17,14 +17,15 @@ while not os.path.exists('/run/stop-watching'):
             unit = open(f'/proc/{pid}/cgroup').read().strip()
         except OSError: continue
         looked.add((pid, line))
-        if b's3cr3t-canary' in line: found.add(f'argv of {name} in {unit}')
+        # Who types at the terminal holds what is typed.
+        if canary in line and b'mkfifo keys' not in line: found.add(f'argv of {name} in {unit}')
         # The services read it, which is what it is for.
-        if b's3cr3t-canary' in env and not ('sample-manager' in unit or 'sample-runner' in unit): found.add(f'environment of {name} in {unit}')
+        if canary in env and not ('sample-manager' in unit or 'sample-runner' in unit): found.add(f'environment of {name} in {unit}')
 print(len(looked))
 print(chr(10).join(sorted(found)))";
 
 /// What may hold the values: copies that root alone reads, and the file itself.
-const COPIES: &str = "grep -rlaF s3cr3t-canary / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev 2>/dev/null";
+const COPIES: &str = "grep -rlaF -D skip s3cr3t-canary /var/lib/relift /var/cache/relift /run /etc /opt/app /var/log /var/tmp /tmp /home /srv 2>/dev/null";
 
 fn check(host: &Host, out: Out) -> Out {
     host.assert_no_secret(&out);
@@ -39,10 +40,8 @@ fn no_value_is_in_any_output_log_journal_field_file_or_process() {
     let old = host.read(ENV);
     host.write(ENV, format!("{old}{more}"), 0o640, "app:app");
     host.must("systemctl restart sample-manager");
-    host.sh(&format!(
-        "rm -f /run/stop-watching /run/watching; setsid python3 -c \"{}\" > /run/watched 2>&1 &",
-        WATCH.replace('$', "\\$")
-    ));
+    host.write("/root/watch.py", WATCH, 0o600, "root");
+    host.sh("rm -f /run/stop-watching /run/watching; setsid python3 /root/watch.py > /run/watched 2>&1 &");
     host.wait_for("test -e /run/watching");
 
     host.release(|release| {
@@ -129,7 +128,7 @@ fn copies_are_roots_alone(host: &Host) {
         assert!(closed.contains("closed"), "no directory above {copy} is closed to others");
     }
     for path in found.lines().filter(|path| !is_ours(path)) {
-        let is_known = path.starts_with("/opt/app/") && path.ends_with("/.env") || path.starts_with("/root/seen");
-        assert!(is_known || path.starts_with("/proc/"), "{path} holds a {CANARY}");
+        let is_known = path.starts_with("/opt/app/") && path.ends_with("/.env");
+        assert!(is_known, "{path} holds a {CANARY}");
     }
 }

@@ -10,6 +10,7 @@ mod placeholder;
 mod reach;
 pub mod readers;
 mod redacted;
+pub mod robust;
 mod shape;
 mod warnings;
 

@@ -81,7 +81,8 @@ fn raw_values(file: &File) -> BTreeMap<(String, usize), Vec<u8>> {
 
 /// The texts that must not appear in any output: the values of a file that are worth hiding (4 characters or more, no common
 /// word, no short number), as each kind of reader sees them; the single lines of those that go over several, since logs are
-/// written line by line; and the password of a URL on its own. Commented-out assignments count: an old password is still one.
+/// written line by line; and the password of a URL on its own. Commented-out assignments count: an old password is still one. So do
+/// whole comments of more than one word, and lines that are nothing.
 pub fn secrets(file: &[u8]) -> Vec<String> {
     let file = File::lex(file);
     let mut found: BTreeSet<String> = dotenv::values(&file).into_values().collect();
@@ -95,7 +96,13 @@ pub fn secrets(file: &[u8]) -> Vec<String> {
                 let after_key = &file.text(&(key.end..entry.body.end)).into_owned();
                 found.insert(unquoted(after_key.trim_start().trim_start_matches('=').trim()));
             }
-            _ => {}
+            // Old passwords live in comments, and pasted keys in lines that are nothing: what `cat` would print of them goes whole.
+            Kind::Comment { disabled: None } => {
+                let text = file.text(&entry.body).trim().trim_start_matches(['#', ';']).trim().to_owned();
+                found.extend((text.contains(' ') && text.chars().count() >= 8).then_some(text));
+            }
+            Kind::Mention { .. } | Kind::Junk => drop(found.insert(file.text(&entry.body).trim().to_owned())),
+            Kind::Blank => {}
         }
     }
     let lines = found.iter().filter(|value| value.contains('\n')).flat_map(|value| value.lines());

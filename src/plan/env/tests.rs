@@ -255,7 +255,7 @@ fn a_diff_tells_that_a_value_changed_and_not_what_it_is() {
 
 #[test]
 fn a_redactor_is_told_every_form_of_a_secret_and_no_common_word() {
-    let file = b"A=true\nB=8080\nC=hunter22\nURL=postgres://app:p4ssw0rd@db/x\nPEM=\"line one\nline two\"\nQ=\"a\\\"b c\"\n#OLD=oldsecret\nN=123456\nS=abc\n";
+    let file = b"A=true\nB=8080\nC=hunter22\nURL=postgres://app:p4ssw0rd@db/x\nPEM=\"line one\nline two\"\nQ=\"a\\\"b c\"\n#OLD=oldsecret\nN=123456\nS=abc\n# was hunter33 then\n# mail\nMIIEvQIBADAN\n";
     let found = secrets(file);
     for secret in [
         "hunter22",
@@ -267,10 +267,12 @@ fn a_redactor_is_told_every_form_of_a_secret_and_no_common_word() {
         "a\\\"b c",
         "oldsecret",
         "123456",
+        "was hunter33 then",
+        "MIIEvQIBADAN",
     ] {
         assert!(found.iter().any(|value| value == secret), "{secret}: {found:?}");
     }
-    for word in ["true", "8080", "abc", ""] {
+    for word in ["true", "8080", "abc", "", "mail"] {
         assert!(!found.iter().any(|value| value == word), "{word}");
     }
 }
