@@ -198,6 +198,11 @@ pub fn page(file: &str, dialect: Dialect, found: &Lint) -> String {
             text.push_str(&format!("    {reader:<15} {words}\n"));
         }
     }
+    if !found.disagreements.is_empty() {
+        text.push_str(
+            "  next: KEY='value', without export and with comments on lines of their own, is read alike by all\n",
+        );
+    }
     for warning in &found.warnings {
         text.push_str(&format!("  {} {warning}\n", paint(WARN, "warning:")));
     }

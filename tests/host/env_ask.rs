@@ -123,6 +123,64 @@ fn a_merge_alone_asks_the_same_and_restarts_nothing() {
 }
 
 #[test]
+fn the_screens_are_as_a_person_reads_them() {
+    let host = asking();
+    let out = host.relift(&["env", "diff", "app"]).exits(2);
+    assert_eq!(out.stdout, DIFF, "{out}");
+    assert!(
+        out.stderr.contains("next:  set them in the file, or run on a terminal to be asked: relift env merge app"),
+        "{out}"
+    );
+    host.must(&format!("printf 'MAIL=a b # c\\nexport DIR=x\\n' >> {ENV}"));
+    let out = host.relift(&["env", "lint", "app"]).exits(1);
+    assert_eq!(out.stdout, LINT, "{out}");
+    let json = host.relift(&["env", "lint", "app", "--json"]).exits(1).stdout;
+    assert!(json.contains("\"ends-at-hash\"") && json.contains("\"dialect\": \"systemd\""), "{json}");
+}
+
+const DIFF: &str = "\
+manager/.env
+  + SMTP_SERVER: new, with upstream's default
+  ~ DEPTH: upstream's default changed; you had the old one, which is kept
+  ? SMTP_PASSWORD: new, and needs a value of yours
+  # SMTP_FROM: optional, new in the example; not added
+  ~ OLD_SMTP: perhaps renamed to SMTP_SERVER; your line is kept
+@@ -9,8 +9,14 @@
+ # <comment>
+ LOG_LEVEL=<set, under 8 chars>
+ 
++# Where mail goes; formerly OLD_SMTP.
++SMTP_SERVER=<set, 8 to 31 chars>
++
+ # <comment>
+ OLD_SMTP=<set, 8 to 31 chars>
+ 
+ # <comment>
+ DEPTH=<set, under 8 chars>
++
++# For mail.
++SMTP_PASSWORD=<placeholder>
+";
+const LINT: &str = "\
+manager/.env (read by systemd) 3 disagreements
+  line 17
+    systemd         reads on
+    dotenvy         refuses the file
+    python-dotenv   reads on
+    docker-compose  reads on
+  line 17 MAIL
+    systemd         set
+    python-dotenv   ends at #
+    docker-compose  ends at #
+  line 18 DIR
+    systemd         not set
+    python-dotenv   set
+    docker-compose  set
+  next: KEY='value', without export and with comments on lines of their own, is read alike by all
+runner/.env (read by a dotenv library) all readers agree
+";
+
+#[test]
 fn the_policy_says_what_an_unattended_run_does_about_new_keys() {
     let mut host = Host::with_sample();
     let policy = |host: &Host, words: &str| {

@@ -29,8 +29,8 @@ impl Shape {
             _ if is_public => Shape::Shown(crate::text::harmless(value)),
             0 => Shape::Empty,
             _ if asks_to_be_replaced(value, None) => Shape::Placeholder,
-            ..8 => Shape::Short,
-            ..32 => Shape::Medium,
+            1..8 => Shape::Short,
+            8..32 => Shape::Medium,
             _ => Shape::Long,
         }
     }
