@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use crate::action::Action;
 use crate::manifest::{Scope, StepUndo};
-use crate::plan::env::{Class, KeyChange};
+use crate::plan::env::{Class, Decided, KeyChange, Shape};
 use crate::plan::{ComponentPlan, FileChange, Intent, Plan, ServiceChange, StepPlan, UnitPlan};
 
 /// The widest line of release notes, so that a plan fits a terminal of 100 columns.
@@ -122,7 +122,13 @@ impl Page {
                 self.entry(".env", format_args!("{}", key(change)));
             }
             if env.rewritten {
-                self.entry("", format_args!("{} is rewritten, every line of yours kept", env.file));
+                let edits = env.changes.iter().any(|change| {
+                    let is_mine = matches!(change.class, Class::DefaultChanged { .. });
+                    is_mine && matches!(change.decided, Some(Decided::TookDefault | Decided::Edited))
+                });
+                let kept =
+                    if edits { "every line kept but those you decided about" } else { "every line of yours kept" };
+                self.entry("", format_args!("{} is rewritten, {kept}", env.file));
             }
         }
         for step in &component.steps {
@@ -280,19 +286,50 @@ fn cut(text: &str, width: usize) -> String {
     }
 }
 
-fn key(change: &KeyChange) -> String {
+/// What becomes of a key, in a line.
+pub fn key(change: &KeyChange) -> String {
     let key = &change.key;
-    match &change.class {
-        Class::Added { placeholder: false } => format!("{} {key}: new, with upstream's default", paint(GOOD, "+")),
-        Class::Added { placeholder: true } => format!("{} {key}: new, and needs a value of yours", paint(BAD, "?")),
-        Class::RemovedUpstream => format!("{} {key}: no longer in the example; your line is kept", paint(DIM, "-")),
-        Class::DefaultChanged { mine_was_default: true } => {
-            format!("{} {key}: upstream's default changed; you had the old one, which is kept", paint(WARN, "~"))
+    let (mark, what) = match (&change.class, change.decided) {
+        (Class::Added { .. }, Some(Decided::LeftOut)) => (paint(DIM, "-"), "new, left out".to_owned()),
+        (Class::Added { .. }, Some(Decided::Edited)) => (paint(GOOD, "+"), "new, with the value you gave".into()),
+        (Class::Added { .. }, Some(Decided::CarriedOver)) => {
+            (paint(GOOD, "+"), "new, with the value of the old key".into())
         }
-        Class::DefaultChanged { mine_was_default: false } => {
-            format!("{} {key}: upstream's default changed; your own value is kept", paint(DIM, "~"))
+        (Class::Added { placeholder: true }, Some(_)) => (paint(WARN, "+"), "new, with upstream's placeholder".into()),
+        (Class::Added { placeholder: true }, None) => (paint(BAD, "?"), "new, and needs a value of yours".into()),
+        (Class::Added { placeholder: false }, _) => {
+            (paint(GOOD, "+"), format!("new, with upstream's default{}", shown(change)))
         }
-        Class::MaybeRenamed { to } => format!("{} {key}: perhaps renamed to {to}; your line is kept", paint(WARN, "~")),
-        Class::OnlyMine => format!("{} {key}: only yours", paint(DIM, "=")),
+        (Class::RemovedUpstream, _) => (paint(DIM, "-"), "no longer in the example; your line is kept".into()),
+        (Class::DefaultChanged { .. }, Some(Decided::TookDefault)) => {
+            (paint(WARN, "~"), format!("takes upstream's new default{}", shown(change)))
+        }
+        (Class::DefaultChanged { .. }, Some(Decided::Edited)) => (paint(WARN, "~"), "gets the value you gave".into()),
+        (Class::DefaultChanged { mine_was_default: true }, _) if change.asks => {
+            (paint(BAD, "?"), "upstream now asks for a value of your own; the old default is kept".into())
+        }
+        (Class::DefaultChanged { mine_was_default: true }, _) => (
+            paint(WARN, "~"),
+            format!("upstream's default changed{}; you had the old one, which is kept", shown(change)),
+        ),
+        (Class::DefaultChanged { mine_was_default: false }, _) => {
+            (paint(DIM, "~"), format!("upstream's default changed{}; your own value is kept", shown(change)))
+        }
+        (Class::MaybeRenamed { to }, Some(Decided::CarriedOver)) => {
+            (paint(WARN, "~"), format!("its value goes to {to} as well; your line is kept"))
+        }
+        (Class::MaybeRenamed { to }, _) => (paint(WARN, "~"), format!("perhaps renamed to {to}; your line is kept")),
+        (Class::OnlyMine, _) => (paint(DIM, "="), "only yours".into()),
+        (Class::NewOptional, _) => (paint(DIM, "#"), "optional, new in the example; not added".into()),
+    };
+    format!("{mark} {key}: {what}")
+}
+
+/// The values of a public key, in brackets.
+fn shown(change: &KeyChange) -> String {
+    match (&change.mine, &change.theirs) {
+        (Some(mine @ Shape::Shown(_)), Some(theirs @ Shape::Shown(_))) => format!(" (yours {mine}, now {theirs})"),
+        (None, Some(theirs @ Shape::Shown(_))) => format!(" ({theirs})"),
+        _ => String::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: one file per verb. `output` is the only renderer, `error` the only error printer.
 
+mod ask;
 mod check;
 mod columns;
 pub mod config;

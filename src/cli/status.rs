@@ -66,6 +66,7 @@ fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
         let reason = hold.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         lines.push(format!("  {} since {}{reason}", paint(WARN, "held"), when(hold.since)));
     }
+    let older = survey.older_env(install);
     for (component, surveyed) in install.components.iter().zip(&survey.components) {
         if !surveyed.is_installed {
             lines.push(format!("  {} {}", component.name, paint(DIM, "not installed here")));
@@ -78,7 +79,7 @@ fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
             version.unwrap_or_else(|| "not yet upgraded by relift".into())
         ));
         lines.extend(
-            remarks(component, surveyed, &survey.checkout.head)
+            remarks(component, surveyed, &survey.checkout.head, &older)
                 .into_iter()
                 .map(|remark| format!("    {} {remark}", paint(WARN, "!"))),
         );
@@ -125,7 +126,12 @@ fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
 }
 
 /// What an operator should look at.
-fn remarks(component: &crate::manifest::Component, surveyed: &Surveyed, head: &str) -> Vec<String> {
+fn remarks(
+    component: &crate::manifest::Component,
+    surveyed: &Surveyed,
+    head: &str,
+    older: &[(&str, &str, String)],
+) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(activation) = surveyed.activation.as_ref().filter(|activation| activation.revision != head) {
         remarks.push(format!(
@@ -134,8 +140,8 @@ fn remarks(component: &crate::manifest::Component, surveyed: &Surveyed, head: &s
             abbreviate(head)
         ));
     }
-    if !surveyed.runs_with_its_env(component) {
-        remarks.push("running with an older .env: the next upgrade restarts it".into());
+    for (_, unit, file) in older.iter().filter(|(name, ..)| *name == component.name) {
+        remarks.push(format!("{unit} is running with an older {file}: the next upgrade restarts it"));
     }
     for (declared, content) in component.env.iter().zip(&surveyed.env) {
         if content.is_none() {
@@ -146,6 +152,7 @@ fn remarks(component: &crate::manifest::Component, surveyed: &Surveyed, head: &s
 }
 
 fn document(session: &Session, survey: &Survey, open: Option<String>) -> Value {
+    let older = survey.older_env(&session.install);
     let component = |(component, surveyed): (&crate::manifest::Component, &Surveyed)| {
         let units: Vec<Value> = surveyed
             .units
@@ -158,7 +165,7 @@ fn document(session: &Session, survey: &Survey, open: Option<String>) -> Value {
             "installed": surveyed.is_installed,
             "revision": surveyed.activation.as_ref().map(|activation| &activation.revision),
             "version": surveyed.activation.as_ref().and_then(|activation| activation.version.as_ref()),
-            "remarks": if surveyed.is_installed { remarks(component, surveyed, &survey.checkout.head) } else { Vec::new() },
+            "remarks": if surveyed.is_installed { remarks(component, surveyed, &survey.checkout.head, &older) } else { Vec::new() },
             "units": units,
         })
     };

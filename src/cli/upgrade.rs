@@ -4,10 +4,9 @@ use super::globals::Globals;
 use super::plan::{request, show};
 use super::session::{Planned, Session, refusal};
 use super::style::{GOOD, paint};
-use super::{describe, output};
+use super::{ask, describe, output};
 use crate::error::{Error, Exit, Result};
 use crate::manifest::{Follow, window_is_open};
-use crate::plan::env::Class;
 use crate::plan::{Plan, Request};
 use crate::report::{Event, Reporter};
 use crate::run::record::Begin;
@@ -141,7 +140,7 @@ pub fn decided(session: &Session, planned: &Planned, globals: &Globals, unattend
     }
 }
 
-/// Asks for the values of placeholders, without echo, and makes the plan again with them.
+/// Asks what only a person can decide about keys, and makes the plan again with the answers: what is approved is what is run.
 fn answer(
     session: &Session,
     mirror: &Mirror,
@@ -153,28 +152,11 @@ fn answer(
     if asked.unattended || globals.yes || globals.dry_run || !output::is_attended() {
         return Ok(planned);
     }
-    let mut answers = Vec::new();
-    for env in planned.plan.components.iter().flat_map(|component| &component.env) {
-        for change in env.changes.iter().filter(|change| change.class == Class::Added { placeholder: true }) {
-            for line in &change.comment {
-                output::message(&format!("  # {line}\n"));
-            }
-            let prompt = format!("{} (in {}, not shown; empty stops)", change.key, env.file);
-            let value = dialoguer::Password::new()
-                .with_prompt(prompt)
-                .allow_empty_password(true)
-                .interact()
-                .unwrap_or_default();
-            if value.is_empty() {
-                return Ok(planned);
-            }
-            answers.push((env.file.clone(), change.key.clone(), value));
-        }
+    let answers = ask::decisions(&planned.plan)?;
+    match answers.is_empty() {
+        true => Ok(planned),
+        false => session.plan(mirror, target, &Request { answers, ..asked }),
     }
-    if answers.is_empty() {
-        return Ok(planned);
-    }
-    session.plan(mirror, target, &Request { answers, ..asked })
 }
 
 /// The last event of a run that did nothing, for a program.

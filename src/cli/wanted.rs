@@ -5,8 +5,9 @@ use super::output;
 use super::plan::request;
 use super::session::{Planned, Session};
 use crate::error::Result;
-use crate::plan::Request;
+use crate::plan::{Answer, Request};
 use crate::run::Lock;
+use crate::source::git::{Mirror, Target};
 
 /// An install and a target.
 #[derive(Debug, Clone, clap::Args)]
@@ -24,6 +25,9 @@ pub struct Looked {
     pub session: Session,
     /// The plan.
     pub planned: Planned,
+    mirror: Mirror,
+    target: Target,
+    request: Request,
     _locks: [Lock; 2],
 }
 
@@ -39,6 +43,15 @@ impl Wanted {
         // What an upgrade would be refused for is told by the upgrade; here it is only looked at.
         let request = Request { allow_irreversible: true, ..request(globals, self.to.as_deref()) };
         let planned = session.plan(&mirror, &target, &request)?;
-        Ok(Looked { session, planned, _locks: locks })
+        Ok(Looked { session, planned, mirror, target, request, _locks: locks })
+    }
+}
+
+impl Looked {
+    /// Makes the plan again with what the operator decided.
+    pub fn decide(&mut self, answers: Vec<Answer>) -> Result<()> {
+        let request = Request { answers, ..self.request.clone() };
+        self.planned = self.session.plan(&self.mirror, &self.target, &request)?;
+        Ok(())
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    Check, CheckAt, Component, EnvFile, Follow, Health, Install, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA,
-    Scope, Source, Step, StepUndo, Template, Unit, raw,
+    Check, CheckAt, Component, Dialect, EnvFile, EnvPolicy, Follow, Health, Install, Probe, Reach, RelPath,
+    RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, raw,
 };
 use crate::error::{Context, Result};
 
@@ -42,6 +42,11 @@ pub fn effective(install: &Install) -> Result<String> {
             }),
             window: install.policy.window.clone(),
             soak: Some(span(install.policy.soak)),
+            env: Some(match install.policy.env {
+                EnvPolicy::AddNew => raw::EnvPolicy::AddNew,
+                EnvPolicy::Report => raw::EnvPolicy::Report,
+                EnvPolicy::Stop => raw::EnvPolicy::Stop,
+            }),
             keep_known_good: i64::try_from(install.policy.keep_known_good).ok(),
         }),
     };
@@ -68,7 +73,12 @@ fn component(component: &Component) -> raw::Component {
 }
 
 fn env(env: &EnvFile) -> raw::Env {
-    raw::Env { file: env.file.to_string(), example: env.example.to_string() }
+    let dialect = env.dialect.map(|dialect| match dialect {
+        Dialect::Systemd => raw::Dialect::Systemd,
+        Dialect::Dotenv => raw::Dialect::Dotenv,
+        Dialect::Compose => raw::Dialect::Compose,
+    });
+    raw::Env { file: env.file.to_string(), example: env.example.to_string(), dialect, public: env.public.clone() }
 }
 
 fn check(check: &Check) -> raw::Check {

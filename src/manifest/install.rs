@@ -117,6 +117,35 @@ pub struct EnvFile {
     pub file: RelPath,
     /// Upstream's example.
     pub example: RelPath,
+    /// Who reads it. `None`: systemd where a unit names it, else a dotenv library.
+    pub dialect: Option<Dialect>,
+    /// Keys whose values may be shown.
+    pub public: Vec<String>,
+}
+
+/// Who reads a configuration file, and so what its quotes, comments and line ends mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// `EnvironmentFile=` of a unit, systemd.exec(5).
+    Systemd,
+    /// A dotenv library in the program.
+    #[default]
+    Dotenv,
+    /// `env_file:` of a Compose project.
+    Compose,
+}
+
+/// What an unattended run does about new keys of a configuration file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EnvPolicy {
+    /// They are added with upstream's defaults.
+    #[default]
+    AddNew,
+    /// They are named, and the file stays as it is.
+    Report,
+    /// The run stops before it begins.
+    Stop,
 }
 
 /// Who runs a command.
@@ -292,6 +321,8 @@ pub struct Policy {
     pub window: Option<String>,
     /// How long the gate must hold before a release counts as known-good.
     pub soak: Duration,
+    /// What such a run does about new keys of a configuration file.
+    pub env: EnvPolicy,
     /// How many known-good releases are kept.
     pub keep_known_good: usize,
 }

@@ -129,6 +129,22 @@ pub(super) struct Env {
     pub file: String,
     /// Upstream's example, relative to the component.
     pub example: String,
+    /// Who reads it: `systemd` (`EnvironmentFile=`), `dotenv` (a library in the program) or `compose` (`env_file:`).
+    /// Default: `systemd` where a unit of this host names the file, else `dotenv`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
+    /// Keys whose values may be shown: `["LOG_LEVEL"]`. The values of all others never are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub public: Vec<String>,
+}
+
+/// Who reads a configuration file.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Dialect {
+    Systemd,
+    Dotenv,
+    Compose,
 }
 
 /// A command that must succeed.
@@ -317,6 +333,10 @@ pub(super) struct Policy {
     /// How long a new release must stay healthy before it counts as known-good. Default: `30s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soak: Option<String>,
+    /// What an unattended run does about new keys of a configuration file: `add-new` adds them with upstream's defaults,
+    /// `report` names them and leaves the file as it is, `stop` waits for a person. Default: `add-new`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<EnvPolicy>,
     /// How many known-good releases are kept, at least 1. Default: 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_known_good: Option<i64>,
@@ -364,4 +384,13 @@ pub(super) enum Unattended {
     Patch,
     Minor,
     Major,
+}
+
+/// What an unattended run does about new keys.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum EnvPolicy {
+    AddNew,
+    Report,
+    Stop,
 }

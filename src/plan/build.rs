@@ -3,7 +3,7 @@
 use super::draft::{Draft, draft};
 use super::judge::judge;
 use super::subject::Case;
-use super::{Contents, Plan, Request, order};
+use super::{Contents, Plan, Request, configuration, order};
 use crate::error::Result;
 use crate::manifest::Install;
 use crate::source::Offer;
@@ -19,8 +19,12 @@ pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Reques
     let mut contents = Contents::default();
     let mut plan = frame(&case);
     let mut stages = Vec::new();
-    for part in case.parts() {
-        let draft: Draft = draft(&case, part, &mut contents)?;
+    // All configuration first: a unit may read a file of another component.
+    let configurations =
+        case.parts().map(|part| configuration::plan(&case, part, &mut contents)).collect::<Result<Vec<_>>>()?;
+    let rewritten = configurations.iter().flat_map(|configuration| configuration.rewritten()).collect();
+    for (part, configuration) in case.parts().zip(configurations) {
+        let draft: Draft = draft(&case, part, (configuration, &rewritten), &mut contents)?;
         plan.components.push(draft.component);
         plan.gates.push(draft.gate);
         plan.staged_checks.extend(draft.staged_checks);

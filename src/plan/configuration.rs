@@ -1,11 +1,14 @@
 //! What becomes of a component's configuration files: compared and merged, put back, or left alone.
 
+use std::collections::BTreeMap;
+
+use super::env::{Class, Decision, KeyChange, ThreeWay};
 use super::subject::{Case, Part};
 use super::{Blocker, Contents, EnvPlan, Intent, env};
 use crate::action::FileSwap;
 use crate::error::Result;
 use crate::host::fs::Content;
-use crate::manifest::EnvFile;
+use crate::manifest::{Dialect, EnvFile, EnvPolicy};
 use crate::source::Sides;
 
 /// The plans for the files, and what they ask for.
@@ -24,30 +27,43 @@ pub(super) fn plan(case: &Case, part: Part, contents: &mut Contents) -> Result<C
     for ((declared, mine), examples) in files {
         let file = declared.file.below(&part.component.path).to_string();
         let saved = case.request.restore.env.iter().find(|(path, _)| *path == file);
+        let file = File { dialect: case.survey.dialect(case.install, declared, &file), declared, path: file };
         match (mine, saved) {
             (None, _) => configuration.blockers.push(missing(case, part, declared)),
-            (Some(mine), Some((_, saved))) => configuration.put(file, mine, saved, contents),
+            (Some(mine), Some((_, saved))) => configuration.put(&file, mine, saved, contents),
             (Some(mine), None) if case.request.intent == Intent::Rollback => {
-                configuration.put(file, mine, mine, contents);
+                configuration.put(&file, mine, mine, contents);
             }
-            (Some(mine), None) => configuration.merge(case, part, (file, mine, examples), contents)?,
+            (Some(mine), None) => configuration.merge(case, part, (&file, mine, examples), contents)?,
         }
     }
     Ok(configuration)
 }
 
 impl Configuration {
+    /// The files that are rewritten, relative to the checkout.
+    pub fn rewritten(&self) -> impl Iterator<Item = String> {
+        self.plans.iter().filter(|plan| plan.rewritten).map(|plan| plan.file.clone())
+    }
+
     /// The file is to be as `after`.
-    fn put(&mut self, file: String, mine: &Content, after: &Content, contents: &mut Contents) {
+    fn put(&mut self, file: &File, mine: &Content, after: &Content, contents: &mut Contents) {
         let rewritten = after.image != mine.image;
         if rewritten {
             self.swaps.push(FileSwap {
-                path: file.clone().into(),
+                path: file.path.clone().into(),
                 before: Some(contents.keep(mine)),
                 after: Some(contents.keep(after)),
             });
         }
-        self.plans.push(EnvPlan { file, changes: Vec::new(), rewritten, after: after.image.sha256.clone() });
+        self.plans.push(EnvPlan {
+            file: file.path.clone(),
+            changes: Vec::new(),
+            rewritten,
+            after: after.image.sha256.clone(),
+            dialect: file.dialect,
+            public: file.declared.public.clone(),
+        });
     }
 
     /// Upstream's new keys come in; what only a person can decide is said.
@@ -55,17 +71,34 @@ impl Configuration {
         &mut self,
         case: &Case,
         part: Part,
-        (file, mine, (base, theirs)): (String, &Content, &Sides<Vec<u8>>),
+        (file, mine, (base, theirs)): (&File, &Content, &Sides<Vec<u8>>),
         contents: &mut Contents,
     ) -> Result<()> {
         let is_here = part.surveyed.activation.is_some() || part.surveyed.is_checked_out;
         let base = if is_here { base.as_deref() } else { None };
-        let answers = answers(case, &file);
-        let compared = env::compare(base, theirs.as_deref(), &mine.bytes, &answers)
-            .map_err(|error| error.while_(format!("{file} cannot be compared")))?;
-        self.warnings.extend(compared.warnings.iter().map(|warning| format!("{file}: {warning}")));
-        self.blockers.extend(not_utf8(case, &file, &mine.bytes));
-        self.blockers.extend(open_questions(case, &file, &compared, &answers));
+        let path = &file.path;
+        let mut sides = ThreeWay {
+            base,
+            theirs: theirs.as_deref(),
+            mine: &mine.bytes,
+            dialect: file.dialect,
+            public: &file.declared.public,
+            decisions: &answers(case, path),
+        };
+        let compare = |sides: &ThreeWay| {
+            env::three_way(sides).map_err(|error| error.while_(format!("{path} cannot be compared")))
+        };
+        let mut compared = compare(&sides)?;
+        let policy = Unattended::of(case, path, &compared);
+        self.blockers.extend(policy.blockers);
+        if !policy.left_out.is_empty() {
+            sides.decisions = &policy.left_out;
+            compared = compare(&sides)?;
+        }
+        self.warnings.extend(policy.warnings);
+        self.warnings.extend(compared.warnings.iter().map(|warning| format!("{path}: {warning}")));
+        self.blockers.extend(not_utf8(case, path, &mine.bytes));
+        self.blockers.extend(open_questions(case, path, &compared));
         self.put(file, mine, &mine.with_bytes(compared.merged), contents);
         if let Some(plan) = self.plans.last_mut() {
             plan.changes = compared.changes;
@@ -74,10 +107,55 @@ impl Configuration {
     }
 }
 
-/// What the operator answered for the keys of a file.
-fn answers(case: &Case, file: &str) -> Vec<(String, String)> {
-    let own = case.request.answers.iter().filter(|(path, ..)| path == file);
-    own.map(|(_, key, value)| (key.clone(), value.clone())).collect()
+/// A configuration file and how it is read.
+struct File<'a> {
+    declared: &'a EnvFile,
+    /// Relative to the checkout.
+    path: String,
+    dialect: Dialect,
+}
+
+/// What `[policy] env` says about the new keys of a file where nobody can be asked.
+#[derive(Default)]
+struct Unattended {
+    left_out: BTreeMap<String, Decision>,
+    warnings: Vec<String>,
+    blockers: Vec<Blocker>,
+}
+
+impl Unattended {
+    fn of(case: &Case, file: &str, compared: &env::Comparison) -> Unattended {
+        // A placeholder stops whatever the policy; open_questions says so.
+        let ordinary = |change: &&KeyChange| change.class == Class::Added { placeholder: false };
+        let new: Vec<&str> = compared.changes.iter().filter(ordinary).map(|change| change.key.as_str()).collect();
+        if !case.request.unattended || new.is_empty() {
+            return Unattended::default();
+        }
+        let keys = new.join(", ");
+        match case.install.policy.env {
+            EnvPolicy::AddNew => Unattended::default(),
+            EnvPolicy::Report => Unattended {
+                left_out: new.iter().map(|key| ((*key).to_owned(), Decision::LeaveOut)).collect(),
+                warnings: vec![format!(
+                    "{file}: new upstream and not added, as [policy] env = \"report\" asks: {keys}"
+                )],
+                blockers: Vec::new(),
+            },
+            EnvPolicy::Stop => Unattended {
+                blockers: vec![Blocker::refused(
+                    format!("{file} has new keys upstream, and [policy] env = \"stop\": {keys}"),
+                    format!("look at them and add them: relift env merge {}", case.install.name),
+                )],
+                ..Unattended::default()
+            },
+        }
+    }
+}
+
+/// What the operator decided about the keys of a file.
+fn answers(case: &Case, file: &str) -> BTreeMap<String, Decision> {
+    let own = case.request.answers.iter().filter(|answer| answer.file == file);
+    own.map(|answer| (answer.key.clone(), answer.decision.clone())).collect()
 }
 
 fn missing(case: &Case, part: Part, declared: &EnvFile) -> Blocker {
@@ -102,10 +180,9 @@ fn not_utf8(case: &Case, file: &str, bytes: &[u8]) -> Option<Blocker> {
 }
 
 /// Keys that need a value of the operator's own.
-fn open_questions(case: &Case, file: &str, compared: &env::Comparison, answers: &[(String, String)]) -> Vec<Blocker> {
+fn open_questions(case: &Case, file: &str, compared: &env::Comparison) -> Vec<Blocker> {
     let full = case.install.root.join(file);
-    let is_open = |key: &&str| answers.iter().all(|(answered, _)| answered != key);
-    let placeholders = env::placeholders(&compared.changes).into_iter().filter(is_open).map(|key| {
+    let placeholders = env::placeholders(&compared.changes).into_iter().map(|key| {
         Blocker::refused(
             format!("{file} needs a value for the new key {key}: its default is a placeholder"),
             format!("run this on a terminal to be asked, or add {key}= to {}", full.display()),

@@ -1,9 +1,12 @@
 //! The plan of one component, before those of all are put in order.
 
+use std::collections::BTreeSet;
+
+use super::configuration::Configuration;
 use super::subject::{Case, Part, Subject};
 use super::{
-    Blocker, ComponentPlan, Contents, GatePlan, Intent, ServiceChange, StagedCheck, UnitPlan, configuration, notes,
-    services, steps, units,
+    Blocker, ComponentPlan, Contents, GatePlan, Intent, ServiceChange, StagedCheck, UnitPlan, notes, services, steps,
+    units,
 };
 use crate::action::{Action, Artifact, EnvFile, Service};
 use crate::error::Result;
@@ -40,9 +43,13 @@ pub(super) struct Stages {
 }
 
 /// Plans a component.
-pub(super) fn draft(case: &Case, part: Part, contents: &mut Contents) -> Result<Draft> {
-    let configuration = configuration::plan(case, part, contents)?;
-    let subject = Subject::new(part, case, !configuration.swaps.is_empty());
+pub(super) fn draft(
+    case: &Case,
+    part: Part,
+    (configuration, rewritten): (Configuration, &BTreeSet<String>),
+    contents: &mut Contents,
+) -> Result<Draft> {
+    let subject = Subject::new(part, case, rewritten);
     let planned = steps::plan(&subject, case.request);
     let work = units::plan(&subject, contents)?;
     let runs_steps = planned.iter().any(|step| step.plan.runs);

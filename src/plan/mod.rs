@@ -25,11 +25,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
-use crate::manifest::{Scope, StepUndo};
+use crate::manifest::{Dialect, Scope, StepUndo};
 
 pub use build::build;
 pub use contents::Contents;
-pub use request::{Request, Restore};
+pub use request::{Answer, Request, Restore};
 
 /// The format that this version writes into journals and `--json`.
 pub const FORMAT: u32 = 1;
@@ -135,6 +135,12 @@ pub struct EnvPlan {
     pub rewritten: bool,
     /// SHA-256 of the file as the run leaves it.
     pub after: String,
+    /// Who reads it.
+    #[serde(default)]
+    pub dialect: Dialect,
+    /// Keys whose values may be shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub public: Vec<String>,
 }
 
 /// What changes in a unit.
@@ -315,6 +321,12 @@ impl Plan {
             Some(first) if versions.iter().all(|version| version == first) => (*first).clone(),
             _ => abbreviate(&self.to.revision).to_owned(),
         }
+    }
+
+    /// Who reads the configuration file at `path`, relative to the checkout.
+    pub fn dialect(&self, path: &str) -> Dialect {
+        let mut files = self.components.iter().flat_map(|component| &component.env);
+        files.find(|env| env.file == path).map(|env| env.dialect).unwrap_or_default()
     }
 
     /// Steps that nothing undoes.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Intent;
+use super::env::Decision;
 use crate::host::fs::Content;
 
 /// What is asked for.
@@ -20,10 +21,21 @@ pub struct Request {
     pub attended: bool,
     /// Only these components; empty: all.
     pub only: Vec<String>,
-    /// Values that the operator gave for placeholders: file relative to the checkout, key, value.
-    pub answers: Vec<(String, String, String)>,
+    /// What the operator decided about keys of configuration files.
+    pub answers: Vec<Answer>,
     /// For a rollback: configuration files as they were, and archives of what steps had made.
     pub restore: Restore,
+}
+
+/// What the operator decided about a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The file, relative to the checkout.
+    pub file: String,
+    /// The key.
+    pub key: String,
+    /// What becomes of it.
+    pub decision: Decision,
 }
 
 /// What a known-good release had beside the tree.

@@ -112,7 +112,7 @@ fn decide(
         _ if !is_service => None,
         _ if subject.runs_older => Some("its process is older than the checkout"),
         _ if subject.code_changed() => Some("the component changed"),
-        _ if subject.env_changed => Some(".env changed"),
+        _ if subject.reads_changed_env(state) => Some(".env changed"),
         _ if runs_steps => Some("a step ran"),
         _ => None,
     };

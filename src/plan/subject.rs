@@ -1,6 +1,9 @@
 //! What a plan is made from: the whole case, each installed component of it, and what follows at once from the two.
 
+use std::collections::BTreeSet;
+
 use super::{Intent, Request, services};
+use crate::host::systemd::UnitState;
 use crate::manifest::{Component, Install};
 use crate::source::{ComponentOffer, Offer};
 use crate::survey::{Survey, Surveyed};
@@ -41,6 +44,9 @@ pub(super) struct Subject<'a> {
     pub is_new: bool,
     /// Its `.env` is rewritten, or was edited since it was started.
     pub env_changed: bool,
+    /// The configuration files that the whole plan rewrites, relative to the checkout.
+    rewritten: &'a BTreeSet<String>,
+    case: &'a Case<'a>,
     /// Its process is older than what is checked out.
     pub runs_older: bool,
     /// The owner of the install: uid and gid.
@@ -50,8 +56,8 @@ pub(super) struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// `rewrites_env`: the plan rewrites one of its configuration files.
-    pub fn new(part: Part<'a>, case: &Case, rewrites_env: bool) -> Subject<'a> {
+    /// `rewritten`: the configuration files that the whole plan rewrites, relative to the checkout.
+    pub fn new(part: Part<'a>, case: &'a Case<'a>, rewritten: &'a BTreeSet<String>) -> Subject<'a> {
         let survey = case.survey;
         let Part { component, surveyed, offer } = part;
         let head_moved = survey.checkout.head_moved;
@@ -60,11 +66,26 @@ impl<'a> Subject<'a> {
             surveyed,
             offer,
             is_new: !surveyed.is_checked_out,
-            env_changed: rewrites_env || !surveyed.runs_with_its_env(component),
+            env_changed: !surveyed.runs_with_its_env(component)
+                || component.env.iter().any(|env| rewritten.contains(env.file.below(&component.path).as_str())),
+            rewritten,
+            case,
             runs_older: surveyed.activation.is_none() && services::run_older_code(surveyed, head_moved),
             owner_ids: survey.owner_ids,
             is_rollback: case.request.intent == Intent::Rollback,
         }
+    }
+
+    /// Whether a unit of it reads a configuration file, of whatever component, that is another than when the unit was started, or
+    /// will be.
+    pub fn reads_changed_env(&self, state: &UnitState) -> bool {
+        let (survey, install) = (self.case.survey, self.case.install);
+        survey.files(install).any(|file| {
+            let is_recorded = self.surveyed.activation.is_some();
+            survey.reads(install, &self.component.name, state, file)
+                && (self.rewritten.contains(&survey.path(install, file))
+                    || is_recorded && survey.runs_with_older(install, state, file))
+        })
     }
 
     /// Whether its part of the tree differs from what is activated.

@@ -35,8 +35,9 @@ pub(super) fn gates(
         };
         let mut values = BTreeMap::new();
         for declared in &component.env {
-            if let Some(content) = root.read(declared.file.below(&component.path).as_ref())? {
-                values.extend(env::values(&content.bytes));
+            let path = declared.file.below(&component.path);
+            if let Some(content) = root.read(path.as_ref())? {
+                values.extend(env::values(&content.bytes, plan.dialect(path.as_str())));
             }
         }
         let restarted = seen.is_some() && restarts(plan, &component.name);
@@ -148,7 +149,7 @@ pub fn missing_keys(install: &Install, plan: &Plan, contents: &Contents) -> Resu
                 Some(bytes) => bytes.to_vec(),
                 None => root.read(path.as_ref())?.map(|content| content.bytes).unwrap_or_default(),
             };
-            values.extend(env::values(&bytes));
+            values.extend(env::values(&bytes, plan.dialect(path.as_str())));
         }
         let keys = component.health.iter().flat_map(Health::templates).flat_map(Template::keys);
         let missing = keys.into_iter().filter(|key| !values.contains_key(*key)).map(|key| {

@@ -1,6 +1,7 @@
 //! The survey: a read-only picture of what is here.
 
 pub mod discover;
+mod readers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,18 +9,22 @@ use std::path::{Path, PathBuf};
 use crate::action::{Link, Links};
 use crate::error::{Error, Result};
 use crate::host::account::Account;
-use crate::host::fs::{Content, Rooted, sha256};
+use crate::host::fs::{Content, Rooted, Times, sha256};
 use crate::host::systemd::{Manager, UnitState};
 use crate::ledger::{Activated, Activation, FailedRelease, Hold, KnownGood, Ledger};
 use crate::manifest::{Component, GitSource, Install, Scope, Source, Unit};
 use crate::plan::Blocker;
 use crate::source::git::{Checkout, switch};
 
+pub use readers::ReadFile;
+
 /// What is here.
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
     /// The owner: uid and gid.
     pub owner_ids: (u32, u32),
+    /// The root of the install without links on the way to it.
+    pub real_root: PathBuf,
     /// The checkout.
     pub checkout: Checkout,
     /// The declared components, in their order.
@@ -51,6 +56,8 @@ pub struct Surveyed {
     pub activation: Option<Activation>,
     /// Its configuration files, in the manifest's order; `None`: not there.
     pub env: Vec<Option<Content>>,
+    /// When each of them was written; zeros where that is not known.
+    pub env_times: Vec<Times>,
     /// Whether each of its artifacts is there.
     pub artifacts: Vec<bool>,
     /// Its units, in the manifest's order.
@@ -97,6 +104,7 @@ impl Survey {
         }
         Ok(Survey {
             owner_ids: (owner.uid, owner.gid),
+            real_root: std::fs::canonicalize(&install.root).unwrap_or_else(|_| install.root.clone()),
             leftovers: leftovers(install, source, owner, &checkout, &components)?,
             discarded: discarded(source, &root, &checkout)?,
             known_good: ledger.known_good()?,
@@ -156,18 +164,6 @@ impl Survey {
     }
 }
 
-impl Surveyed {
-    /// Whether its configuration files are those that its units were started with; unknown counts as yes.
-    pub fn runs_with_its_env(&self, component: &Component) -> bool {
-        let Some(activation) = &self.activation else { return true };
-        component.env.iter().zip(&self.env).all(|(declared, content)| {
-            let path = declared.file.below(&component.path);
-            let then = activation.env.get(path.as_str());
-            then.is_none() || then == content.as_ref().map(|content| &content.image.sha256)
-        })
-    }
-}
-
 /// The connections to systemd, made when first needed: a host without a user manager may have no user units.
 struct Managers<'a> {
     owner: &'a Account,
@@ -218,7 +214,9 @@ fn component_as_it_is(
         return Ok(surveyed);
     }
     for env in &component.env {
-        surveyed.env.push(root.read(env.file.below(&component.path).as_ref())?);
+        let path = env.file.below(&component.path);
+        surveyed.env.push(root.read(path.as_ref())?);
+        surveyed.env_times.push(root.times(path.as_ref()).unwrap_or_default());
     }
     for artifact in &component.artifacts {
         surveyed.artifacts.push(root.exists(artifact.below(&component.path).as_ref())?);

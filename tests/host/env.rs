@@ -1,6 +1,7 @@
 //! `.env` files of every shape: nothing of the operator's is lost, and what cannot be merged stops a run before it begins.
 
 use crate::harness::{Host, Out};
+use crate::terminal::dialogue;
 
 const ENV: &str = "/opt/app/manager/.env";
 
@@ -181,7 +182,16 @@ fn a_placeholder_stops_who_cannot_be_asked_and_a_terminal_asks() {
         );
     }
     before.assert_same(&host.snapshot());
-    let out = at_a_terminal(&host, &[("SMTP_PASSWORD (in", "s3cr3t-canary-typed\\n"), ("Go on?", "y")]).exits(0);
+    let out = dialogue(
+        &host,
+        "relift upgrade app",
+        &[
+            ("take the [d]efault as it is: ", "e\\n"),
+            ("SMTP_PASSWORD (not shown", "s3cr3t-canary-typed\\n"),
+            ("Go on?", "y"),
+        ],
+    )
+    .exits(0);
     assert!(out.stdout.contains("# For mail."), "the comment explains what is asked\n{out}");
     host.assert_no_secret(&out);
     assert!(host.read(ENV).ends_with("\n# For mail.\nSMTP_PASSWORD=s3cr3t-canary-typed\n"));
@@ -192,20 +202,6 @@ fn a_placeholder_stops_who_cannot_be_asked_and_a_terminal_asks() {
         ),
         ""
     );
-}
-
-/// Runs an upgrade on a terminal and answers its prompts; the output is what the terminal showed.
-fn at_a_terminal(host: &Host, answers: &[(&str, &str)]) -> Out {
-    let mut script = "cd /root; rm -f keys seen; mkfifo keys; : > seen
-        TERM=xterm script -qefc 'relift upgrade app' seen < keys > /dev/null & exec 3> keys\n"
-        .to_owned();
-    for (prompt, answer) in answers {
-        script.push_str(&format!(
-            "until grep -qF '{prompt}' seen; do sleep 0.05; done; sleep 0.2; printf '{answer}' >&3\n"
-        ));
-    }
-    script.push_str("wait $!; code=$?; exec 3>&-; cat seen; exit $code\n");
-    host.sh(&script)
 }
 
 fn set_attribute(path: &str, name: &str, value: &[u8]) {

@@ -6,11 +6,16 @@ mod harness;
 mod network;
 mod server;
 mod snapshot;
+mod terminal;
 
 mod attacks;
 mod checkout;
 mod crash;
 mod env;
+mod env_ask;
+mod env_readers;
+mod env_secrets;
+mod env_units;
 mod health;
 mod links;
 mod moves;

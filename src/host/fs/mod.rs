@@ -49,6 +49,15 @@ impl std::fmt::Debug for Content {
     }
 }
 
+/// The times of a file, microseconds of the realtime clock, inode(7).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times {
+    /// When its bytes were last written.
+    pub written_us: u64,
+    /// When anything of it last changed.
+    pub changed_us: u64,
+}
+
 impl Content {
     /// A new file.
     pub fn new(bytes: Vec<u8>, mode: u32, uid: u32, gid: u32) -> Content {

@@ -14,7 +14,7 @@ use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
-use super::{Content, Image, sha256};
+use super::{Content, Image, Times, sha256};
 use crate::error::{Context, Error, Result};
 use crate::host::xattr;
 
@@ -50,6 +50,17 @@ impl Rooted {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// When the file at `path` was last written, and when anything of it last changed (its name, too); `None` where there is none.
+    pub fn times(&self, path: &Path) -> Option<Times> {
+        let file = self.resolve(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, Mode::empty()).ok()?;
+        let stat = fstat(&file).ok()?;
+        let micros = |seconds: i64, nanos: i64| u64::try_from(seconds * 1_000_000 + nanos / 1000).unwrap_or_default();
+        Some(Times {
+            written_us: micros(stat.st_mtime, stat.st_mtime_nsec),
+            changed_us: micros(stat.st_ctime, stat.st_ctime_nsec),
+        })
     }
 
     /// Whether something of any kind is at `path`, links themselves included.

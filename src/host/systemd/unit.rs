@@ -45,6 +45,8 @@ pub struct UnitState {
     pub drop_ins: Vec<String>,
     /// Whether files changed since the manager read them.
     pub needs_reload: bool,
+    /// `EnvironmentFile=` as the manager has it: absolute, specifiers resolved, without a `-` before it. May be patterns, glob(7).
+    pub environment_files: Vec<String>,
     /// `simple`, `notify`, `oneshot`, ...; empty for units that are no service.
     pub kind: String,
     /// `RemainAfterExit=`.
@@ -99,6 +101,7 @@ impl UnitState {
             fragment: properties.text("FragmentPath"),
             drop_ins: properties.texts("DropInPaths"),
             needs_reload: properties.flag("NeedDaemonReload"),
+            environment_files: properties.environment_files(),
             kind: properties.text("Type"),
             remains: properties.flag("RemainAfterExit"),
             conditions_met: !started || properties.flag("ConditionResult"),
@@ -163,6 +166,11 @@ impl Properties<'_> {
         message.unwrap_or_default().to_owned()
     }
 
+    fn environment_files(&self) -> Vec<String> {
+        let pairs = self.owned::<Vec<(String, bool)>>("EnvironmentFiles").unwrap_or_default();
+        pairs.into_iter().map(|(path, _)| path).collect()
+    }
+
     fn has_job(&self) -> bool {
         let pair = self.owned::<(u32, OwnedObjectPath)>("Job");
         pair.is_some_and(|(id, _)| id != 0)
@@ -192,6 +200,7 @@ mod tests {
             ("ActiveEnterTimestampMonotonic", 5_000_000u64.into()),
             ("DropInPaths", Value::from(vec!["/a", "/b"])),
             ("LoadError", Value::from(("org.example", "it is broken"))),
+            ("EnvironmentFiles", Value::from(vec![("/opt/app/.env", true), ("/etc/default/*", false)])),
             ("Job", job),
         ]);
         assert_eq!((state.active.as_str(), state.file.as_str(), state.main_pid), ("failed", "enabled", 42));
@@ -199,6 +208,7 @@ mod tests {
         assert_eq!(state.active_since_monotonic_us, 5_000_000);
         assert_eq!(state.drop_ins, ["/a", "/b"]);
         assert_eq!(state.load_error, "it is broken");
+        assert_eq!(state.environment_files, ["/opt/app/.env", "/etc/default/*"]);
         assert!(state.has_job);
         assert_eq!(state.main_ending().as_deref(), Some("was killed by SIGKILL"));
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::super::document::Key;
 use super::super::problem::{Fault, Looked};
-use super::super::{Check, CheckAt, Component, EnvFile, RelPath, RunAs, Step, StepUndo, VersionSource, raw, words};
+use super::super::{
+    Check, CheckAt, Component, Dialect, EnvFile, RelPath, RunAs, Step, StepUndo, VersionSource, raw, words,
+};
 use super::{Look, health, units};
 
 /// How long a check may take where the manifest says nothing: it may have to build an environment first.
@@ -121,8 +123,24 @@ fn envs(look: &mut Look<'_>, key: &Key, raw: &raw::Component) -> Option<Vec<EnvF
         if env.file == env.example {
             look.warn(format!("component {}: the example of {} is the file itself", raw.name, env.file));
         }
-        Some(EnvFile { file: file?, example: example? })
+        let public = look.each(&key.index(at).name("public"), &env.public, key_name);
+        let dialect = env.dialect.map(|dialect| match dialect {
+            raw::Dialect::Systemd => Dialect::Systemd,
+            raw::Dialect::Dotenv => Dialect::Dotenv,
+            raw::Dialect::Compose => Dialect::Compose,
+        });
+        Some(EnvFile { file: file?, example: example?, dialect, public: public? })
     })
+}
+
+fn key_name(text: &str) -> Looked<String> {
+    let is_name = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+    match is_name {
+        true => Ok(text.to_owned()),
+        false => Err(Fault::new(format!("\"{}\" is no key of a configuration file", crate::text::harmless(text)))
+            .help("write the key alone, such as \"LOG_LEVEL\"")),
+    }
 }
 
 fn run_as(raw: Option<raw::As>) -> RunAs {

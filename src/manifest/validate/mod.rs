@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::document::{Document, Key};
 use super::problem::{Fault, Looked, Problem};
-use super::{Install, Policy, Reach, raw, window, words};
+use super::{EnvPolicy, Install, Policy, Reach, raw, window, words};
 
 /// How long a release must stay healthy where the manifest says nothing.
 const SOAK: Duration = Duration::from_secs(30);
@@ -155,7 +155,12 @@ impl Look<'_> {
             Some(raw::Unattended::Minor) => Reach::Minor,
             Some(raw::Unattended::Major) => Reach::Major,
         };
-        Some(Policy { unattended, window: window?, soak: soak?, keep_known_good: keep? })
+        let env = match raw.env {
+            None | Some(raw::EnvPolicy::AddNew) => EnvPolicy::AddNew,
+            Some(raw::EnvPolicy::Report) => EnvPolicy::Report,
+            Some(raw::EnvPolicy::Stop) => EnvPolicy::Stop,
+        };
+        Some(Policy { unattended, window: window?, soak: soak?, env, keep_known_good: keep? })
     }
 }
 

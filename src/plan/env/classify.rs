@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::lexer::{File, Kind};
+use super::lexer::{Assignment, File, Kind};
 use super::placeholder::{asks_to_be_replaced, likeness, names, share_a_word};
-use super::{Class, KeyChange, dotenv};
+use super::readers::Reader;
+use super::{Class, KeyChange, Shape, dotenv};
+use crate::manifest::Dialect;
 use crate::text::harmless;
 
 /// What a file says about keys.
@@ -14,18 +16,27 @@ pub(super) struct Keys {
     values: BTreeMap<String, String>,
     /// Keys that are commented out, or named without a value.
     mentioned: BTreeSet<String>,
+    /// Keys that are commented out, in order of first appearance.
+    documented: Vec<String>,
 }
 
 impl Keys {
-    pub fn of(file: &File) -> Self {
+    pub fn of(file: &File, dialect: Dialect) -> Self {
         let mut values = BTreeMap::new();
         let mut order = Vec::new();
         for (_, assignment) in file.assignments() {
             let key = file.key(&assignment.key).to_owned();
-            if values.insert(key.clone(), dotenv::value(file, assignment)).is_none() {
+            if values.insert(key.clone(), value(file, assignment, dialect)).is_none() {
                 order.push(key);
             }
         }
+        let documented = file.entries.iter().filter_map(|entry| match &entry.kind {
+            Kind::Comment { disabled: Some(key) } => Some(file.key(key).to_owned()),
+            _ => None,
+        });
+        let mut documented: Vec<String> = documented.collect();
+        let mut seen = BTreeSet::new();
+        documented.retain(|key| !values.contains_key(key) && seen.insert(key.clone()));
         let mentioned = file.entries.iter().filter_map(|entry| match &entry.kind {
             Kind::Comment { disabled: Some(key) } | Kind::Mention { key } => Some(file.key(key).to_owned()),
             _ => None,
@@ -33,7 +44,7 @@ impl Keys {
         // a key that only dotenv libraries see, within what others take for a value, is there as well
         let mentioned = mentioned.chain(dotenv::values(file).into_keys()).collect();
         let live = order.into_iter().map(|key| (key.clone(), values[&key].clone())).collect();
-        Keys { live, values, mentioned }
+        Keys { live, values, mentioned, documented }
     }
 
     pub fn value(&self, key: &str) -> Option<&str> {
@@ -56,6 +67,8 @@ pub(super) struct Sides<'a> {
     pub mine: &'a Keys,
     /// Upstream's comments in the new example, by key.
     pub comments: &'a BTreeMap<String, Vec<String>>,
+    /// Keys whose values may be shown.
+    pub public: &'a [String],
 }
 
 impl Sides<'_> {
@@ -69,7 +82,7 @@ impl Sides<'_> {
             .map(|change| change.key.as_str())
             .filter(|key| self.base.is_some_and(|base| !base.has(key)))
             .collect();
-        let mut own = Vec::new();
+        let mut own = self.newly_documented();
         for (key, _) in &self.mine.live {
             own.extend(self.left_behind(key, &mut new));
         }
@@ -96,6 +109,13 @@ impl Sides<'_> {
             }
         };
         Some(self.change(key, class, key))
+    }
+
+    /// Keys that the new example documents, commented out, and that neither the old one nor the operator knows.
+    fn newly_documented(&self) -> Vec<KeyChange> {
+        let Some(base) = self.base else { return Vec::new() };
+        let new = self.theirs.documented.iter().filter(|key| !base.has(key) && !self.mine.has(key));
+        new.map(|key| self.change(key, Class::NewOptional, key)).collect()
     }
 
     /// A key of the operator that the new example does not have. Takes the key that it may have become out of `new`.
@@ -131,7 +151,18 @@ impl Sides<'_> {
     }
 
     fn change(&self, key: &str, class: Class, comment_of: &str) -> KeyChange {
-        KeyChange { key: key.to_owned(), class, comment: self.comments.get(comment_of).cloned().unwrap_or_default() }
+        let is_public = |key: &str| self.public.iter().any(|public| public == key);
+        let default = self.theirs.value(comment_of);
+        let old = self.base.and_then(|base| base.value(key));
+        KeyChange {
+            key: key.to_owned(),
+            class,
+            comment: self.comments.get(comment_of).cloned().unwrap_or_default(),
+            asks: default.is_some_and(|default| asks_to_be_replaced(default, old)),
+            decided: None,
+            mine: self.mine.value(key).map(|value| Shape::of(value, is_public(key))),
+            theirs: default.map(|value| Shape::of(value, is_public(comment_of))),
+        }
     }
 
     /// What a person should look at, though no key is added for it.
@@ -172,24 +203,43 @@ impl Sides<'_> {
     }
 }
 
-/// The comment block above each assignment: the comment lines that touch it, without those up to another key that is commented out.
+/// A value as the reader of the file sees it, references to other keys not replaced.
+fn value(file: &File, assignment: &Assignment, dialect: Dialect) -> String {
+    let alone = || {
+        let line = assignment.key.start..assignment.rest.end;
+        Reader::Systemd.read(&file.bytes[line]).set().remove(file.key(&assignment.key))
+    };
+    let by_systemd = if dialect == Dialect::Systemd { alone() } else { None };
+    by_systemd.unwrap_or_else(|| dotenv::value(file, assignment))
+}
+
+/// The comment block above each key, commented out or not: the comment lines that touch it, without those up to another key that
+/// is commented out.
 pub(super) fn comments(file: &File) -> BTreeMap<String, Vec<String>> {
     let mut comments = BTreeMap::new();
     for (index, entry) in file.entries.iter().enumerate() {
-        let Kind::Assignment(assignment) = &entry.kind else { continue };
+        let key = match &entry.kind {
+            Kind::Assignment(assignment) => file.key(&assignment.key),
+            Kind::Comment { disabled: Some(key) } => file.key(key),
+            _ => continue,
+        };
+        if comments.contains_key(key) && !matches!(entry.kind, Kind::Assignment(_)) {
+            continue;
+        }
         let lines = block_above(file, index).map(|above| {
             let text = file.text(&file.entries[above].body);
             harmless(text.trim().trim_start_matches(['#', ';']).trim())
         });
-        comments.insert(file.key(&assignment.key).to_owned(), lines.collect());
+        comments.insert(key.to_owned(), lines.collect());
     }
     comments
 }
 
-/// The entries of the comment block above the assignment at `index`.
+/// The entries of the comment block above the assignment, or the key that is commented out, at `index`.
 pub(super) fn block_above(file: &File, index: usize) -> std::ops::Range<usize> {
     let own = match &file.entries[index].kind {
         Kind::Assignment(assignment) => file.key(&assignment.key),
+        Kind::Comment { disabled: Some(key) } => file.key(key),
         _ => "",
     };
     let belongs = |above: &usize| match &file.entries[*above].kind {

@@ -20,9 +20,8 @@ pub(super) fn value(file: &File, assignment: &Assignment) -> String {
 fn strict(file: &File) -> Option<BTreeMap<String, String>> {
     let text = std::str::from_utf8(&file.bytes[file.mark()..]).ok()?;
     let mut values = BTreeMap::new();
-    for line in logical_lines(text) {
-        let line = text[line?].trim_end();
-        let line = line.trim_start();
+    for (_, line) in logical_lines(text) {
+        let line = text[line?].trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -53,7 +52,8 @@ fn value_of(rest: &str, known: &BTreeMap<String, String>) -> String {
     })
 }
 
-fn key_and_rest(line: &str) -> Option<(&str, &str)> {
+/// The key of a line, and what follows `=` and the blanks after it. `None`: dotenvy refuses it.
+pub(super) fn key_and_rest(line: &str) -> Option<(&str, &str)> {
     let (mut key, mut rest) = key(line)?;
     rest = rest.trim_start();
     if key == "export" && !rest.starts_with('=') {
@@ -108,16 +108,17 @@ fn reference(after_dollar: &str) -> Option<(&str, &str)> {
     after_dollar.strip_prefix('{')?.split_once('}')
 }
 
-/// The lines as dotenvy puts them together, without line ends and comments that it cuts off; `None`: the text ends within one.
-fn logical_lines(text: &str) -> impl Iterator<Item = Option<Range<usize>>> {
+/// Where each line begins and the line as dotenvy puts it together, without its end and a comment that it cuts off; `None`: the
+/// text ends within it.
+pub(super) fn logical_lines(text: &str) -> impl Iterator<Item = (usize, Option<Range<usize>>)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         if at >= text.len() {
             return None;
         }
-        let (line, end) = logical_line(text, at);
+        let (start, (line, end)) = (at, logical_line(text, at));
         at = end;
-        Some(line)
+        Some((start, line))
     })
 }
 

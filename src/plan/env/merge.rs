@@ -1,21 +1,81 @@
 //! The merge: inserts upstream's new keys where every reader of the file sees a line begin, and touches nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::classify::block_above;
 use super::dotenv::{continued_lines, is_one_logical_line};
-use super::lexer::{Entry, File, Kind};
+use super::lexer::{Assignment, Entry, File, Kind};
+use super::{Class, Decision, KeyChange};
 use crate::error::{Error, Result};
+use crate::manifest::Dialect;
 
 /// What goes in, by offset in the operator's file.
 pub(super) type Insertions = BTreeMap<usize, Vec<u8>>;
 
-/// The text to insert for the `added` keys. `answers` take the place of upstream's default.
+/// What takes the place of bytes of the operator's, by their offsets: values that the operator decided about, and nothing else.
+type Replacements = Vec<(Range<usize>, Vec<u8>)>;
+
+/// The operator's file with upstream's new keys, as was decided.
+pub(super) fn merged(
+    theirs: &File,
+    mine: &File,
+    changes: &[KeyChange],
+    decisions: &BTreeMap<String, Decision>,
+    dialect: Dialect,
+) -> Result<Vec<u8>> {
+    let added = changes.iter().filter(|change| matches!(change.class, Class::Added { .. }));
+    let added: BTreeSet<&str> = added.map(|change| change.key.as_str()).collect();
+    let added = added.into_iter().filter(|key| decisions.get(*key) != Some(&Decision::LeaveOut)).collect();
+    let changed = changes.iter().filter(|change| matches!(change.class, Class::DefaultChanged { .. }));
+    let mut replaced = Replacements::new();
+    for key in changed.map(|change| change.key.as_str()) {
+        replaced.extend(replacements(theirs, mine, key, decisions.get(key), dialect)?);
+    }
+    replaced.sort_by_key(|(place, _)| place.start);
+    Ok(applied(mine.bytes, &insertions(theirs, mine, &added, decisions)?, &replaced))
+}
+
+/// The new value for each line that assigns `key`; a comment behind the old one stays where the reader sees one there.
+fn replacements(
+    theirs: &File,
+    mine: &File,
+    key: &str,
+    decision: Option<&Decision>,
+    dialect: Dialect,
+) -> Result<Replacements> {
+    let value = match decision {
+        Some(Decision::Set(value)) => written(key, value)?,
+        Some(Decision::TakeDefault) => {
+            let index = theirs.entries.iter().enumerate().position(|(index, _)| is_last_assignment(theirs, index, key));
+            let Some(entry) = index.map(|index| &theirs.entries[index]) else { return Ok(Vec::new()) };
+            let line = assignment(theirs, entry, None)?;
+            line.split_once('=').map(|(_, value)| value.to_owned()).unwrap_or_default()
+        }
+        _ => return Ok(Vec::new()),
+    };
+    let own = mine.assignments().filter(|(_, found)| mine.key(&found.key) == key);
+    Ok(own
+        .map(|(_, found)| (found.rest.start..found.rest.end - tail(mine, found, dialect), value.clone().into_bytes()))
+        .collect())
+}
+
+/// How many bytes at the end of an assignment are a comment, for readers that know comments there.
+fn tail(file: &File, found: &Assignment, dialect: Dialect) -> usize {
+    let rest = file.text(&found.rest);
+    if dialect == Dialect::Systemd || rest.contains(['"', '\'', '\\', '\n']) {
+        return 0;
+    }
+    let comment = rest.match_indices('#').find(|(at, _)| rest[..*at].ends_with([' ', '\t']));
+    comment.map_or(0, |(at, _)| rest.len() - rest[..at].trim_end_matches([' ', '\t']).len())
+}
+
+/// The text to insert for the `added` keys. What was decided takes the place of upstream's default.
 pub(super) fn insertions(
     theirs: &File,
     mine: &File,
     added: &BTreeSet<&str>,
-    answers: &BTreeMap<&str, &str>,
+    decisions: &BTreeMap<String, Decision>,
 ) -> Result<Insertions> {
     let places = Places::of(mine);
     let line_end = dominant_line_end(mine.bytes);
@@ -37,7 +97,7 @@ pub(super) fn insertions(
         }
         let blank = has_blank_above(theirs, index) && !ends_blank(&mine.bytes[mine.mark()..at], text);
         text.extend(blank.then_some(line_end).into_iter().flatten());
-        for line in block(theirs, index, answers.get(key).copied())?.split('\n') {
+        for line in block(theirs, index, given(mine, key, decisions.get(key))?)?.split('\n') {
             text.extend(line.trim_end_matches('\r').bytes());
             text.extend(line_end);
         }
@@ -46,14 +106,36 @@ pub(super) fn insertions(
     Ok(insertions)
 }
 
-/// The file with the insertions made.
-pub(super) fn applied(mine: &[u8], insertions: &Insertions) -> Vec<u8> {
-    let mut merged = Vec::with_capacity(mine.len() + insertions.values().map(Vec::len).sum::<usize>());
+/// What stands behind `=` in place of upstream's default, as it is written.
+fn given(mine: &File, key: &str, decision: Option<&Decision>) -> Result<Option<String>> {
+    match decision {
+        Some(Decision::Set(value)) => written(key, value).map(Some),
+        Some(Decision::CarryOver(old)) => {
+            let own = mine.assignments().filter(|(_, found)| mine.key(&found.key) == old).last();
+            let raw = own.map(|(_, found)| mine.text(&found.rest).trim_end_matches('\r').to_owned());
+            // A value over several lines, or one that runs on, stands as it is only where it was.
+            match raw.filter(|raw| stands_alone(&format!("{key}={raw}"))) {
+                Some(raw) => Ok(Some(raw)),
+                None => Err(Error::refused(format!("the value of {old} cannot be written for {key} by itself"))
+                    .hint(format!("copy the line in an editor, with {key} in place of {old}"))),
+            }
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The file with the insertions and replacements made; no insertion is within what is replaced.
+fn applied(mine: &[u8], insertions: &Insertions, replacements: &Replacements) -> Vec<u8> {
+    let put = insertions.iter().map(|(at, text)| (*at..*at, text));
+    let mut edits: Vec<(Range<usize>, &Vec<u8>)> =
+        put.chain(replacements.iter().map(|(place, text)| (place.clone(), text))).collect();
+    edits.sort_by_key(|(place, _)| place.start);
+    let mut merged = Vec::with_capacity(mine.len() + edits.iter().map(|(_, text)| text.len()).sum::<usize>());
     let mut from = 0;
-    for (at, text) in insertions {
-        merged.extend(&mine[from..*at]);
+    for (place, text) in edits {
+        merged.extend(&mine[from..place.start]);
         merged.extend(text);
-        from = *at;
+        from = place.end;
     }
     merged.extend(&mine[from..]);
     merged
@@ -86,7 +168,7 @@ fn ends_blank(before: &[u8], inserted: &[u8]) -> bool {
 }
 
 /// Upstream's comments and the assignment, lines joined by `\n`.
-fn block(theirs: &File, index: usize, answer: Option<&str>) -> Result<String> {
+fn block(theirs: &File, index: usize, answer: Option<String>) -> Result<String> {
     let mut lines: Vec<String> = Vec::new();
     for above in block_above(theirs, index) {
         let mut line = theirs.text(&theirs.entries[above].body).replace('\0', "\u{fffd}");
@@ -100,11 +182,11 @@ fn block(theirs: &File, index: usize, answer: Option<&str>) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
-fn assignment(theirs: &File, entry: &Entry, answer: Option<&str>) -> Result<String> {
+fn assignment(theirs: &File, entry: &Entry, answer: Option<String>) -> Result<String> {
     let Kind::Assignment(found) = &entry.kind else { return Ok(String::new()) };
     let key = theirs.key(&found.key);
     if let Some(answer) = answer {
-        return Ok(format!("{}{key}={}", if found.export { "export " } else { "" }, written(key, answer)?));
+        return Ok(format!("{}{key}={answer}", if found.export { "export " } else { "" }));
     }
     let by_hand = |why: &str| {
         Error::refused(format!("upstream's default of {key} cannot be added: {why}"))
@@ -133,7 +215,7 @@ fn stands_alone(raw: &str) -> bool {
 }
 
 /// A value as all readers read it: plain where it can be, else in single quotes.
-fn written(key: &str, value: &str) -> Result<String> {
+pub(super) fn written(key: &str, value: &str) -> Result<String> {
     let refused = |why: &str| Error::usage(format!("the value given for {key} {why}"));
     if value.chars().any(|c| c.is_control()) {
         return Err(refused("holds a line end or another control character")

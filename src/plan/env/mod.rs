@@ -1,11 +1,17 @@
 //! `.env` files: a lossless lexer, a three-way comparison, a merge that keeps every byte of the operator's.
 
 mod classify;
+mod decision;
 mod dotenv;
 mod lexer;
+pub mod lint;
 mod merge;
 mod placeholder;
+mod reach;
+pub mod readers;
 mod redacted;
+pub mod robust;
+mod shape;
 mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,10 +19,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::manifest::Dialect;
 use classify::{Keys, Sides};
 use lexer::File;
 
+pub use decision::{Decided, Decision};
+pub use reach::names;
 pub use redacted::{redacted_diff, secrets};
+pub use shape::Shape;
 
 /// How a key differs between upstream's two examples and the operator's file. Never holds a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +51,8 @@ pub enum Class {
     },
     /// Only the operator has it.
     OnlyMine,
+    /// Upstream documents it in the new example, commented out, and did not before. It is told and not added.
+    NewOptional,
 }
 
 /// One key that differs.
@@ -52,6 +64,47 @@ pub struct KeyChange {
     pub class: Class,
     /// Upstream's comment above the key in the new example, without `# `.
     pub comment: Vec<String>,
+    /// Upstream's new default asks to be replaced.
+    #[serde(default)]
+    pub asks: bool,
+    /// What the operator decided; `None`: nothing had to be decided, or nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Decided>,
+    /// What may be told of the operator's value; `None`: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mine: Option<Shape>,
+    /// What may be told of upstream's new default; `None`: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub theirs: Option<Shape>,
+}
+
+impl KeyChange {
+    /// Whether a person at a terminal is asked about it.
+    pub fn is_question(&self) -> bool {
+        match self.class {
+            Class::Added { placeholder } => placeholder,
+            Class::DefaultChanged { mine_was_default } => mine_was_default,
+            Class::MaybeRenamed { .. } => true,
+            Class::RemovedUpstream | Class::OnlyMine | Class::NewOptional => false,
+        }
+    }
+}
+
+/// What is compared.
+#[derive(Clone, Copy)]
+pub struct ThreeWay<'a> {
+    /// Upstream's example at the activated revision.
+    pub base: Option<&'a [u8]>,
+    /// Upstream's example at the target.
+    pub theirs: Option<&'a [u8]>,
+    /// The operator's file.
+    pub mine: &'a [u8],
+    /// Who reads the file.
+    pub dialect: Dialect,
+    /// Keys whose values may be shown.
+    pub public: &'a [String],
+    /// What the operator decided, by key.
+    pub decisions: &'a BTreeMap<String, Decision>,
 }
 
 /// The result of comparing three files: what differs, and the merged bytes.
@@ -78,74 +131,86 @@ impl std::fmt::Debug for Comparison {
     }
 }
 
-/// Compares upstream's example at the activated revision (`base`), at the target (`theirs`) and the operator's
-/// file (`mine`). `answers` gives values for added keys, in place of upstream's defaults.
+/// Compares the three files, and merges them as was decided.
 ///
 /// Without `base` (no example recorded) only added keys are told; without `theirs` nothing is compared. A key that the operator has
-/// commented out is there. A key that the operator took out stays out, unless its default now asks to be replaced.
+/// commented out is there. A key that the operator took out stays out, unless its default now asks to be replaced. Where nothing
+/// was decided, new keys come in with upstream's defaults and no line of the operator's changes.
 ///
 /// # Errors
 /// [`crate::error::Kind::Failed`]: a quote of `mine` or `theirs` is never closed, with its line. `Refused`: a default that would
 /// reach into the operator's lines. `Usage`: an answer that not all readers of such files would read alike. None shows a value.
-pub fn compare(
-    base: Option<&[u8]>,
-    theirs: Option<&[u8]>,
-    mine: &[u8],
-    answers: &[(String, String)],
-) -> Result<Comparison> {
+pub fn three_way(sides: &ThreeWay) -> Result<Comparison> {
+    let ThreeWay { base, mine, decisions, .. } = *sides;
     let mine_file = File::lex(mine);
     let mut warnings = warnings::of(&mine_file);
-    let Some(theirs) = theirs else {
+    let Some(theirs) = sides.theirs else {
         warnings.extend(base.map(|_| "the new release has no example file: nothing was compared".to_owned()));
         return Ok(Comparison { changes: Vec::new(), merged: mine.to_vec(), stale: Vec::new(), warnings });
     };
     let theirs = File::lex(theirs);
-    refuse_open_quote(&mine_file, "the file", "close it, then run the command again")?;
-    refuse_open_quote(
-        &theirs,
-        "upstream's new example",
-        "report it upstream, or upgrade to another release with --to",
-    )?;
+    refuse_open_quotes(&mine_file, &theirs)?;
     let base = base.map(File::lex);
     let base_keys = base.as_ref().and_then(|base| match base.unterminated() {
-        None => Some(Keys::of(base)),
+        None => Some(Keys::of(base, sides.dialect)),
         Some(entry) => {
             let line = entry.line;
             warnings.push(format!("upstream's old example has an open quote in line {line}: only added keys are told"));
             None
         }
     });
-    let (their_keys, my_keys, comments) = (Keys::of(&theirs), Keys::of(&mine_file), classify::comments(&theirs));
-    let sides = Sides { base: base_keys.as_ref(), theirs: &their_keys, mine: &my_keys, comments: &comments };
-    let changes = sides.changes();
-    warnings.extend(sides.warnings());
-    let stale = sides.stale();
-    let added: BTreeSet<&str> = added(&changes).map(|(key, _)| key).collect();
-    let answers: BTreeMap<&str, &str> = answers.iter().map(|(key, answer)| (key.as_str(), answer.as_str())).collect();
-    let unused = answers.keys().filter(|key| !added.contains(*key));
-    warnings
-        .extend(unused.map(|key| format!("{}: answered, but no new key: left as it is", crate::text::harmless(key))));
-    let insertions = merge::insertions(&theirs, &mine_file, &added, &answers)?;
-    Ok(Comparison { changes, merged: merge::applied(mine, &insertions), stale, warnings })
+    let keys = [&theirs, &mine_file].map(|file| Keys::of(file, sides.dialect));
+    let comments = classify::comments(&theirs);
+    let compared =
+        Sides { base: base_keys.as_ref(), theirs: &keys[0], mine: &keys[1], comments: &comments, public: sides.public };
+    let mut changes = compared.changes();
+    warnings.extend(compared.warnings());
+    let asked: BTreeSet<&str> = changes.iter().flat_map(decision::subjects).collect();
+    let unused = decisions.keys().filter(|key| !asked.contains(key.as_str()));
+    let unused = unused.map(|key| format!("{}: answered, but no new key: left as it is", crate::text::harmless(key)));
+    warnings.extend(unused.collect::<Vec<_>>());
+    let stale = compared.stale().into_iter().filter(|key| !decisions.contains_key(key)).collect();
+    for change in &mut changes {
+        change.decided = decision::decided(change, decisions);
+    }
+    let merged = merge::merged(&theirs, &mine_file, &changes, decisions, sides.dialect)?;
+    warnings.extend(reach::check(mine, &merged, sides.dialect, decisions)?);
+    Ok(Comparison { changes, merged, stale, warnings })
 }
 
-/// The added keys whose default asks to be replaced, in upstream's order: those that an unattended run must not add without an
-/// answer.
+/// The added keys whose default asks to be replaced and for which nothing was decided, in upstream's order: those that must not be
+/// added without an answer.
 pub fn placeholders(changes: &[KeyChange]) -> Vec<&str> {
-    added(changes).filter(|(_, placeholder)| *placeholder).map(|(key, _)| key).collect()
+    let open = changes.iter().filter(|change| change.decided.is_none());
+    open.filter(|change| change.class == Class::Added { placeholder: true }).map(|change| change.key.as_str()).collect()
 }
 
-fn added(changes: &[KeyChange]) -> impl Iterator<Item = (&str, bool)> {
-    changes.iter().filter_map(|change| match change.class {
-        Class::Added { placeholder } => Some((change.key.as_str(), placeholder)),
-        _ => None,
-    })
+/// Whether a value can be written for a key so that all readers read it alike.
+///
+/// # Errors
+/// `Usage`, with the reason and without the value.
+pub fn can_be_written(key: &str, value: &str) -> Result<()> {
+    merge::written(key, value).map(drop)
 }
 
-/// The values of a file as a dotenv library reads them, the last assignment of a key winning. `${KEY}` of an earlier key is
-/// replaced; the process environment has no part in it. Used for `${KEY}` in probes; values must never be printed.
-pub fn values(file: &[u8]) -> BTreeMap<String, String> {
-    dotenv::values(&File::lex(file))
+/// The values of a file as its reader sees them, the last assignment of a key winning. `${KEY}` of an earlier key is replaced where
+/// the reader does so; the process environment has no part in it. Used for `${KEY}` in probes; values must never be printed.
+pub fn values(file: &[u8], dialect: Dialect) -> BTreeMap<String, String> {
+    let reader = match dialect {
+        Dialect::Systemd => readers::Reader::Systemd,
+        Dialect::Compose => readers::Reader::Compose,
+        Dialect::Dotenv => return dotenv::values(&File::lex(file)),
+    };
+    // What the reader leaves out, the program may read by itself.
+    let mut values = dotenv::values(&File::lex(file));
+    values.extend(reader.read(file).set());
+    values
+}
+
+fn refuse_open_quotes(mine: &File, theirs: &File) -> Result<()> {
+    refuse_open_quote(mine, "the file", "close it, then run the command again")?;
+    let remedy = "report it upstream, or upgrade to another release with --to";
+    refuse_open_quote(theirs, "upstream's new example", remedy)
 }
 
 fn refuse_open_quote(file: &File, whose: &str, remedy: &str) -> Result<()> {

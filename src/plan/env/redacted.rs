@@ -2,21 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::dotenv;
 use super::lexer::{Assignment, Entry, File, Kind};
+use super::{Shape, dotenv};
 use crate::text::{harmless, is_worth_hiding, redact, unified_diff};
 
 /// A terminal diff of the operator's file and the merged one: hunks with three lines around them, the words that differ in bold.
-/// Every value is shown as `<set>`, `<empty>` or `<changed>`; comments and lines of the operator's that are no assignment are
+/// Of a value only its [`Shape`] is shown, and that it changed; the values of `public` keys are. Comments and lines of the operator's that are no assignment are
 /// not shown either, since old passwords live there. What `merged` adds is upstream's and shown, values apart.
-pub fn redacted_diff(mine: &[u8], merged: &[u8], colour: bool) -> String {
+pub fn redacted_diff(mine: &[u8], merged: &[u8], public: &[String], colour: bool) -> String {
     let (before, after) = (File::lex(mine), File::lex(merged));
     let kept: BTreeSet<&[u8]> = before.entries.iter().map(|entry| &mine[entry.body.clone()]).collect();
     // upstream's prose is full of words such as "public" that are values as well
     let is_word = |value: &String| value.len() <= 12 && value.bytes().all(|byte| byte.is_ascii_alphabetic());
     let hidden: Vec<String> = secrets(mine).into_iter().filter(|value| !is_word(value)).collect();
-    let old = shown(&before, &BTreeMap::new(), &|_| "<comment>".to_owned());
-    let new = shown(&after, &raw_values(&before), &|entry| match kept.contains(&merged[entry.body.clone()]) {
+    let old = shown(&before, &BTreeMap::new(), public, &|_| "<comment>".to_owned());
+    let new = shown(&after, &raw_values(&before), public, &|entry| match kept.contains(&merged[entry.body.clone()]) {
         true => "<comment>".to_owned(),
         false => {
             let text = harmless(after.text(&entry.body).trim().trim_start_matches(['#', ';']).trim());
@@ -27,7 +27,12 @@ pub fn redacted_diff(mine: &[u8], merged: &[u8], colour: bool) -> String {
 }
 
 /// One line per entry. `earlier` holds the values, by key and occurrence, with which those here are compared.
-fn shown(file: &File, earlier: &BTreeMap<(String, usize), Vec<u8>>, comment: &dyn Fn(&Entry) -> String) -> String {
+fn shown(
+    file: &File,
+    earlier: &BTreeMap<(String, usize), Vec<u8>>,
+    public: &[String],
+    comment: &dyn Fn(&Entry) -> String,
+) -> String {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut text = String::new();
     for entry in &file.entries {
@@ -41,7 +46,8 @@ fn shown(file: &File, earlier: &BTreeMap<(String, usize), Vec<u8>>, comment: &dy
                 let nth = seen.entry(key).or_default();
                 let before = earlier.get(&(key.to_owned(), *nth));
                 *nth += 1;
-                text.push_str(&format!("{key}={}", shown_value(file, assignment, before)));
+                let is_public = public.iter().any(|public| public == key);
+                text.push_str(&format!("{key}={}", shown_value(file, assignment, before, is_public)));
             }
         }
         text.push('\n');
@@ -49,11 +55,16 @@ fn shown(file: &File, earlier: &BTreeMap<(String, usize), Vec<u8>>, comment: &dy
     text
 }
 
-fn shown_value(file: &File, assignment: &Assignment, before: Option<&Vec<u8>>) -> &'static str {
-    if before.is_some_and(|before| *before != file.bytes[assignment.rest.clone()]) {
-        return "<changed>";
+fn shown_value(file: &File, assignment: &Assignment, before: Option<&Vec<u8>>, is_public: bool) -> String {
+    let shape = Shape::of(&dotenv::value(file, assignment), is_public);
+    let is_changed = before.is_some_and(|before| *before != file.bytes[assignment.rest.clone()]);
+    match shape {
+        Shape::Shown(value) => value,
+        shape if is_changed => {
+            format!("<changed, {}", shape.to_string().trim_start_matches('<').trim_start_matches("set, "))
+        }
+        shape => shape.to_string(),
     }
-    if dotenv::value(file, assignment).is_empty() { "<empty>" } else { "<set>" }
 }
 
 fn raw_values(file: &File) -> BTreeMap<(String, usize), Vec<u8>> {
@@ -70,7 +81,8 @@ fn raw_values(file: &File) -> BTreeMap<(String, usize), Vec<u8>> {
 
 /// The texts that must not appear in any output: the values of a file that are worth hiding (4 characters or more, no common
 /// word, no short number), as each kind of reader sees them; the single lines of those that go over several, since logs are
-/// written line by line; and the password of a URL on its own. Commented-out assignments count: an old password is still one.
+/// written line by line; and the password of a URL on its own. Commented-out assignments count: an old password is still one. So do
+/// whole comments of more than one word, and lines that are nothing.
 pub fn secrets(file: &[u8]) -> Vec<String> {
     let file = File::lex(file);
     let mut found: BTreeSet<String> = dotenv::values(&file).into_values().collect();
@@ -84,7 +96,13 @@ pub fn secrets(file: &[u8]) -> Vec<String> {
                 let after_key = &file.text(&(key.end..entry.body.end)).into_owned();
                 found.insert(unquoted(after_key.trim_start().trim_start_matches('=').trim()));
             }
-            _ => {}
+            // Old passwords live in comments, and pasted keys in lines that are nothing: what `cat` would print of them goes whole.
+            Kind::Comment { disabled: None } => {
+                let text = file.text(&entry.body).trim().trim_start_matches(['#', ';']).trim().to_owned();
+                found.extend((text.contains(' ') && text.chars().count() >= 8).then_some(text));
+            }
+            Kind::Mention { .. } | Kind::Junk => drop(found.insert(file.text(&entry.body).trim().to_owned())),
+            Kind::Blank => {}
         }
     }
     let lines = found.iter().filter(|value| value.contains('\n')).flat_map(|value| value.lines());

@@ -5,6 +5,42 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::Kind;
 
+/// The comparison of files that a dotenv library reads, with answers to new keys.
+fn compare(
+    base: Option<&[u8]>,
+    theirs: Option<&[u8]>,
+    mine: &[u8],
+    answers: &[(String, String)],
+) -> Result<Comparison> {
+    let set = |(key, value): &(String, String)| (key.clone(), Decision::Set(value.clone()));
+    decide(base, theirs, mine, &answers.iter().map(set).collect())
+}
+
+fn decide(
+    base: Option<&[u8]>,
+    theirs: Option<&[u8]>,
+    mine: &[u8],
+    decisions: &BTreeMap<String, Decision>,
+) -> Result<Comparison> {
+    three_way(&ThreeWay { base, theirs, mine, dialect: Dialect::Dotenv, public: &[], decisions })
+}
+
+fn values(file: &[u8]) -> BTreeMap<String, String> {
+    super::values(file, Dialect::Dotenv)
+}
+
+fn redacted_diff(mine: &[u8], merged: &[u8], colour: bool) -> String {
+    super::redacted_diff(mine, merged, &[], colour)
+}
+
+fn keys(bytes: &[u8]) -> Keys {
+    Keys::of(&File::lex(bytes), Dialect::Dotenv)
+}
+
+fn added(changes: &[KeyChange]) -> impl Iterator<Item = &str> {
+    changes.iter().filter(|change| matches!(change.class, Class::Added { .. })).map(|change| change.key.as_str())
+}
+
 fn compared(base: &str, theirs: &str, mine: &str) -> Comparison {
     compare(Some(base.as_bytes()), Some(theirs.as_bytes()), mine.as_bytes(), &[]).expect("compares")
 }
@@ -210,7 +246,7 @@ fn a_diff_tells_that_a_value_changed_and_not_what_it_is() {
     let after = "# token is hunter2\nA=hunter33\nB=\n# new, hunter22\nN=hunter44\nC=\"multi hunter2\nline\"\n# D=hunter2\nhunter2 hunter2\n";
     assert_eq!(
         redacted_diff(mine.as_bytes(), after.as_bytes(), false),
-        "@@ -1,6 +1,8 @@\n # <comment>\n-A=<set>\n+A=<changed>\n B=<empty>\n+# new, <redacted>\n+N=<set>\n C=<set>\n # D=<set>\n <line>\n",
+        "@@ -1,6 +1,8 @@\n # <comment>\n-A=<set, 8 to 31 chars>\n+A=<changed, 8 to 31 chars>\n B=<empty>\n+# new, <redacted>\n+N=<set, 8 to 31 chars>\n C=<set, 8 to 31 chars>\n # D=<set>\n <line>\n",
     );
     assert_eq!(redacted_diff(mine.as_bytes(), mine.as_bytes(), true), "");
     let coloured = redacted_diff(mine.as_bytes(), after.as_bytes(), true);
@@ -219,7 +255,7 @@ fn a_diff_tells_that_a_value_changed_and_not_what_it_is() {
 
 #[test]
 fn a_redactor_is_told_every_form_of_a_secret_and_no_common_word() {
-    let file = b"A=true\nB=8080\nC=hunter22\nURL=postgres://app:p4ssw0rd@db/x\nPEM=\"line one\nline two\"\nQ=\"a\\\"b c\"\n#OLD=oldsecret\nN=123456\nS=abc\n";
+    let file = b"A=true\nB=8080\nC=hunter22\nURL=postgres://app:p4ssw0rd@db/x\nPEM=\"line one\nline two\"\nQ=\"a\\\"b c\"\n#OLD=oldsecret\nN=123456\nS=abc\n# was hunter33 then\n# mail\nMIIEvQIBADAN\n";
     let found = secrets(file);
     for secret in [
         "hunter22",
@@ -231,10 +267,12 @@ fn a_redactor_is_told_every_form_of_a_secret_and_no_common_word() {
         "a\\\"b c",
         "oldsecret",
         "123456",
+        "was hunter33 then",
+        "MIIEvQIBADAN",
     ] {
         assert!(found.iter().any(|value| value == secret), "{secret}: {found:?}");
     }
-    for word in ["true", "8080", "abc", ""] {
+    for word in ["true", "8080", "abc", "", "mail"] {
         assert!(!found.iter().any(|value| value == word), "{word}");
     }
 }
@@ -245,6 +283,129 @@ fn pasted_key_material_is_never_shown_as_a_key() {
     let comparison = compare(Some(b"PEM=\n"), Some(b"PEM=\nN=1\n"), mine, &[]).expect("compares");
     let shown = format!("{comparison:?}") + &redacted_diff(mine, &comparison.merged, false);
     assert!(!shown.contains("MIIE") && !shown.contains("abcDEF"), "{shown}");
+}
+
+fn decided(base: &str, theirs: &str, mine: &str, decisions: &[(&str, Decision)]) -> Comparison {
+    let decisions = decisions.iter().map(|(key, decision)| ((*key).to_owned(), decision.clone())).collect();
+    decide(Some(base.as_bytes()), Some(theirs.as_bytes()), mine.as_bytes(), &decisions).expect("compares")
+}
+
+fn text(comparison: &Comparison) -> String {
+    String::from_utf8(comparison.merged.clone()).expect("UTF-8")
+}
+
+#[test]
+fn a_key_is_left_out_taken_or_set_as_was_decided_and_nothing_else_changes() {
+    let (base, theirs, mine) = ("PORT=80\n", "PORT=8080\n# x\nNEW=changeme\n", "# mine\nPORT=80 # here\nZ=1");
+    let with = |key: &str, decision: Decision| decided(base, theirs, mine, &[(key, decision)]);
+    assert_eq!(text(&with("NEW", Decision::LeaveOut)), mine);
+    assert_eq!(text(&with("NEW", Decision::TakeDefault)), "# mine\nPORT=80 # here\n# x\nNEW=changeme\nZ=1");
+    let left = [("NEW", Decision::LeaveOut), ("PORT", Decision::TakeDefault)];
+    let taken = decided(base, theirs, mine, &left);
+    assert_eq!(text(&taken), "# mine\nPORT=8080 # here\nZ=1");
+    assert_eq!(taken.changes[0].decided, Some(Decided::TookDefault));
+    assert_eq!(placeholders(&taken.changes), Vec::<&str>::new());
+    let edited = decided(base, theirs, mine, &[("NEW", Decision::LeaveOut), ("PORT", Decision::Set("a b".into()))]);
+    assert_eq!(text(&edited), "# mine\nPORT='a b' # here\nZ=1");
+    let kept = decided(base, theirs, mine, &[("NEW", Decision::LeaveOut), ("PORT", Decision::KeepMine)]);
+    assert_eq!(text(&kept), mine);
+    assert!(!format!("{edited:?}").contains("a b"));
+}
+
+#[test]
+fn every_line_of_a_key_that_stands_twice_gets_the_value_and_a_quoted_one_goes_whole() {
+    let twice = decided("P=80\n", "P=81\n", "P=80\r\nQ=1\r\nexport P=80\r\n", &[("P", Decision::TakeDefault)]);
+    assert_eq!(text(&twice), "P=81\r\nQ=1\r\nexport P=81\r\n");
+    let quoted = decided("P=\"a # b\"\n", "P=c\n", "P=\"a # b\" # d\n", &[("P", Decision::TakeDefault)]);
+    assert_eq!(text(&quoted), "P=c\n");
+}
+
+#[test]
+fn a_rename_is_suggested_and_applied_only_when_it_was_decided() {
+    for comment in
+        ["formerly OLD_NAME", "was OLD_NAME", "replaces OLD_NAME", "legacy: OLD_NAME", "Legacy alias: OLD_NAME."]
+    {
+        let theirs = format!("# {comment}\nSMTP_SERVER=CHANGE_ME\n");
+        let (base, mine) = ("OLD_NAME=x\n", "OLD_NAME='s3cret x' # note\n");
+        let plain = compared(base, &theirs, mine);
+        assert_eq!(plain.changes[1].class, Class::MaybeRenamed { to: "SMTP_SERVER".into() }, "{comment}");
+        assert!(plain.changes[1].is_question() && plain.changes[0].is_question());
+        let carried = decided(base, &theirs, mine, &[("SMTP_SERVER", Decision::CarryOver("OLD_NAME".into()))]);
+        assert_eq!(text(&carried), format!("{mine}# {comment}\nSMTP_SERVER='s3cret x' # note\n"));
+        assert_eq!([carried.changes[0].decided, carried.changes[1].decided], [Some(Decided::CarriedOver); 2]);
+    }
+}
+
+#[test]
+fn a_key_that_upstream_begins_to_document_is_told_with_its_comment_and_not_added() {
+    let theirs = "A=1\n\n# Who sends mail\n# SMTP_SERVER=localhost\n#  use A=1\n# OLD=1\n# MINE=1\n";
+    let comparison = compared("A=1\n#OLD=1\n", theirs, "A=1\n#MINE=2\n");
+    assert_eq!(classes(&comparison), [("SMTP_SERVER", Class::NewOptional)]);
+    assert_eq!(comparison.changes[0].comment, ["Who sends mail"]);
+    assert_eq!(comparison.merged, b"A=1\n#MINE=2\n");
+    assert!(!comparison.changes[0].is_question());
+}
+
+#[test]
+fn of_a_value_only_its_length_class_is_told_unless_its_key_is_public() {
+    let theirs = "LOG=debug\nTOKEN=CHANGE_ME\nURL=http://localhost\n";
+    let (base, mine) =
+        ("LOG=info\nTOKEN=x\nURL=y\n", "LOG=info\nTOKEN=0123456789\nURL=0123456789012345678901234567890123\n");
+    let public = ["LOG".to_owned()];
+    let none = BTreeMap::new();
+    let sides = ThreeWay {
+        base: Some(base.as_bytes()),
+        theirs: Some(theirs.as_bytes()),
+        mine: mine.as_bytes(),
+        dialect: Dialect::Dotenv,
+        public: &public,
+        decisions: &none,
+    };
+    let told: Vec<_> =
+        three_way(&sides).expect("compares").changes.into_iter().map(|change| (change.mine, change.theirs)).collect();
+    assert_eq!(
+        told,
+        [
+            (Some(Shape::Shown("info".into())), Some(Shape::Shown("debug".into()))),
+            (Some(Shape::Medium), Some(Shape::Placeholder)),
+            (Some(Shape::Long), Some(Shape::Medium)),
+        ]
+    );
+    let diff = super::redacted_diff(b"LOG=info\nT=s3cret\n", b"LOG=debug\nT=s3cret2\n", &public, false);
+    assert_eq!(diff, "@@ -1,2 +1,2 @@\n-LOG=info\n-T=<set, under 8 chars>\n+LOG=debug\n+T=<changed, under 8 chars>\n");
+}
+
+#[test]
+fn a_file_is_compared_as_its_reader_reads_it() {
+    let none = BTreeMap::new();
+    let class = |dialect| {
+        let sides = ThreeWay {
+            base: Some(b"A=x # old\n"),
+            theirs: Some(b"A=y\n"),
+            mine: b"A=x\n",
+            dialect,
+            public: &[],
+            decisions: &none,
+        };
+        three_way(&sides).expect("compares").changes[0].class.clone()
+    };
+    // To systemd, the comment is a part of the value.
+    assert_eq!(class(Dialect::Systemd), Class::DefaultChanged { mine_was_default: false });
+    assert_eq!(class(Dialect::Dotenv), Class::DefaultChanged { mine_was_default: true });
+    assert_eq!(super::values(b"A=x # c\n", Dialect::Systemd)["A"], "x # c");
+    assert_eq!(super::values(b"A=x # c\nB='${A}'\n", Dialect::Compose)["B"], "x");
+    assert_eq!(super::values(b"export A=x\n", Dialect::Systemd)["A"], "x", "the program may read it by itself");
+}
+
+#[test]
+fn a_value_that_refers_to_a_new_key_is_told() {
+    let comparison = compared("", "A=1\nHOST=h\n", "A=1\nURL=http://${HOST}/\n");
+    assert!(
+        comparison.warnings.iter().any(|warning| warning.starts_with("URL refers to a key that changes")),
+        "{:?} {:?}",
+        comparison.warnings,
+        text(&comparison)
+    );
 }
 
 /// Lines of a file that an operator may have, well formed or not.
@@ -286,7 +447,7 @@ proptest! {
     fn a_line_of_the_operators_is_never_dropped(theirs in file_of(their_line()), mine in file_of(mine_line())) {
         let (theirs_file, mine_file) = (File::lex(theirs.as_bytes()), File::lex(mine.as_bytes()));
         let Ok(comparison) = compare(None, Some(theirs.as_bytes()), mine.as_bytes(), &[]) else { return Ok(()) };
-        let keys: BTreeSet<&str> = added(&comparison.changes).map(|(key, _)| key).collect();
+        let keys: BTreeSet<&str> = added(&comparison.changes).collect();
         let insertions = merge::insertions(&theirs_file, &mine_file, &keys, &BTreeMap::new()).expect("as before");
         // what is left after taking the insertions out of the merged bytes, by their place there
         let mut rest = comparison.merged.clone();
@@ -309,7 +470,7 @@ proptest! {
     fn old_keys_keep_their_values_and_new_ones_have_upstreams(theirs in file_of(their_line()), mine in file_of(mine_line())) {
         let Ok(comparison) = compare(None, Some(theirs.as_bytes()), mine.as_bytes(), &[]) else { return Ok(()) };
         let (before, after) = (values(mine.as_bytes()), values(&comparison.merged));
-        let live = |bytes: &[u8]| Keys::of(&File::lex(bytes)).live;
+        let live = |bytes: &[u8]| keys(bytes).live;
         for (key, value) in live(mine.as_bytes()) {
             prop_assert!(live(&comparison.merged).contains(&(key, value)));
         }
@@ -320,8 +481,8 @@ proptest! {
         for (key, value) in &before {
             prop_assert_eq!(after.get(key), Some(value), "{} of {:?}", key, String::from_utf8_lossy(&comparison.merged));
         }
-        let offered = Keys::of(&File::lex(theirs.as_bytes()));
-        for (key, _) in added(&comparison.changes) {
+        let offered = keys(theirs.as_bytes());
+        for key in added(&comparison.changes) {
             prop_assert!(!before.contains_key(key));
             let unix = |value: Option<&str>| value.map(|value| value.replace("\r\n", "\n"));
             prop_assert_eq!(unix(after.get(key).map(String::as_str)), unix(offered.value(key)), "{:?}", comparison.merged);

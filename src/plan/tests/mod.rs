@@ -156,6 +156,7 @@ fn surveyed(component: &manifest::Component) -> Surveyed {
             env: Default::default(),
         }),
         env: component.env.iter().map(|_| Some(file(&format!("PORT=81\nTOKEN={CANARY}\n")))).collect(),
+        env_times: Vec::new(),
         artifacts: component.artifacts.iter().map(|_| true).collect(),
         units: component.units.iter().map(unit).collect(),
     }
@@ -173,6 +174,10 @@ fn offered(component: &manifest::Component) -> ComponentOffer {
     }
 }
 
+fn answer(file: &str, key: &str, value: &str) -> Answer {
+    Answer { file: file.into(), key: key.into(), decision: env::Decision::Set(value.into()) }
+}
+
 /// The titles of the actions, in order.
 fn titles(plan: &Plan) -> Vec<String> {
     plan.actions.iter().map(|action| action.act().title()).collect()
@@ -182,7 +187,7 @@ fn titles(plan: &Plan) -> Vec<String> {
 fn a_plan_holds_no_value_of_a_configuration_file() {
     let mut world = World::pair();
     world.offer.components[0].examples[0].1 = Some(b"PORT=80\nNEW=changeme\nURL=http://h\n".to_vec());
-    world.request.answers = vec![("manager/.env".into(), "NEW".into(), format!("{CANARY}-answer"))];
+    world.request.answers = vec![answer("manager/.env", "NEW", &format!("{CANARY}-answer"))];
     let (plan, contents) = build(&world.install, &world.survey, &world.offer, &world.request).unwrap();
     assert!(plan.components[0].env[0].rewritten);
     assert!(contents.iter().any(|(_, bytes)| String::from_utf8_lossy(bytes).contains("canary-5f0c-answer")));
@@ -214,9 +219,9 @@ fn a_new_key_without_a_value_of_ones_own_stops_the_run_until_it_is_answered() {
     world.offer.components[0].examples[0].1 = Some(b"PORT=80\nNEW=changeme\n".to_vec());
     assert_eq!(world.blockers(), ["manager/.env needs a value for the new key NEW: its default is a placeholder"]);
     assert!(world.plan().blockers[0].refused);
-    world.request.answers = vec![("manager/.env".into(), "NEW".into(), "mine".into())];
+    world.request.answers = vec![answer("manager/.env", "NEW", "mine")];
     assert_eq!(world.blockers(), Vec::<String>::new());
-    world.request.answers = vec![("runner/.env".into(), "NEW".into(), "mine".into())];
+    world.request.answers = vec![answer("runner/.env", "NEW", "mine")];
     assert_eq!(world.blockers().len(), 1, "an answer for another file is none for this one");
     world.survey.components[0].env[0] = None;
     assert_eq!(world.blockers(), ["manager/.env is missing"]);

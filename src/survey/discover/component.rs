@@ -141,7 +141,7 @@ fn component(tree: &Tree<'_>, owner: &Account, (name, path): (String, RelPath)) 
 fn env(example: Option<&str>) -> Option<(EnvFile, bool)> {
     let file = RelPath::parse(".env").ok()?;
     let example_path = RelPath::parse(example.unwrap_or(".env.example")).ok()?;
-    Some((EnvFile { file, example: example_path }, example.is_some()))
+    Some((EnvFile { file, example: example_path, dialect: None, public: Vec::new() }, example.is_some()))
 }
 
 /// The plain assignments of a `.env`. The values are looked at here and go nowhere else.
