@@ -9,6 +9,7 @@ mod lock;
 mod prepare;
 pub mod record;
 mod recover;
+mod restore;
 mod undo;
 
 pub use execute::{Engine, execute};

@@ -8,6 +8,7 @@ use super::decide::{Decision, decide};
 use super::gates;
 use super::journal::Journal;
 use super::record::{Body, End, Outcome};
+use super::restore::{self, Lost};
 use super::undo;
 use crate::action::Site;
 use crate::error::{Error, Kind, Result};
@@ -26,6 +27,8 @@ pub enum Recovered {
     Closed(String),
     /// This run was undone.
     Undone(String),
+    /// This run was undone, its data from a backup.
+    Restored(String, Lost),
     /// This run was finished.
     Finished(String),
 }
@@ -66,6 +69,7 @@ pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
                 .hint(format!(
                     "see what it had done: relift show {run}; settle it by hand, then close it: relift recover --close"
                 )))
+            .map_err(|error| restore::way_back(&journal).into_iter().fold(error, Error::hint))
         }
         Decision::Undo => {
             reporter.tell(Event::Phase { phase: Phase::Undo });
@@ -76,10 +80,18 @@ pub fn recover(state: &Path, reporter: &dyn Reporter) -> Result<Recovered> {
             };
             let mut remarks = undo::undo(&mut journal, &mut site).map_err(trouble)?;
             remarks.extend(prove_old(&begin.plan, &journal, &site).err().map(|trouble| trouble.to_string()));
-            let outcome = if remarks.is_empty() { Outcome::RolledBack } else { Outcome::NeedsOperator };
-            journal.append(Body::End(End { outcome, why: interrupted(), detail: remarks.clone() }))?;
-            if remarks.is_empty() {
-                return Ok(Recovered::Undone(run));
+            let lost = restore::lost(&journal);
+            let outcome = match (remarks.is_empty(), &lost) {
+                (true, None) => Outcome::RolledBack,
+                (true, Some(_)) => Outcome::Restored,
+                (false, _) => Outcome::NeedsOperator,
+            };
+            let detail = lost.iter().map(ToString::to_string).chain(remarks.clone()).collect();
+            journal.append(Body::End(End { outcome, why: interrupted(), detail }))?;
+            match (remarks.is_empty(), lost) {
+                (true, None) => return Ok(Recovered::Undone(run)),
+                (true, Some(lost)) => return Ok(Recovered::Restored(run, lost)),
+                (false, _) => {}
             }
             let error =
                 Error::new(Kind::NeedsOperator, format!("run {run} was undone, but not everything is as it was"));

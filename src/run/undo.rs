@@ -23,7 +23,12 @@ pub(super) fn undo(journal: &mut Journal, site: &mut Site) -> Result<Vec<String>
     let mut remarks = Vec::new();
     for (at, seen) in begun.iter().rev() {
         let action = &plan.actions[*at];
-        let is_moot = matches!(action, Action::Rerun(rerun) if !was_begun(rerun.of) && !was_undone(journal, rerun.of));
+        let was_run = |step: &usize| was_begun(*step) || was_undone(journal, *step);
+        let is_moot = match action {
+            Action::Rerun(rerun) => !was_run(&rerun.of),
+            Action::Backup(backup) => !backup.of.iter().any(was_run),
+            _ => false,
+        };
         if !is_moot {
             let reporter = site.reporter;
             remarks.extend(match action.act().undo_title() {

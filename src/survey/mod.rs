@@ -5,6 +5,7 @@ pub mod discover;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::backup::Outlook;
 use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, Rooted, sha256};
@@ -35,6 +36,8 @@ pub struct Survey {
     pub hold: Option<Hold>,
     /// Hash of the manifest and of every configuration file.
     pub configuration: String,
+    /// What there is to back up, where the manifest has `[backup]` and a plan is to be made.
+    pub backup: Option<Outlook>,
 }
 
 /// A component as it is here.
@@ -94,6 +97,7 @@ impl Survey {
             failed: ledger.failed()?,
             hold: ledger.hold()?,
             configuration: configuration(install, &components),
+            backup: None,
             checkout,
             components,
         })

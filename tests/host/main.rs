@@ -8,6 +8,7 @@ mod server;
 mod snapshot;
 
 mod attacks;
+mod backup;
 mod checkout;
 mod crash;
 mod env;
