@@ -74,10 +74,12 @@ pub fn copy(source: &Path, scratch: &Path, out: &mut dyn Write) -> Result<()> {
 fn duplicate(source: &Path, scratch: &Path) -> std::result::Result<(), Trouble> {
     // Not read-only: a database that a crash left behind is rolled back first, as by any program that opens it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let has_log = std::fs::metadata(super::restore::beside(source, "-wal")).is_ok();
     let from = Connection::open_with_flags(source, flags)?;
     from.busy_timeout(Duration::from_secs(5))?;
-    // The last to close a database in WAL mode writes the log back: that is for its own programs to do.
-    from.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // The last to close a database in WAL mode writes the log back: that is for its own programs to do. Without a log
+    // there is nothing to write back, and what the copy made goes.
+    from.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
     let mode: String = from.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
     let mut to = Connection::open(scratch)?;
     {
@@ -224,5 +226,11 @@ mod tests {
             .query_row("SELECT count(*) FROM b WHERE n = 4711", [], |row| row.get(0))
             .unwrap();
         assert_eq!(found, 1);
+        // Closed by its programs, it has no log, and gets none.
+        db.close().unwrap();
+        let names = || std::fs::read_dir(place.path()).unwrap().count();
+        let count = names();
+        copied(&path).unwrap();
+        assert_eq!(names(), count);
     }
 }

@@ -99,6 +99,12 @@ fn list(session: &Session, globals: &Globals) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// The last event, for a program.
+fn end(mut value: Value) {
+    value["event"] = "end".into();
+    output::data(&format!("{value}\n"));
+}
+
 fn why(listing: &Listing) -> String {
     match (listing.reason, &listing.run) {
         (Reason::Run, _) => "before a run".into(),
@@ -153,8 +159,7 @@ fn verify(session: &Session, id: Option<&str>, globals: &Globals) -> Result<Exit
         }
     }
     match (globals.json, globals.quiet) {
-        (true, _) => output::document(&json!({
-            "format": 1,
+        (true, _) => end(json!({
             "install": name,
             "whole": whole,
             "trouble": trouble.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -178,9 +183,9 @@ fn take(session: &Session, globals: &Globals) -> Result<Exit> {
             .hint("add a [backup] table: paths = [...], sqlite = [...]")
     })?;
     let listing = during(&*reporter, "back up, and prove it", || keep(session, &scope, Reason::ByHand, &*reporter))?;
-    prune(session, &[listing.id.clone()], &*reporter)?;
+    prune(session, std::slice::from_ref(&listing.id), &*reporter)?;
     match globals.json {
-        true => output::document(&json!({"format": 1, "install": name, "backup": listing.id, "bytes": listing.size()})),
+        true => end(json!({"install": name, "backup": listing.id, "bytes": listing.size()})),
         false => output::data(&format!("{name}: backup {}, {}, proven\n", listing.id, bytes(listing.size()))),
     }
     Ok(Exit::Done)
@@ -247,7 +252,7 @@ fn restore(session: &Session, id: &str, paths: &[PathBuf], globals: &Globals) ->
     let was = exchange(session, &listing, &stored, (paths, &present.id), &*reporter)?;
     prune(session, &[listing.id.clone(), present.id.clone()], &*reporter)?;
     match globals.json {
-        true => output::document(&json!({"format": 1, "install": name, "restored": listing.id, "before": present.id})),
+        true => end(json!({"install": name, "restored": listing.id, "before": present.id})),
         false if globals.quiet => {}
         false => output::data(&format!("{name}: restored from {}; what was there is in {}\n", listing.id, present.id)),
     }

@@ -275,13 +275,15 @@ fn backups_are_listed_verified_restored_and_pruned_by_hand() {
 
 fn backup_now(host: &Host) -> String {
     let out = host.relift(&["backup", "take", "app", "--json"]).exits(0);
-    let value: serde_json::Value = serde_json::from_str(&out.stdout).unwrap();
+    let last = out.stdout.lines().last().unwrap();
+    let value: serde_json::Value = serde_json::from_str(last).unwrap();
     value["backup"].as_str().unwrap().to_owned()
 }
 
 #[test]
 fn what_cannot_be_backed_up_stops_the_run_before_any_change() {
     let host = host("wal");
+    host.must("head -c 8192 /dev/urandom > /opt/app/manager/data/noise; ln -s /etc/shadow /opt/app/manager/data/shadow; head -c 3000000 /dev/urandom > /opt/app/manager/data/big");
     let before = host.snapshot();
     let stops = |backup: &str, words: &[&str]| {
         declare(&host, &migrate(RESTORED), backup);
@@ -290,16 +292,13 @@ fn what_cannot_be_backed_up_stops_the_run_before_any_change() {
         says(&out, &["state: nothing was changed"]);
         before.assert_same(&host.snapshot());
     };
-    host.must(
-        "head -c 8192 /dev/urandom > /opt/app/manager/data/noise; ln -s /etc/shadow /opt/app/manager/data/shadow",
-    );
     stops(
         "[backup]\nsqlite = [\"manager/data/noise\"]",
         &["manager/data/noise cannot be backed up", "no SQLite database"],
     );
     stops("[backup]\nsqlite = [\"manager/data/shadow\"]", &["manager/data/shadow is no regular file"]);
     // A filesystem of its own for backups, too small for them.
-    host.must("mkdir -p /srv/backups && mount -t tmpfs -o size=101m tmpfs /srv/backups && head -c 3000000 /dev/urandom > /opt/app/manager/data/big");
+    host.must("mkdir -p /srv/backups && mount -t tmpfs -o size=101m tmpfs /srv/backups");
     stops(
         &format!("{BACKUP}directory = \"/srv/backups\""),
         &["a backup with its proof of app needs", "bytes) are free", "make room: df -h"],
