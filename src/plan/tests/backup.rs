@@ -26,7 +26,9 @@ fn backed_up(mut world: World, when: BackupWhen) -> World {
 
 fn pair(steps: &str, when: BackupWhen) -> World {
     let body = |name: &str| component(name, &format!("{steps}{}", unit(&format!("{name}.service"), "")));
-    backed_up(World::new(&["manager", "runner"].map(body)), when)
+    let table = "[backup]\npaths = [\"manager/data\"]\n".to_owned();
+    let [manager, runner] = ["manager", "runner"].map(body);
+    backed_up(World::new(&[manager, runner, table]), when)
 }
 
 fn backup(plan: &Plan) -> (usize, &Backup) {
