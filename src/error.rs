@@ -16,6 +16,11 @@ pub enum Kind {
     Refused,
     /// Failed after the first change; everything was put back and checked.
     PutBack,
+    /// As `PutBack`, the data from a backup: what was written in these minutes is not in it.
+    Restored {
+        /// Rounded up.
+        minutes: u64,
+    },
     /// Not everything could be put back.
     NeedsOperator,
     /// Another run holds the lock of the install.
@@ -52,7 +57,7 @@ impl Kind {
         match self {
             Kind::Failed => Exit::Failed,
             Kind::Usage | Kind::Refused => Exit::Refused,
-            Kind::PutBack => Exit::PutBack,
+            Kind::PutBack | Kind::Restored { .. } => Exit::PutBack,
             Kind::NeedsOperator => Exit::NeedsOperator,
             Kind::Busy => Exit::Busy,
             Kind::NotPermitted => Exit::NotPermitted,

@@ -10,6 +10,7 @@
 //! plan       pure: `Install` + `Survey` + `Offer` -> `Plan`; `.env` and unit comparisons, release notes
 //! action     the changes that a plan holds: apply, look, undo; one file per kind
 //! run        prepare, switch, gate, commit; the journal; undo and recovery from any kill
+//! backup     an install's data: taken, proven in a scratch place, restored
 //! health     probes, gate, soak: running code proven
 //! ledger     what is remembered: activated, known-good, failed, held
 //! host       the only raw effects: files, processes, accounts, systemd, clock, network
@@ -22,6 +23,7 @@
 //! executes.
 
 pub mod action;
+pub mod backup;
 pub mod cli;
 pub mod error;
 pub mod health;

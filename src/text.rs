@@ -25,6 +25,16 @@ pub fn harmless(text: &str) -> String {
     shown
 }
 
+/// A number of bytes as a person reads it: `1.50 MiB`.
+pub fn bytes(count: u64) -> String {
+    indicatif::BinaryBytes(count).to_string()
+}
+
+/// `1 minute`, `2 minutes`.
+pub fn minutes(count: u64) -> String {
+    if count == 1 { "1 minute".into() } else { format!("{count} minutes") }
+}
+
 /// `text` without the sequences that set colours (SGR of ECMA-48); what else would drive a terminal stays for [`harmless`].
 pub fn uncoloured(text: &str) -> String {
     let mut pieces = text.split("\x1b[");

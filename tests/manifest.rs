@@ -9,7 +9,7 @@ use relift::cli::config;
 use relift::cli::globals::Globals;
 use relift::error::{Exit, Kind};
 use relift::host::paths::Paths;
-use relift::manifest::{self, Follow, Install, Probe, Problems, RunAs, Source, StepUndo};
+use relift::manifest::{self, BackupWhen, Follow, Install, Probe, Problems, RelPath, RunAs, Source, StepUndo};
 
 const GOOD: &str = include_str!("fixtures/manifest/good.toml");
 const FILE: &str = "/etc/relift/app.toml";
@@ -60,9 +60,22 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "[source.compose]\nproject = \"x\"\n",
     ),
     ("verify", "branch = \"main\"\n", "branch = \"main\"\nverify = { signed = \"tag\" }\n"),
-    ("backup", "[policy]", "[backup]\npaths = [\"manager/data\"]\n\n[policy]"),
-    ("undo by backup", "undo = \"rerun\"", "undo = \"restore-backup\""),
     ("a rerun that is not idempotent", "undo = \"rerun\"", "undo = \"rerun\"\nidempotent = false"),
+    ("a backup of nothing", "[policy]", "[backup]\nkeep = 3\n\n[policy]"),
+    ("a backup that leaves the root", "[policy]", "[backup]\npaths = [\"../data\"]\n\n[policy]"),
+    ("a backup of git's own files", "[policy]", "[backup]\npaths = [\"manager/data\", \".git/config\"]\n\n[policy]"),
+    ("a path inside another", "[policy]", "[backup]\npaths = [\"manager/data\", \"manager/data/uploads\"]\n\n[policy]"),
+    ("a path twice", "[policy]", "[backup]\npaths = [\"manager/data\", \"manager/data\"]\n\n[policy]"),
+    (
+        "a database as a file as well",
+        "[policy]",
+        "[backup]\npaths = [\"manager/app.db\"]\nsqlite = [\"manager/app.db\"]\n\n[policy]",
+    ),
+    ("no backup is kept", "[policy]", "[backup]\npaths = [\"manager/data\"]\nkeep = 0\n\n[policy]"),
+    ("a moment that there is not", "[policy]", "[backup]\npaths = [\"manager/data\"]\nwhen = \"quiet\"\n\n[policy]"),
+    ("a place that is none", "[policy]", "[backup]\npaths = [\"manager/data\"]\ndirectory = \"backups\"\n\n[policy]"),
+    ("a misspelt key of a backup", "[policy]", "[backup]\npath = [\"manager/data\"]\n\n[policy]"),
+    ("an undo by a backup that is not declared", "undo = \"rerun\"", "undo = \"restore-backup\""),
     ("an unknown undo", "undo = \"rerun\"", "undo = \"re-run\""),
     ("an unknown restart", "restart = \"if-changed\"", "restart = \"sometimes\""),
     ("an unknown scope", "scope   = \"user\"", "scope = \"users\""),
@@ -188,6 +201,28 @@ fn a_step_is_idempotent_where_its_undo_or_the_operator_says_so() {
     let of = |undo: &str| parse(&changed("undo = \"rerun\"\n", undo)).unwrap().components[0].steps[0].idempotent;
     assert!(of("undo = \"rerun\"\n") && of("undo = \"pure\"\n") && of("idempotent = true\n"));
     assert!(!of("undo = { run = [\"true\"] }\n") && !of("undo = \"irreversible\"\n"));
+}
+
+#[test]
+fn a_backup_means_what_it_says() {
+    let table = "[backup]\npaths = [\"manager/data\", \"manager/.env\"]\nsqlite = [\"manager/data/app.db\"]\n";
+    let with = |more: &str| parse(&GOOD.replacen("[policy]", &format!("{table}{more}\n[policy]"), 1)).unwrap();
+    let plain = with("").backup.unwrap();
+    let shown = |paths: &[RelPath]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shown(&plain.paths), ["manager/data", "manager/.env"]);
+    assert_eq!(shown(&plain.sqlite), ["manager/data/app.db"]);
+    assert_eq!((plain.keep, plain.when, plain.directory), (5, BackupWhen::Prepare, None));
+    let full = with("keep = 2\nwhen = \"quiesced\"\ndirectory = \"/srv/backups/\"\n");
+    let backup = full.backup.clone().unwrap();
+    assert_eq!((backup.keep, backup.when), (2, BackupWhen::Quiesced));
+    assert_eq!(backup.directory.as_deref(), Some(Path::new("/srv/backups")));
+    let again = parse(&manifest::effective(&full).unwrap()).unwrap();
+    assert_eq!(again.backup, full.backup, "what is shown is a manifest that says the same");
+    let step = |install: &Install| install.components[0].steps[0].undo.clone();
+    let restored = GOOD.replacen("undo = \"rerun\"", "undo = \"restore-backup\"", 1);
+    let restored = parse(&restored.replacen("[policy]", &format!("{table}\n[policy]"), 1)).unwrap();
+    assert_eq!(step(&restored), StepUndo::RestoreBackup);
+    assert!(parse(GOOD).unwrap().backup.is_none());
 }
 
 #[test]

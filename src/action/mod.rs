@@ -2,6 +2,7 @@
 //! whether it is made, and undoes and redoes it any number of times.
 
 mod artifact;
+mod backup;
 mod check;
 mod enablement;
 mod env_file;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 pub use artifact::{Artifact, save as save_artifact};
+pub use backup::{Backup, in_order_of_stopping, stop_units};
 pub use check::Check;
 pub use enablement::{Link, Links};
 pub use env_file::EnvFile;
@@ -43,6 +45,8 @@ pub enum Action {
     Quiesce(Quiesce),
     /// Changes nothing; its undo runs a step again in the old tree.
     Rerun(Rerun),
+    /// Takes a backup, where that was not done before; its undo puts the data back.
+    Backup(Backup),
     /// Switches the checkout.
     Tree(Tree),
     /// Replaces a configuration file.
@@ -143,6 +147,7 @@ impl Action {
         match self {
             Action::Quiesce(action) => action,
             Action::Rerun(action) => action,
+            Action::Backup(action) => action,
             Action::Tree(action) => action,
             Action::EnvFile(action) => action,
             Action::Artifact(action) => action,

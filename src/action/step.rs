@@ -52,7 +52,7 @@ impl Act for Step {
     fn undo_title(&self) -> Option<String> {
         match &self.undo {
             StepUndo::Run(run) => Some(format!("{}: {}", self.component, run.join(" "))),
-            StepUndo::Pure | StepUndo::Rerun | StepUndo::Irreversible => None,
+            StepUndo::Pure | StepUndo::Rerun | StepUndo::RestoreBackup | StepUndo::Irreversible => None,
         }
     }
 
@@ -76,8 +76,8 @@ impl Act for Step {
 
     fn undo(&self, site: &mut Site, _: &Seen) -> Result<Vec<String>> {
         match &self.undo {
-            // A rerun happens when the old tree is back: see `Rerun`.
-            StepUndo::Pure | StepUndo::Rerun => Ok(Vec::new()),
+            // A rerun and a restore happen when the old tree is back: see `Rerun` and `Backup`.
+            StepUndo::Pure | StepUndo::Rerun | StepUndo::RestoreBackup => Ok(Vec::new()),
             StepUndo::Run(run) => {
                 let invocation = self.invocation(site, run);
                 site.invoke(&invocation)?;

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
-use crate::action::Action;
-use crate::manifest::{Scope, StepUndo};
+use crate::action::{Act, Action};
+use crate::manifest::{BackupWhen, Scope, StepUndo};
 use crate::plan::env::{Class, Decided, KeyChange, Shape};
 use crate::plan::{ComponentPlan, FileChange, Intent, Plan, ServiceChange, StepPlan, UnitPlan};
 
@@ -43,6 +43,7 @@ pub fn document(plan: &Plan) -> serde_json::Value {
     if let Some(object) = value.as_object_mut() {
         object.insert("actions".into(), serde_json::json!(titles));
         object.insert("reversible".into(), plan.irreversible().is_empty().into());
+        object.insert("backup".into(), serde_json::to_value(backup(plan)).unwrap_or_default());
     }
     for component in value["components"].as_array_mut().into_iter().flatten() {
         for env in component["env"].as_array_mut().into_iter().flatten() {
@@ -154,6 +155,7 @@ impl Page {
             (true, StepUndo::Pure) => (paint(GOOD, "+"), "; leaves nothing to undo".to_owned()),
             (true, StepUndo::Rerun) => (paint(GOOD, "+"), "; undone by running it again".to_owned()),
             (true, StepUndo::Run(command)) => (paint(GOOD, "+"), format!("; undone by {}", command.join(" "))),
+            (true, StepUndo::RestoreBackup) => (paint(WARN, "+"), "; undone by putting the backup back".to_owned()),
             (true, StepUndo::Irreversible) => (paint(BAD, "!"), paint(BAD, "; nothing undoes it")),
         };
         let skipped = if step.runs { "" } else { "not run: " };
@@ -233,8 +235,14 @@ impl Page {
                 paint(DIM, "(on a staged copy)")
             ));
         }
+        if let Some(backup) = backup(plan).filter(|backup| backup.when == BackupWhen::Prepare) {
+            number += 1;
+            let when = paint(DIM, "(while everything runs, and proven)");
+            self.line(format_args!("    {number:>2}. {} {when}", backup.title()));
+        }
         for action in &plan.actions {
-            if matches!(action, Action::Quiesce(_) | Action::Rerun(_)) {
+            let is_done_before = matches!(action, Action::Backup(backup) if backup.when == BackupWhen::Prepare);
+            if is_done_before || matches!(action, Action::Quiesce(_) | Action::Rerun(_)) {
                 continue;
             }
             number += 1;
@@ -270,12 +278,29 @@ impl Page {
             steps => paint(BAD, format!("not from {} on", steps.join(", "))),
         };
         self.line(format_args!("  {} {undo}", paint(DIM, "can be undone  ")));
+        if let Some(backup) = backup(plan) {
+            let size = crate::text::bytes(backup.measured.bytes);
+            let files = backup.measured.files;
+            let things = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+            let when = match backup.when {
+                BackupWhen::Prepare => "while everything runs",
+                BackupWhen::Quiesced => "when services are stopped",
+            };
+            let place = backup.store.display();
+            self.line(format_args!("  {} {things}, {size}, {when}", paint(DIM, "backup         ")));
+            self.line(format_args!("                  in {place}, of which the newest {} stay", backup.keep));
+        }
         self.line(format_args!(
             "  {} {}",
             paint(DIM, "source         "),
             paint(WARN, "unverified: no signature is required by the manifest")
         ));
     }
+}
+
+/// The backup that a run of the plan takes.
+fn backup(plan: &Plan) -> Option<&crate::action::Backup> {
+    plan.actions.iter().find_map(|action| if let Action::Backup(backup) = action { Some(backup) } else { None })
 }
 
 /// `text`, and an ellipsis in place of what is too long.

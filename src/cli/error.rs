@@ -41,11 +41,15 @@ fn push(text: &mut String, line: std::fmt::Arguments) {
 }
 
 /// What state the host is in after an error of a kind.
-pub fn state(kind: Kind) -> &'static str {
+pub fn state(kind: Kind) -> String {
     match kind {
-        Kind::Failed | Kind::Usage | Kind::Refused | Kind::NotPermitted | Kind::Busy => "nothing was changed",
-        Kind::PutBack => "everything was put back as it was, and checked",
-        Kind::NeedsOperator => "not everything could be put back: an operator has to look",
+        Kind::Failed | Kind::Usage | Kind::Refused | Kind::NotPermitted | Kind::Busy => "nothing was changed".into(),
+        Kind::PutBack => "everything was put back as it was, and checked".into(),
+        Kind::Restored { minutes } => {
+            let minutes = crate::text::minutes(minutes);
+            format!("restored from backup, {minutes} lost; the rest was put back as it was, and checked")
+        }
+        Kind::NeedsOperator => "not everything could be put back: an operator has to look".into(),
     }
 }
 

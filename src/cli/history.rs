@@ -178,6 +178,9 @@ fn line(time: i64, body: &Body, begin: &crate::run::record::Begin) -> String {
             format!("begun by relift {}{}", begin.version, if begin.unattended { ", unattended" } else { "" })
         }
         Body::Prepared { .. } => "prepared: nothing is changed so far".into(),
+        Body::BackedUp { backup, bytes, .. } => {
+            format!("backed up and proven: {backup}, {}", crate::text::bytes(*bytes))
+        }
         Body::Intent { action, .. } => format!("begin  {}", title(*action)),
         Body::Done { action } => format!("done   {}", title(*action)),
         Body::PointOfNoReturn { action } => format!("nothing undoes what follows: {}", title(*action)),

@@ -17,6 +17,13 @@ use crate::sample::{Release, Site};
 pub enum Internal {
     /// What a child that has become an account runs: the face of its user manager, see `host::systemd`
     Agent,
+    /// What a child that has become an account runs: copies a SQLite database to standard output, see `backup`
+    SqliteCopy {
+        /// The database
+        source: PathBuf,
+        /// A file that is not there yet, in a directory of the account
+        scratch: PathBuf,
+    },
     /// Supervise a throw-away twin of this host; requests come on standard input
     TwinInit,
     /// Serve the sample component in DIR over HTTP
@@ -43,6 +50,9 @@ pub enum Internal {
 pub fn run(verb: &Internal, globals: &Globals) -> Result<()> {
     match verb {
         Internal::Agent => crate::host::systemd::serve_agent(),
+        Internal::SqliteCopy { source, scratch } => {
+            crate::backup::copy_database(source, scratch, &mut std::io::stdout().lock())
+        }
         Internal::TwinInit => crate::twin::supervise(),
         Internal::SampleService { dir } => crate::sample::serve(dir),
         Internal::Rehearse { name, way } => {

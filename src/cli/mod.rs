@@ -1,6 +1,7 @@
 //! The command line: one file per verb. `output` is the only renderer, `error` the only error printer.
 
 mod ask;
+mod backup;
 mod check;
 mod columns;
 pub mod config;
@@ -80,6 +81,8 @@ enum Verb {
     /// Show the output of a run's steps
     #[command(after_help = "Examples:\n  relift logs 2JX03JMNRK")]
     Logs(history::LogsArgs),
+    /// List, verify, restore and take backups of an install's data
+    Backup(backup::Args),
     /// Compare or merge `.env` files alone
     Env(env::Args),
     /// Compare unit files alone
@@ -127,6 +130,7 @@ impl Cli {
             Verb::History(args) => history::run(args, globals),
             Verb::Show(args) => history::show(args, globals),
             Verb::Logs(args) => history::logs(args, globals),
+            Verb::Backup(args) => backup::run(args, globals),
             Verb::Env(args) => env::run(args, globals),
             Verb::Units(args) => units::run(args, globals),
             Verb::Hold(args) => hold::run(args, globals),

@@ -87,6 +87,7 @@ fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
         Recovered::Nothing => format!("{name}: no interrupted run"),
         Recovered::Closed(run) => format!("{name}: run {run} is closed"),
         Recovered::Undone(run) => format!("{name}: run {run} was undone: everything is as before it"),
+        Recovered::Restored(run, lost) => format!("{name}: run {run} was undone: {lost}"),
         Recovered::Finished(run) => format!("{name}: run {run} was finished"),
     };
     match (globals.json, globals.quiet) {

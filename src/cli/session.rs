@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::globals::Globals;
+use crate::backup;
 use crate::error::{Error, Kind, Result};
 use crate::host::account::Account;
 use crate::ledger::{Ledger, last_downtime, open_run};
@@ -177,6 +178,34 @@ impl Session {
         }
     }
 
+    /// Where backups of the install are kept.
+    pub fn backups(&self) -> PathBuf {
+        let elsewhere = self.install.backup.as_ref().and_then(|backup| backup.directory.as_ref());
+        elsewhere.map_or(self.state.join("backups"), |directory| directory.join(&self.install.name))
+    }
+
+    /// What belongs to a backup; `None`: the manifest declares none.
+    pub fn backup_scope(&self) -> Option<backup::Scope> {
+        let declared = self.install.backup.as_ref()?;
+        let paths = |list: &[manifest::RelPath]| list.iter().map(|path| PathBuf::from(path.as_str())).collect();
+        Some(backup::Scope { paths: paths(&declared.paths), databases: paths(&declared.sqlite) })
+    }
+
+    fn backup_outlook(&self) -> Result<Option<backup::Outlook>> {
+        let Some(scope) = self.backup_scope() else { return Ok(None) };
+        let of_run = |stored: backup::Stored| {
+            let listing = stored.listing.ok().filter(|listing| listing.reason == backup::Reason::Run)?;
+            Some((listing.run?, listing.id))
+        };
+        Ok(Some(backup::Outlook {
+            measured: backup::measure(&self.install.root, &scope)?,
+            scope,
+            of_runs: backup::list(&self.backups())?.into_iter().filter_map(of_run).collect(),
+            store: self.backups(),
+            cache: self.cache.clone(),
+        }))
+    }
+
     /// Surveys the host and makes the plan.
     pub fn plan(&self, mirror: &Mirror, target: &Target, request: &Request) -> Result<Planned> {
         let survey = Survey::take(&self.install, &self.owner, &self.state)?;
@@ -184,7 +213,7 @@ impl Session {
     }
 
     /// Makes the plan from a survey that was taken.
-    pub fn plan_on(&self, survey: Survey, mirror: &Mirror, target: &Target, request: &Request) -> Result<Planned> {
+    pub fn plan_on(&self, mut survey: Survey, mirror: &Mirror, target: &Target, request: &Request) -> Result<Planned> {
         let (install, source) = (&self.install, self.source());
         let (owner, root) = (&install.owner, &install.root);
         let installed: Vec<_> = survey
@@ -219,6 +248,7 @@ impl Session {
         for (directory, file) in &survey.leftovers {
             offer.warnings.push(format!("{directory}/ stays checked out: it holds {file}, which git does not track"));
         }
+        survey.backup = self.backup_outlook()?;
         let (mut plan, contents) = build(install, &survey, &offer, request)?;
         plan.blockers.extend(run::missing_keys(install, &plan, &contents)?);
         let (warnings, refused) = run::foresee_units(&plan, &contents, &self.owner);

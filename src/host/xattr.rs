@@ -24,8 +24,19 @@ pub fn list(file: &File) -> Vec<(String, String)> {
     attributes
 }
 
-/// Gives a new file the attributes that another had.
+/// Gives a new file the attributes that another had. An ACL that it inherited from its directory, acl(5), goes where the
+/// other had none.
 pub fn apply(file: &File, attributes: &[(String, String)]) -> std::io::Result<()> {
+    let is_wanted = |name: &String| attributes.iter().any(|(wanted, _)| wanted == name);
+    for (name, _) in list(file) {
+        if name.starts_with("system.posix_acl_") && !is_wanted(&name) {
+            let name = CString::new(name)?;
+            // SAFETY: the name ends with NUL.
+            if unsafe { libc::fremovexattr(file.as_raw_fd(), name.as_ptr()) } != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+        }
+    }
     for (name, value) in attributes {
         let name = CString::new(name.as_str())?;
         let value = unhex(value).unwrap_or_default();

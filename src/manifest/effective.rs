@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    Check, CheckAt, Component, Dialect, EnvFile, EnvPolicy, Follow, Health, Install, Probe, Reach, RelPath,
-    RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, raw,
+    Backup, BackupWhen, Check, CheckAt, Component, Dialect, EnvFile, EnvPolicy, Follow, Health, Install, Probe, Reach,
+    RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, raw,
 };
 use crate::error::{Context, Result};
 
@@ -33,6 +33,7 @@ pub fn effective(install: &Install) -> Result<String> {
         component: install.components.iter().map(component).collect(),
         compatibility: (!install.lockstep.is_empty())
             .then(|| raw::Compatibility { lockstep: install.lockstep.clone() }),
+        backup: install.backup.as_ref().map(backup),
         policy: Some(raw::Policy {
             unattended: Some(match install.policy.unattended {
                 Reach::None => raw::Unattended::None,
@@ -51,6 +52,19 @@ pub fn effective(install: &Install) -> Result<String> {
         }),
     };
     toml::to_string(&manifest).context("the manifest cannot be written out")
+}
+
+fn backup(backup: &Backup) -> raw::Backup {
+    raw::Backup {
+        paths: texts(&backup.paths),
+        sqlite: texts(&backup.sqlite),
+        keep: i64::try_from(backup.keep).ok(),
+        when: Some(match backup.when {
+            BackupWhen::Prepare => raw::BackupWhen::Prepare,
+            BackupWhen::Quiesced => raw::BackupWhen::Quiesced,
+        }),
+        directory: backup.directory.as_ref().map(|path| path.display().to_string()),
+    }
 }
 
 fn component(component: &Component) -> raw::Component {
@@ -102,6 +116,7 @@ fn step(step: &Step) -> raw::Step {
         undo: Some(match &step.undo {
             StepUndo::Pure => raw::Undo::Rule(raw::UndoRule::Pure),
             StepUndo::Rerun => raw::Undo::Rule(raw::UndoRule::Rerun),
+            StepUndo::RestoreBackup => raw::Undo::Rule(raw::UndoRule::RestoreBackup),
             StepUndo::Irreversible => raw::Undo::Rule(raw::UndoRule::Irreversible),
             StepUndo::Run(run) => raw::Undo::Command(raw::UndoCommand { run: run.clone() }),
         }),

@@ -23,10 +23,37 @@ pub struct Install {
     pub components: Vec<Component>,
     /// Groups of component names that must share MAJOR.MINOR.
     pub lockstep: Vec<Vec<String>>,
+    /// What of its data is backed up; `None`: nothing.
+    pub backup: Option<Backup>,
     /// What may happen by itself, and how it must prove itself.
     pub policy: Policy,
     /// What the operator should know and what stops nothing; never a secret.
     pub warnings: Vec<String>,
+}
+
+/// `[backup]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// Files and directories, relative to the root.
+    pub paths: Vec<RelPath>,
+    /// SQLite databases, relative to the root.
+    pub sqlite: Vec<RelPath>,
+    /// How many backups are kept.
+    pub keep: usize,
+    /// When a run takes its backup.
+    pub when: BackupWhen,
+    /// Where backups are kept; `None`: with the install's state.
+    pub directory: Option<PathBuf>,
+}
+
+/// When a run takes its backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackupWhen {
+    /// While everything runs.
+    Prepare,
+    /// When the units of the components are stopped, before the tree is switched.
+    Quiesced,
 }
 
 /// Where releases come from.
@@ -209,6 +236,8 @@ pub enum StepUndo {
     Rerun,
     /// This command undoes it.
     Run(Vec<String>),
+    /// The run's backup is put back.
+    RestoreBackup,
     /// Nothing undoes it.
     Irreversible,
 }

@@ -22,6 +22,9 @@ pub(super) struct Manifest {
     /// What must hold between components.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compatibility: Option<Compatibility>,
+    /// What of its data is backed up before a run changes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
     /// What may happen by itself, and how a release must prove itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
@@ -180,7 +183,8 @@ pub(super) struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<When>,
     /// How it is undone: `pure` (it leaves nothing that matters to the old release), `rerun` (running it again in
-    /// the old tree undoes it), `{ run = [...] }`, or `irreversible`. Default: `irreversible`.
+    /// the old tree undoes it), `{ run = [...] }`, `restore-backup` (the run's backup of `[backup]` is put back), or
+    /// `irreversible`. Default: `irreversible`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undo: Option<Undo>,
     /// Whether it may be run again after an interruption, when how far it came is not known. Default: `true` for `undo =
@@ -216,6 +220,7 @@ pub(super) enum Undo {
 pub(super) enum UndoRule {
     Pure,
     Rerun,
+    RestoreBackup,
     Irreversible,
 }
 
@@ -317,6 +322,36 @@ pub(super) struct Compatibility {
     /// Groups of components that must share MAJOR.MINOR: they are upgraded together or not at all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lockstep: Vec<Vec<String>>,
+}
+
+/// What of an install's data is backed up: before a run changes it, and by `relift backup take`.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Backup {
+    /// Files and directories, relative to the root.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// SQLite databases, relative to the root: copied by SQLite's own backup, whether `paths` holds them or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sqlite: Vec<String>,
+    /// How many backups are kept, at least 1. Default: 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep: Option<i64>,
+    /// `prepare`: while everything runs. `quiesced`: when the units of the components are stopped, before the tree is
+    /// switched. Default: `prepare`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<BackupWhen>,
+    /// Where backups are kept, absolute: each install in a directory of its own. Default: `/var/lib/relift/NAME/backups`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
+}
+
+/// When a run takes its backup.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum BackupWhen {
+    Prepare,
+    Quiesced,
 }
 
 /// What may happen by itself, and how a release must prove itself.

@@ -11,15 +11,8 @@ use super::problem::{Fault, Problem};
 use super::raw;
 
 /// Keys that the format has and this version does not carry out.
-const NOT_YET: [&str; 7] = [
-    "source.packages",
-    "source.compose",
-    "source.archive",
-    "source.git.verify",
-    "source.git.layout",
-    "install.layout",
-    "backup",
-];
+const NOT_YET: [&str; 6] =
+    ["source.packages", "source.compose", "source.archive", "source.git.verify", "source.git.layout", "install.layout"];
 
 /// What is said of them.
 const REFUSED: &str = "not supported by this version; refusing rather than ignoring it";
@@ -122,9 +115,6 @@ impl<'a> Walk<'a> {
         let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
         if words.contains(&text) {
             return;
-        }
-        if key.shape() == "component.step.undo" && text == "restore-backup" {
-            return self.fault(key, Fault::new(format!("\"restore-backup\" is {REFUSED}")));
         }
         let list = words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
         let help = match get_close_matches(text, &words, 1, 0.6).first() {

@@ -3,7 +3,7 @@
 use super::draft::{Draft, draft};
 use super::judge::judge;
 use super::subject::Case;
-use super::{Contents, Plan, Request, configuration, order};
+use super::{Contents, Plan, Request, backup, configuration, order};
 use crate::error::Result;
 use crate::manifest::Install;
 use crate::source::Offer;
@@ -15,16 +15,25 @@ const LEAVING: usize = 5;
 
 /// Makes the plan and collects the bytes that it speaks of. `offer.components` follows `survey.installed`.
 pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Request) -> Result<(Plan, Contents)> {
-    let case = Case { install, survey, offer, request };
+    let case = Case { install, survey, offer, request, quiesces: false };
+    let (plan, contents) = assemble(&case)?;
+    match backup::quiesces(&plan) {
+        false => Ok((plan, contents)),
+        // Once more: whatever runs is stopped for the backup, and has to be started again.
+        true => assemble(&Case { quiesces: true, ..case }),
+    }
+}
+
+fn assemble(case: &Case) -> Result<(Plan, Contents)> {
     let mut contents = Contents::default();
-    let mut plan = frame(&case);
+    let mut plan = frame(case);
     let mut stages = Vec::new();
     // All configuration first: a unit may read a file of another component.
     let configurations =
-        case.parts().map(|part| configuration::plan(&case, part, &mut contents)).collect::<Result<Vec<_>>>()?;
+        case.parts().map(|part| configuration::plan(case, part, &mut contents)).collect::<Result<Vec<_>>>()?;
     let rewritten = configurations.iter().flat_map(|configuration| configuration.rewritten()).collect();
     for (part, configuration) in case.parts().zip(configurations) {
-        let draft: Draft = draft(&case, part, (configuration, &rewritten), &mut contents)?;
+        let draft: Draft = draft(case, part, (configuration, &rewritten), &mut contents)?;
         plan.components.push(draft.component);
         plan.gates.push(draft.gate);
         plan.staged_checks.extend(draft.staged_checks);
@@ -32,14 +41,15 @@ pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Reques
         plan.blockers.extend(draft.blockers);
         stages.push(draft.stages);
     }
-    plan.actions = order::actions(&case, stages, &mut contents);
-    judge(&case, &mut plan);
+    plan.actions = order::actions(case, stages, &mut contents);
+    judge(case, &mut plan);
+    backup::tell(case, &mut plan);
     Ok((plan, contents))
 }
 
 /// What is true of the whole: the releases, and what stops every switch.
 fn frame(case: &Case) -> Plan {
-    let Case { install, survey, offer, request } = case;
+    let Case { install, survey, offer, request, .. } = case;
     let mut blockers = offer.blockers.clone();
     blockers.extend(survey.left_running(install));
     let mut warnings = offer.warnings.clone();

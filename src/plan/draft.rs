@@ -35,7 +35,7 @@ pub(super) struct Stages {
     pub env: Vec<Action>,
     pub artifacts: Vec<Action>,
     pub steps: Vec<Action>,
-    /// Steps from the first that nothing undoes: as late as the declared order of the component allows.
+    /// Steps from the first that nothing undoes: after everything else but restarts, in their declared order.
     pub late_steps: Vec<Action>,
     pub checks: Vec<Action>,
     pub units: Vec<units::Work>,

@@ -26,6 +26,7 @@ fn upgrade(case: &Case, plan: &mut Plan) {
         plan.blockers.extend(lockstep::beyond(plan, case.install.policy.unattended));
     }
     plan.blockers.extend(irreversible(case, plan));
+    plan.blockers.extend(without_backup(case, plan));
     if case.survey.checkout.has_submodules {
         plan.warnings.push("the checkout has submodules, which are left as they are".into());
     }
@@ -53,6 +54,17 @@ fn irreversible(case: &Case, plan: &Plan) -> Option<Blocker> {
         Blocker::refused(
             format!("nothing undoes this step: {steps}"),
             "declare its `undo` in the manifest, or pass --allow-irreversible on a terminal",
+        )
+    })
+}
+
+/// Past a step that nothing undoes, a backup is the only way back.
+fn without_backup(case: &Case, plan: &Plan) -> Option<Blocker> {
+    let steps = plan.irreversible().join(", ");
+    (!steps.is_empty() && case.install.backup.is_none()).then(|| {
+        Blocker::refused(
+            format!("nothing undoes this step, and no backup is declared: {steps}"),
+            "name the data that it changes under [backup] in the manifest: paths = [...], sqlite = [...]",
         )
     })
 }

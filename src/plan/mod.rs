@@ -3,6 +3,7 @@
 //! `relift plan`, `--dry-run` and a run render or execute the same value. It holds no secret: bytes of `.env` and units
 //! travel beside it, by hash.
 
+mod backup;
 mod build;
 mod configuration;
 mod contents;

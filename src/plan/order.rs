@@ -4,7 +4,7 @@ use super::draft::Stages;
 use super::steps;
 use super::subject::Case;
 use super::unit::{self, Relations};
-use super::{Contents, FileChange, services, units};
+use super::{Contents, FileChange, backup, services, units};
 use crate::action::{Action, Linger, Quiesce, SetAside, Tree};
 use crate::host::fs::Content;
 use crate::host::systemd::Verb;
@@ -21,12 +21,13 @@ pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut C
     let mut actions = stage(|stages| &mut stages.undo);
     actions.reverse();
     actions.extend(stage(|stages| &mut stages.reruns));
+    let before_tree = actions.len();
     actions.extend(tree(case, contents));
     actions.extend(stage(|stages| &mut stages.env));
     actions.extend(stage(|stages| &mut stages.artifacts));
     actions.extend(stage(|stages| &mut stages.steps));
-    actions.extend(stage(|stages| &mut stages.late_steps));
     actions.extend(stage(|stages| &mut stages.checks));
+    let late_steps = stage(|stages| &mut stages.late_steps);
     let services = stage(|stages| &mut stages.services);
     let relations = relations(&components);
     // Stopped while its file is there: a timer whose file goes under it ends as failed.
@@ -39,11 +40,17 @@ pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut C
     actions.extend(stops);
     actions.extend(linger(case, &components));
     actions.extend(units::actions(components.into_iter().flat_map(|stages| stages.units)));
+    // Everything that may fail and can be undone has been done.
+    actions.extend(late_steps);
+    let stops = if case.quiesces { backup::stops(case, &services) } else { Vec::new() };
     actions.extend(services);
     if !actions.is_empty() {
-        actions.insert(0, quiesce(case, &relations));
+        let quiesce = quiesce(case, &relations);
+        actions.splice(before_tree..before_tree, backup::action(case, &quiesce.units));
+        actions.splice(0..0, std::iter::once(Action::Quiesce(quiesce)).chain(stops));
     }
     steps::link_reruns(&mut actions);
+    backup::link(&mut actions);
     actions
 }
 
@@ -89,10 +96,10 @@ fn linger(case: &Case, components: &[Stages]) -> Option<Action> {
 }
 
 /// What runs is noted for every installed component: the tree is everybody's. In the order in which it would start again.
-fn quiesce(case: &Case, relations: &Order) -> Action {
+fn quiesce(case: &Case, relations: &Order) -> Quiesce {
     let installed = case.survey.installed(case.install);
     let units = installed.flat_map(|(_, component, surveyed)| services::names(component, surveyed)).collect();
-    Action::Quiesce(Quiesce { units: sorted(units, relations, |unit| Some(unit.clone())) })
+    Quiesce { units: sorted(units, relations, |unit| Some(unit.clone())) }
 }
 
 fn tree(case: &Case, contents: &mut Contents) -> Option<Action> {

@@ -9,6 +9,9 @@ use crate::host::systemd::UnitState;
 use crate::manifest::{Component, RestartPolicy, Scope, Unit};
 use crate::survey::{Surveyed, SurveyedUnit};
 
+/// Why a unit is started again of which nothing changed.
+const QUIESCED: &str = "it is stopped for the backup";
+
 /// Plans the running units of a component.
 pub(super) fn plan(subject: &Subject, work: &[Work], runs_steps: bool) -> Vec<UnitPlan> {
     let mut plans = Vec::new();
@@ -109,11 +112,12 @@ fn decide(
     }
     let cause = match work.impact() {
         Impact::Restart => Some("its unit changed"),
-        _ if !is_service => None,
+        _ if !is_service => subject.quiesces.then_some(QUIESCED),
         _ if subject.runs_older => Some("its process is older than the checkout"),
         _ if subject.code_changed() => Some("the component changed"),
         _ if subject.reads_changed_env(state) => Some(".env changed"),
         _ if runs_steps => Some("a step ran"),
+        _ if subject.quiesces => Some(QUIESCED),
         _ => None,
     };
     if work.impact() == Impact::Remount && unit.restart != RestartPolicy::Never && state.is_active() {
@@ -124,7 +128,9 @@ fn decide(
         (RestartPolicy::Never, _) => (ServiceChange::Untouched, "restart = \"never\"".into()),
         (RestartPolicy::Always, None) => (ServiceChange::Restart, "restart = \"always\"".into()),
         // What is not up reads nothing again: systemd refuses to reload it.
-        (RestartPolicy::Reload, Some(cause)) if work.impact() != Impact::Restart && state.is_active() => {
+        (RestartPolicy::Reload, Some(cause))
+            if work.impact() != Impact::Restart && state.is_active() && !subject.quiesces =>
+        {
             (ServiceChange::Reload, cause.into())
         }
         (_, Some(cause)) => (ServiceChange::Restart, cause.into()),

@@ -62,6 +62,10 @@ fn plan_step(subject: &Subject, request: &Request, step: &Step) -> Planned {
             planned.plan.runs = false;
             planned.plan.why = "leaves nothing that matters to the old release".into();
         }
+        (Intent::Rollback, StepUndo::RestoreBackup) => {
+            planned.plan.runs = false;
+            planned.plan.why = "what it did to the data stays: a rollback puts no backup back".into();
+        }
         // It stays `runs` and irreversible: the plan is refused for it.
         (Intent::Rollback, StepUndo::Irreversible) => {}
     }

@@ -14,6 +14,8 @@ pub(super) struct Case<'a> {
     pub survey: &'a Survey,
     pub offer: &'a Offer,
     pub request: &'a Request,
+    /// The units are stopped for a backup.
+    pub quiesces: bool,
 }
 
 impl<'a> Case<'a> {
@@ -53,6 +55,8 @@ pub(super) struct Subject<'a> {
     pub owner_ids: (u32, u32),
     /// The plan goes back to a release of before.
     pub is_rollback: bool,
+    /// Its units are stopped for a backup.
+    pub quiesces: bool,
 }
 
 impl<'a> Subject<'a> {
@@ -73,6 +77,7 @@ impl<'a> Subject<'a> {
             runs_older: surveyed.activation.is_none() && services::run_older_code(surveyed, head_moved),
             owner_ids: survey.owner_ids,
             is_rollback: case.request.intent == Intent::Rollback,
+            quiesces: case.quiesces,
         }
     }
 

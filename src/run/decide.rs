@@ -32,7 +32,7 @@ pub enum Decision {
 pub struct Back {
     /// Its place in the plan.
     pub action: usize,
-    /// It has nothing to do: a step whose undo is to run it again was never begun.
+    /// It has nothing to do: no step that it undoes was begun.
     pub is_moot: bool,
 }
 
@@ -64,7 +64,11 @@ pub fn way_back(records: &[Record], plan: &Plan) -> Vec<Back> {
     let open = (0..plan.actions.len()).rev().filter(|at| was_begun(*at) && !was_undone(*at));
     open.map(|action| Back {
         action,
-        is_moot: matches!(&plan.actions[action], Action::Rerun(rerun) if !was_begun(rerun.of)),
+        is_moot: match &plan.actions[action] {
+            Action::Rerun(rerun) => !was_begun(rerun.of),
+            Action::Backup(backup) => !backup.of.iter().any(|step| was_begun(*step)),
+            _ => false,
+        },
     })
     .collect()
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::decide::past_return;
 use super::journal::Journal;
-use super::prepare::{Stop, prepare};
+use super::prepare::{Prepared, Stop, prepare};
 use super::record::{Begin, Body, End, Outcome};
 use super::recover::{goes_on, stuck, with_account};
-use super::{commit, gates, prove, reserve, undo};
+use super::{commit, gates, prove, reserve, restore, undo};
 use crate::action::{Action, Artifact, Site};
 use crate::error::{Error, Kind, Result};
 use crate::health;
@@ -86,11 +86,14 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
 
     engine.reporter.tell(Event::Phase { phase: Phase::Prepare });
     let prepared = prepare(engine, &plan, contents, &mut site)
-        .and_then(|healthy| interrupt::check().map(|()| healthy).map_err(Stop::from));
-    let healthy = match prepared {
-        Ok(healthy) => healthy,
+        .and_then(|prepared| interrupt::check().map(|()| prepared).map_err(Stop::from));
+    let Prepared { healthy, backup } = match prepared {
+        Ok(prepared) => prepared,
         Err(stop) => return Err(stopped(engine, &plan, &configuration, &mut journal, stop)),
     };
+    if let Some(backup) = backup {
+        journal.append(backup)?;
+    }
     journal.append(Body::Prepared { healthy })?;
     let cursor = health::journal_cursor();
     let proven = switch(&plan, &mut journal, &mut site)
@@ -140,6 +143,7 @@ fn switch(plan: &Plan, journal: &mut Journal, site: &mut Site) -> Result<()> {
         let act = action.act();
         let seen = act.seen(site)?;
         if act.is_irreversible() {
+            restore::is_at_hand(plan, journal)?;
             journal.append(Body::PointOfNoReturn { action: at })?;
         }
         journal.append(Body::Intent { action: at, seen })?;
@@ -148,6 +152,11 @@ fn switch(plan: &Plan, journal: &mut Journal, site: &mut Site) -> Result<()> {
             // What changes nothing by itself is not worth a line.
             Action::Quiesce(_) | Action::Rerun(_) | Action::Artifact(Artifact { install: None, .. }) => {
                 act.apply(site)?
+            }
+            Action::Backup(backup) => {
+                if let Some(taken) = restore::apply(backup, site)? {
+                    journal.append(taken)?;
+                }
             }
             _ => during(reporter, act.title(), || act.apply(site))?,
         }
@@ -177,15 +186,19 @@ fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Sit
             let error = trouble.hints.iter().fold(error.detail(trouble.detail.clone()), Error::hint);
             let error = with_account(error, plan, journal, site);
             let again = format!("mend what keeps it from being put back, then run: relift recover {}", plan.install);
-            return told(error.hint(again), journal);
+            return told(restore::way_back(journal).into_iter().fold(error.hint(again), Error::hint), journal);
         }
     };
     remarks.extend(prove::old(engine.install, plan, journal, site).err().map(|trouble| trouble.to_string()));
-    let (outcome, kind) = match remarks.is_empty() {
-        true => (Outcome::RolledBack, Kind::PutBack),
-        false => (Outcome::NeedsOperator, Kind::NeedsOperator),
+    let lost = restore::lost(journal);
+    let (outcome, kind) = match (remarks.is_empty(), &lost) {
+        (true, None) => (Outcome::RolledBack, Kind::PutBack),
+        (true, Some(lost)) => (Outcome::Restored, Kind::Restored { minutes: lost.minutes() }),
+        (false, _) => (Outcome::NeedsOperator, Kind::NeedsOperator),
     };
-    let end = End { outcome, why: Some(error.to_string()), detail: error.detail.clone() };
+    let detail = lost.iter().map(ToString::to_string).chain(error.detail.clone()).collect();
+    let end = End { outcome, why: Some(error.to_string()), detail };
+    let error = lost.into_iter().fold(error, |error, lost| error.because(lost));
     let error = remarks.into_iter().fold(error.while_(what).kind(kind), Error::because);
     match journal.append(Body::End(end)) {
         Ok(()) => told(error, journal),

@@ -110,6 +110,14 @@ impl Journal {
         prepared.unwrap_or_default()
     }
 
+    /// The run's backup, once it was proven: its id, and when it was begun.
+    pub fn backup(&self) -> Option<(&str, i64)> {
+        self.records.iter().find_map(|record| match &record.body {
+            Body::BackedUp { backup, time, .. } => Some((backup.as_str(), *time)),
+            _ => None,
+        })
+    }
+
     /// How the run ended; `None` while it is open.
     pub fn end(&self) -> Option<&End> {
         self.records.iter().rev().find_map(|record| match &record.body {

@@ -12,6 +12,7 @@ pub mod record;
 mod recover;
 pub mod rehearse;
 mod reserve;
+mod restore;
 mod undo;
 mod verify;
 

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::gates::{self, Side};
-use super::reserve;
-use crate::action::{Action, Invocation, Site, Tree, save_artifact};
+use super::record::Body;
+use super::{reserve, restore};
+use crate::action::{Act, Action, Invocation, Site, Tree, save_artifact};
 use crate::error::{Error, Result};
 use crate::health;
 use crate::host::account::Account;
 use crate::host::fs::{Rooted, free_bytes, make_private, sync_filesystem};
-use crate::manifest::Install;
+use crate::manifest::{BackupWhen, Install};
 use crate::plan::{Contents, Plan};
 use crate::report::{Event, during};
 use crate::run::Engine;
@@ -33,13 +34,21 @@ impl From<Error> for Stop {
     }
 }
 
-/// Prepares a run; gives the components that are healthy now.
+/// What *prepare* found and made.
+pub(super) struct Prepared {
+    /// The components that are healthy now.
+    pub healthy: Vec<String>,
+    /// The record of the backup, where one was taken.
+    pub backup: Option<Body>,
+}
+
+/// Prepares a run.
 pub(super) fn prepare(
     engine: &Engine,
     plan: &Plan,
     contents: &Contents,
     site: &mut Site,
-) -> std::result::Result<Vec<String>, Stop> {
+) -> std::result::Result<Prepared, Stop> {
     let install = engine.install;
     room(&install.root)?;
     room(engine.state)?;
@@ -76,9 +85,15 @@ pub(super) fn prepare(
     save_artifacts(engine, plan, site)?;
     // What others wrote a moment ago may be in memory alone, as the index after a `git status`: undo relies on it.
     sync_filesystem(&install.root)?;
+    // Last: what is written from now on is lost should the backup be put back.
+    let backup = restore::planned(plan).filter(|(_, backup)| backup.when == BackupWhen::Prepare);
+    let taken = backup
+        .map(|(_, backup)| during(site.reporter, format!("{}, and prove it", backup.title()), || backup.take(site)))
+        .transpose()?;
     let is_healthy =
         |name: &String| findings.iter().all(|finding| finding.component != *name || finding.fault.is_none());
-    Ok(gates.into_iter().map(|gate| gate.component).filter(is_healthy).collect())
+    let healthy = gates.into_iter().map(|gate| gate.component).filter(is_healthy).collect();
+    Ok(Prepared { healthy, backup: taken.as_ref().map(restore::backed_up) })
 }
 
 fn room(place: &Path) -> Result<()> {

@@ -39,6 +39,15 @@ pub enum Body {
         /// Components that were healthy before.
         healthy: Vec<String>,
     },
+    /// The run's backup was taken and proven.
+    BackedUp {
+        /// Its id.
+        backup: String,
+        /// When it was begun, seconds since the epoch.
+        time: i64,
+        /// What it holds, bytes.
+        bytes: u64,
+    },
     /// An action is about to be made: durable before its first effect.
     Intent {
         /// Its place in the plan.
@@ -113,6 +122,8 @@ pub enum Outcome {
     Stopped,
     /// It was undone, and the undo was checked.
     RolledBack,
+    /// It was undone, its data from a backup: what was written since is not in it. The undo was checked.
+    Restored,
     /// Not everything could be put back.
     NeedsOperator,
 }
@@ -124,6 +135,7 @@ impl Outcome {
             Outcome::Done => "done",
             Outcome::Stopped => "stopped before any change",
             Outcome::RolledBack => "rolled back",
+            Outcome::Restored => "restored from backup",
             Outcome::NeedsOperator => "needs the operator",
         }
     }
@@ -156,6 +168,7 @@ impl Body {
         match self {
             Body::Begin(_) => "begin",
             Body::Prepared { .. } => "prepared",
+            Body::BackedUp { .. } => "backed-up",
             Body::Intent { .. } => "intent",
             Body::Done { .. } => "done",
             Body::PointOfNoReturn { .. } => "point-of-no-return",

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::decide::{Decision, Sights, decide, past_return};
 use super::journal::Journal;
 use super::record::{Body, End, Outcome};
+use super::restore::{self, Lost};
 use super::{commit, gates, prove, reserve, undo};
 use crate::action::Site;
 use crate::error::{Error, Kind, Result};
@@ -24,6 +25,8 @@ pub enum Recovered {
     Closed(String),
     /// This run was undone.
     Undone(String),
+    /// This run was undone, its data from a backup.
+    Restored(String, Lost),
     /// This run was finished.
     Finished(String),
 }
@@ -86,7 +89,10 @@ pub fn recover(state: &Path, manifest: &dyn Fn() -> Result<Install>, reporter: &
             let error = Error::failed(why).hint("settle it by hand, then close the run: relift recover --close");
             Err(stuck(error, &begin.plan, &journal, &mut site))
         }
-        Decision::Undo(_) => back(&mut journal, &begin.plan, &mut site).map(|()| Recovered::Undone(run)),
+        Decision::Undo(_) => back(&mut journal, &begin.plan, &mut site).map(|lost| match lost {
+            None => Recovered::Undone(run),
+            Some(lost) => Recovered::Restored(run, lost),
+        }),
     }
 }
 
@@ -123,6 +129,7 @@ fn go_forward(
             None => {
                 let seen = act.seen(site)?;
                 if act.is_irreversible() {
+                    restore::is_at_hand(plan, journal)?;
                     journal.append(Body::PointOfNoReturn { action: *at })?;
                 }
                 journal.append(Body::Intent { action: *at, seen })?;
@@ -148,8 +155,9 @@ pub(super) fn stuck(error: Error, plan: &Plan, journal: &Journal, site: &mut Sit
         .into_iter()
         .fold(error, Error::because);
     let error = error.while_(what).kind(Kind::NeedsOperator);
-    with_account(error, plan, journal, site)
-        .hint(format!("what it had done: relift show {run}; what steps printed: relift logs {run}"))
+    let error = with_account(error, plan, journal, site)
+        .hint(format!("what it had done: relift show {run}; what steps printed: relift logs {run}"));
+    restore::way_back(journal).into_iter().fold(error, Error::hint)
 }
 
 /// What to do with a run that can only go forward.
@@ -168,7 +176,8 @@ pub(super) fn with_account(error: Error, plan: &Plan, journal: &Journal, site: &
     }
 }
 
-fn back(journal: &mut Journal, plan: &Plan, site: &mut Site) -> Result<()> {
+/// Undoes a run; gives what was lost, where data came back from a backup.
+fn back(journal: &mut Journal, plan: &Plan, site: &mut Site) -> Result<Option<Lost>> {
     site.reporter.tell(Event::Phase { phase: Phase::Undo });
     let run = journal.run().to_owned();
     let mut remarks = match undo::undo(journal, site) {
@@ -181,10 +190,16 @@ fn back(journal: &mut Journal, plan: &Plan, site: &mut Site) -> Result<()> {
         }
     };
     remarks.extend(prove::old_units(plan, journal, site).err().map(|trouble| trouble.to_string()));
-    let outcome = if remarks.is_empty() { Outcome::RolledBack } else { Outcome::NeedsOperator };
-    journal.append(Body::End(End { outcome, why: interrupted(), detail: remarks.clone() }))?;
+    let lost = restore::lost(journal);
+    let outcome = match (remarks.is_empty(), &lost) {
+        (true, None) => Outcome::RolledBack,
+        (true, Some(_)) => Outcome::Restored,
+        (false, _) => Outcome::NeedsOperator,
+    };
+    let detail = lost.iter().map(ToString::to_string).chain(remarks.clone()).collect();
+    journal.append(Body::End(End { outcome, why: interrupted(), detail }))?;
     if remarks.is_empty() {
-        return Ok(());
+        return Ok(lost);
     }
     let error = Error::new(Kind::NeedsOperator, format!("run {run} was undone, but not everything is as it was"));
     Err(remarks.into_iter().fold(error, Error::because))

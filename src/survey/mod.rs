@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::action::{Link, Links};
+use crate::backup::Outlook;
 use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, Rooted, Times, sha256};
@@ -43,6 +44,8 @@ pub struct Survey {
     pub configuration: String,
     /// Whether the owner's user manager runs without a login; `None` where nobody can tell.
     pub lingers: Option<bool>,
+    /// What there is to back up, where the manifest has `[backup]` and a plan is to be made.
+    pub backup: Option<Outlook>,
 }
 
 /// A component as it is here.
@@ -112,6 +115,7 @@ impl Survey {
             hold: ledger.hold()?,
             configuration: configuration(install, &components),
             lingers: crate::host::systemd::lingering(owner).ok(),
+            backup: None,
             checkout,
             components,
         })

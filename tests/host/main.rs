@@ -9,6 +9,7 @@ mod snapshot;
 mod terminal;
 
 mod attacks;
+mod backup;
 mod checkout;
 mod crash;
 mod env;

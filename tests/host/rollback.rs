@@ -165,7 +165,7 @@ fn a_step_with_an_undo_command_is_undone_by_it_and_one_without_any_refuses_the_r
     goes_back(&host, &[], "1.0.0");
     assert_eq!(host.must("cat /home/app/undone"), "1.1.0\n1.1.0", "the undo command runs in the tree that is left");
 
-    host.must(r#"sed -i 's|^undo = .*|undo = "irreversible"|' /etc/relift/app.toml; systemctl reset-failed"#);
+    host.must(r#"sed -i 's|^undo = .*|undo = "irreversible"|' /etc/relift/app.toml; printf '\n[backup]\npaths = ["manager/.env"]\n' >> /etc/relift/app.toml; systemctl reset-failed"#);
     let refused = host.relift(&["upgrade", "app", "--yes"]).exits(2);
     assert!(refused.stderr.contains("nothing undoes this step"), "{refused}");
     host.relift(&["upgrade", "app", "--yes", "--allow-irreversible"]).exits(0);

@@ -90,7 +90,8 @@ fn irreversible(declared: &str) -> Host {
         "[[component.step]]\nname = \"migrate\"\nrun = [\"sh\", \"scripts/migrate.sh\"]\nundo = \"irreversible\"\n{declared}\n"
     );
     let manifest = host.read(MANIFEST).replacen("\n[[component.unit]]", &format!("\n{step}\n[[component.unit]]"), 1);
-    host.write(MANIFEST, manifest, 0o644, "root");
+    let backup = "\n[backup]\npaths = [\"manager/.env\"]\n";
+    host.write(MANIFEST, manifest + backup, 0o644, "root");
     host.release(|release| {
         let script = "#!/bin/sh\necho ran >> ~/migrated\nsleep $(cat ~/slow 2>/dev/null || echo 0)\n";
         release.next("1.1.0").program("manager/scripts/migrate.sh", script)

@@ -158,6 +158,7 @@ fn a_step_is_undone_as_it_declares_and_what_nothing_undoes_is_refused() {
     before.assert_same(&host.snapshot());
 
     // Nothing undoes it: refused, and past it the new release stays.
+    host.must(r#"printf '\n[backup]\npaths = ["manager/.env"]\n' >> /root/app.toml"#);
     declare(&host, &trial(r#"["sh", "-c", "echo migrated >> /tmp/marks"]"#, ""));
     host.release(|release| release.next("1.2.0"));
     let before = host.snapshot();

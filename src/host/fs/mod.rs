@@ -3,6 +3,7 @@
 //! [`Rooted`] is a directory that root works in although a service account may write there: every path is resolved with
 //! openat2(2), `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`.
 
+mod node;
 mod rooted;
 
 use std::fs::{self, File};
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Context, Error, Result};
 
+pub use node::{Fresh, Meta, Node, NodeKind};
 pub use rooted::Rooted;
 
 /// What a file was, without its bytes: enough to tell whether it still is that, and to make it so again.

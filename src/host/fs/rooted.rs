@@ -233,7 +233,7 @@ impl Rooted {
         file.sync_all()
     }
 
-    fn parent(&self, path: &Path) -> Result<(OwnedFd, PathBuf)> {
+    pub(super) fn parent(&self, path: &Path) -> Result<(OwnedFd, PathBuf)> {
         let name = path.file_name().ok_or_else(|| Error::failed(format!("{} names no file", path.display())))?;
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
         let directory = match path.parent() {
@@ -244,7 +244,7 @@ impl Rooted {
         Ok((directory, PathBuf::from(name)))
     }
 
-    fn resolve(&self, path: &Path, flags: OFlag, mode: Mode) -> nix::Result<OwnedFd> {
+    pub(super) fn resolve(&self, path: &Path, flags: OFlag, mode: Mode) -> nix::Result<OwnedFd> {
         let how = OpenHow::new()
             .flags(flags | OFlag::O_CLOEXEC)
             .mode(mode)
@@ -252,7 +252,7 @@ impl Rooted {
         openat2(self.directory.as_fd(), path, how)
     }
 
-    fn error(&self, what: &str, path: &Path, errno: Errno) -> Error {
+    pub(super) fn error(&self, what: &str, path: &Path, errno: Errno) -> Error {
         let path = self.path.join(path);
         let error = Error::failed(format!("{} cannot {what}", path.display()));
         match errno {

@@ -209,6 +209,7 @@ fn undo(look: &mut Look<'_>, key: &Key, raw: Option<&raw::Undo>) -> Option<StepU
         None | Some(raw::Undo::Rule(raw::UndoRule::Irreversible)) => Some(StepUndo::Irreversible),
         Some(raw::Undo::Rule(raw::UndoRule::Pure)) => Some(StepUndo::Pure),
         Some(raw::Undo::Rule(raw::UndoRule::Rerun)) => Some(StepUndo::Rerun),
+        Some(raw::Undo::Rule(raw::UndoRule::RestoreBackup)) => Some(StepUndo::RestoreBackup),
         Some(raw::Undo::Command(command)) => look.take(&key.name("run"), words::argv(&command.run)).map(StepUndo::Run),
     }
 }

@@ -1,5 +1,6 @@
 //! From a manifest of the right shape to an [`Install`]: every value parsed, every fault collected.
 
+mod backup;
 mod component;
 mod health;
 mod source;
@@ -34,13 +35,16 @@ pub(super) fn install(
     let components = component::all(&mut look, &top.name("component"), &raw.component);
     let lockstep = raw.compatibility.as_ref().map(|compatibility| compatibility.lockstep.clone()).unwrap_or_default();
     look.lockstep(&top.name("compatibility").name("lockstep"), &lockstep, raw);
+    let backup = backup::backup(&mut look, &top, raw);
     let policy = look.policy(&top.name("policy"), raw.policy.as_ref());
     if owner.as_deref() == Some("root") {
         look.warn("`install.owner` is root: git, checks and steps run with every right of the host");
     }
-    let complete = (root, owner, source, components, policy);
+    let complete = (root, owner, source, components, backup, policy);
     match complete {
-        (Some(root), Some(owner), Some(source), Some(components), Some(policy)) if look.problems.is_empty() => {
+        (Some(root), Some(owner), Some(source), Some(components), Some(backup), Some(policy))
+            if look.problems.is_empty() =>
+        {
             Ok(Install {
                 name: name.to_owned(),
                 file: file.to_owned(),
@@ -49,6 +53,7 @@ pub(super) fn install(
                 source,
                 components,
                 lockstep,
+                backup,
                 policy,
                 warnings: look.warnings,
             })

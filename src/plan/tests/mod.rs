@@ -1,5 +1,6 @@
 //! The plan from values: an install with two components, what is here of it, and what a target offers.
 
+mod backup;
 mod order;
 mod rollback;
 mod services;

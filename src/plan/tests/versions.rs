@@ -87,6 +87,7 @@ fn a_run_by_itself_goes_no_further_than_the_policy() {
 fn an_irreversible_step_wants_the_flag_and_somebody_who_gives_it() {
     for (allowed, unattended, stops) in [(false, false, true), (true, false, false), (true, true, true)] {
         let mut world = World::single(&step("migrate", ""));
+        world.install.backup = Some(super::backup::declared(manifest::BackupWhen::Prepare));
         world.install.policy.unattended = Reach::Major;
         world.request.allow_irreversible = allowed;
         world.request.unattended = unattended;
