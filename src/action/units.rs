@@ -185,3 +185,20 @@ fn remove_drop_ins(directory: &Rooted, path: &Path) -> Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_before_links_were_noted_can_be_read() {
+        let old =
+            r#"{"scope":"system","directory":"/etc/systemd/system","files":[],"enable":["a.service"],"reenable":[]}"#;
+        let units: Units = serde_json::from_str(old).unwrap();
+        assert!(units.keep.is_empty() && units.related.is_empty() && units.disable.is_empty());
+        let seen: Seen = serde_json::from_str(r#"{"missing":["a.service.d"]}"#).unwrap();
+        assert_eq!(seen, Seen::Missing(vec!["a.service.d".into()]));
+        let gate = r#"{"component":"a","units":[],"probes":0,"version":null,"changes":true}"#;
+        assert!(serde_json::from_str::<crate::plan::GatePlan>(gate).unwrap().leaves.is_empty());
+    }
+}

@@ -85,6 +85,13 @@ fn assert_moved(host: &Host, context: &str) {
 fn a_unit_that_moves_to_the_user_scope_is_moved_whole_and_a_failure_brings_it_back_exactly() {
     let mut host = before_the_move();
     let before = host.snapshot();
+    let diff = host.relift(&["units", "diff", "app"]).exits(0);
+    assert!(diff.stdout.contains(&format!("--- {SYSTEM}\n+++ {USER}\n")), "{diff}");
+    assert!(
+        diff.stdout.contains("\n-User=app\n")
+            && diff.stdout.contains("\n-WantedBy=multi-user.target\n+WantedBy=default.target\n"),
+        "{diff}"
+    );
     host.release(|release| release.behaviour("runner", "exit-at-once 1").message("broken"));
     let out = upgrade(&host).exits(3);
     shows(

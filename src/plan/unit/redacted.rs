@@ -7,17 +7,17 @@ use super::keys::is_secret;
 use super::settings::ends_in_backslash;
 use crate::text::{harmless, unified_diff};
 
-/// A unified diff of two unit files for a person, coloured where asked for; empty where they are the same. Values of `Environment=`,
+/// A unified diff of two unit files with their names for a person, coloured where asked for; empty where they are the same. Values of `Environment=`,
 /// `SetCredential=` and the like, and arguments that look like secrets, are shown as `<set>` or `<changed>`, also where they are
 /// commented out.
-pub fn diff(name: &str, before: &str, after: &str, colour: bool) -> String {
+pub fn diff((old_name, new_name): (&str, &str), before: &str, after: &str, colour: bool) -> String {
     if before == after {
         return String::new();
     }
     let (old, new) = shown_sides(before, after);
-    let name = harmless(name);
+    let [old_name, new_name] = [old_name, new_name].map(harmless);
     let (bold, plain) = if colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-    format!("{bold}--- {name}{plain}\n{bold}+++ {name}{plain}\n{}", unified_diff(&old, &new, colour))
+    format!("{bold}--- {old_name}{plain}\n{bold}+++ {new_name}{plain}\n{}", unified_diff(&old, &new, colour))
 }
 
 /// Two versions of a unit file as [`diff`] shows their lines.
@@ -46,6 +46,10 @@ fn render(unit: &str, value: impl Fn(&str) -> &'static str) -> String {
 fn lines(unit: &str) -> Vec<(Option<String>, String)> {
     let mut found: Vec<(Option<String>, String)> = Vec::new();
     let mut is_open = false;
+    // A file that is not there has no line, not even an empty one.
+    if unit.is_empty() {
+        return found;
+    }
     let unit = unit.replace("\r\n", "\n");
     for line in unit.strip_suffix('\n').unwrap_or(&unit).split(['\n', '\r', '\0']) {
         let is_comment = line.trim_start().starts_with(['#', ';']);
