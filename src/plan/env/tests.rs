@@ -398,6 +398,16 @@ fn a_file_is_compared_as_its_reader_reads_it() {
 }
 
 #[test]
+fn a_change_as_older_versions_recorded_it_is_still_read() {
+    let old = r#"{"key": "A", "class": {"added": {"placeholder": true}}, "comment": []}"#;
+    let change: KeyChange = serde_json::from_str(old).expect("reads");
+    assert_eq!((change.asks, change.decided, change.mine, change.theirs), (false, None, None, None));
+    let plan = r#"{"file": "m/.env", "changes": [], "rewritten": false, "after": ""}"#;
+    let plan: crate::plan::EnvPlan = serde_json::from_str(plan).expect("reads");
+    assert_eq!((plan.dialect, plan.public.len()), (Dialect::Dotenv, 0));
+}
+
+#[test]
 fn a_value_that_refers_to_a_new_key_is_told() {
     let comparison = compared("", "A=1\nHOST=h\n", "A=1\nURL=http://${HOST}/\n");
     assert!(
