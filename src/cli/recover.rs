@@ -6,6 +6,7 @@ use super::session::must_be_root;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::host::paths::Paths;
 use crate::host::systemd::{boot, deadman};
+use crate::ledger::open_run;
 use crate::manifest;
 use crate::report::Event;
 use crate::run::decide::Decision;
@@ -68,6 +69,9 @@ fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
     let reporter = output::reporter(globals);
     let (state, runtime) = (globals.paths().state(name), globals.paths().runtime());
     let _lock = run::lock(&runtime, name, globals.lock_timeout)?;
+    let root = open_run(&state)?.and_then(|journal| journal.start().map(|begin| begin.plan.root.clone()));
+    let root = root.map(|root| run::lock_root(&runtime, name, &root, globals.lock_timeout));
+    let _shared = root.transpose()?;
     if globals.dry_run {
         let outlook = run::outlook(&state, &*reporter)?;
         tell(name, outlook.as_ref(), globals);

@@ -17,13 +17,17 @@ pub struct Lock {
 /// Takes the locks of an install and of its checkout, which another install may share, waiting at most `timeout` for each.
 pub fn lock_install(runtime: &Path, install: &str, root: &Path, timeout: Duration) -> Result<[Lock; 2]> {
     let own = lock(runtime, install, timeout)?;
+    Ok([own, lock_root(runtime, install, root, timeout)?])
+}
+
+/// Takes the lock of an install's checkout.
+pub fn lock_root(runtime: &Path, install: &str, root: &Path, timeout: Duration) -> Result<Lock> {
     // By what it is and not by a name: links may lead to it.
     let id = std::fs::metadata(root).map(|meta| format!("~root-{}-{}", meta.dev(), meta.ino()));
-    let shared = lock(runtime, &id.unwrap_or_else(|_| format!("{install}~root")), timeout).map_err(|error| {
+    lock(runtime, &id.unwrap_or_else(|_| format!("{install}~root")), timeout).map_err(|error| {
         Error::new(error.kind, format!("a run of another install holds the lock of {}", root.display()))
             .hint("see which: relift status; wait for it: --lock-timeout 10min")
-    })?;
-    Ok([own, shared])
+    })
 }
 
 /// Takes a lock by its name, waiting at most `timeout`.

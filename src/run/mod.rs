@@ -18,7 +18,7 @@ mod verify;
 
 pub use execute::{Engine, execute};
 pub use gates::missing_keys;
-pub use lock::{Lock, is_held, lock, lock_install};
+pub use lock::{Lock, is_held, lock, lock_install, lock_root};
 pub use prepare::in_the_way;
 pub use recover::{Outlook, Recovered, close, outlook, recover};
 pub use verify::foresee as foresee_units;

@@ -5,6 +5,15 @@ use relift::sample::{Release, Site};
 use crate::harness::{Host, Out};
 use crate::snapshot::Snapshot;
 
+/// What [`rich`] takes away or changes, in the release before it.
+pub fn poor(release: Release) -> Release {
+    release
+        .file("manager/old.txt", "old\n")
+        .file("runner/plugins/one", "1\n")
+        .file("runner/plugins/two", "2\n")
+        .file("docs/guide.txt", "outside the cone\n")
+}
+
 /// A release that changes something of every kind: tree, sparse set, `.env`, steps, artifacts, units of both scopes.
 pub fn rich(release: Release) -> Release {
     release
@@ -28,13 +37,7 @@ pub fn rich_host() -> Host {
     let mut site = Site::new("app");
     site.soak = 0;
     let mut host = Host::boot();
-    host.settle(site, |release| {
-        release
-            .file("manager/old.txt", "old\n")
-            .file("runner/plugins/one", "1\n")
-            .file("runner/plugins/two", "2\n")
-            .file("docs/guide.txt", "outside the cone\n")
-    });
+    host.settle(site, poor);
     host.must("cd /opt/app && install -d -o app -g app manager/data && echo precious > manager/data/db && echo mine > notes.txt && chown app: manager/data/db notes.txt");
     host.release(rich);
     host

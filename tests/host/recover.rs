@@ -216,3 +216,14 @@ fn the_lock_of_a_git_that_lives_is_its_own_and_recovery_says_whose_it_is() {
     host.must("test -e /opt/app/.git/index.lock; pkill -KILL -u app -x git; pkill -u app -x sleep; rm -f /opt/app/.git/COMMIT_EDITMSG");
     assert_recovers(&host, &before, "once the commit is given up");
 }
+
+#[test]
+fn an_index_that_cannot_be_read_is_made_anew_by_recovery() {
+    for damage in [": > /opt/app/.git/index", "truncate -s 100 /opt/app/.git/index"] {
+        let host = rich_host();
+        let before = host.snapshot();
+        killed(&host, "before-gate", "upgrade app --yes").exits(137);
+        host.must(damage);
+        assert_recovers(&host, &before, damage);
+    }
+}

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use relift::sample::Site;
 
 use super::figures::Ended;
-use crate::crash::rich;
+use crate::crash::{poor, rich};
 use crate::harness::{Host, Out};
 use crate::snapshot::Snapshot;
 
@@ -48,13 +48,7 @@ impl Bed {
     /// The same for a site of another shape.
     pub fn with_site(site: Site) -> Bed {
         let mut host = Host::boot();
-        host.settle(site, |release| {
-            release
-                .file("manager/old.txt", "old\n")
-                .file("runner/plugins/one", "1\n")
-                .file("runner/plugins/two", "2\n")
-                .file("docs/guide.txt", "outside the cone\n")
-        });
+        host.settle(site, poor);
         // What git does not track, ignored and not, everywhere where a switch could step on it.
         host.must(
             "cd /opt/app; install -d -o app -g app manager/data/deep; echo precious > manager/data/db; echo more > manager/data/deep/er
@@ -240,33 +234,5 @@ pub fn until_record(host: &Host, before: Option<&Path>, record: &str) -> PathBuf
             None => assert!(Instant::now() < deadline, "{record} did not come"),
         }
         std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Random numbers that are the same for the same seed: SplitMix64.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Dice {
-        Dice(seed)
-    }
-
-    /// Any number.
-    pub fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// One of `0..sides`.
-    pub fn below(&mut self, sides: u64) -> u64 {
-        self.roll() % sides
-    }
-
-    /// Some instant within a time.
-    pub fn within(&mut self, whole: Duration) -> Duration {
-        Duration::from_micros(self.below(whole.as_micros() as u64 + 1))
     }
 }

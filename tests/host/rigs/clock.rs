@@ -4,7 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::bed::{Bed, Dice, FAIL, ROLLBACK, UPGRADE};
+use super::bed::{Bed, FAIL, ROLLBACK, UPGRADE};
+use super::dice::Dice;
 use super::figures::{Ended, Figure, rounds, seed};
 use crate::harness::Host;
 
@@ -68,7 +69,7 @@ fn a_clock_that_jumps_during_a_run_and_before_its_recovery_changes_nothing() {
             0 | 3 => bed.judge(),
             _ => {
                 bed.host.must("touch /tmp/still");
-                set(&bed.host, JUMPS[dice.below(JUMPS.len() as u64) as usize]);
+                set(&bed.host, JUMPS[dice.below(JUMPS.len())]);
                 let recovery = bed.begin(&faked(), "recover app").ended();
                 match recovery.code {
                     0 => bed.judge(),

@@ -2,7 +2,7 @@
 
 use relift::sample::Entry;
 
-use super::bed::Dice;
+use super::dice::Dice;
 use super::figures::{Ended, Figure, rounds, seed};
 use crate::harness::Host;
 use crate::server::GitServer;

@@ -11,7 +11,7 @@ use relift::sample::Site;
 
 use super::disk::{Disk, Kind, inside};
 use super::figures::Ended;
-use crate::crash::rich;
+use crate::crash::{poor, rich};
 use crate::harness::{Host, Out};
 use crate::snapshot::Snapshot;
 
@@ -51,13 +51,7 @@ impl Bench {
         let mut site = Site::new("app");
         (site.soak, site.sparse) = (0, true);
         let mut host = Host::boot();
-        host.settle(site, |release| {
-            release
-                .file("manager/old.txt", "old\n")
-                .file("runner/plugins/one", "1\n")
-                .file("runner/plugins/two", "2\n")
-                .file("docs/guide.txt", "outside the cone\n")
-        });
+        host.settle(site, poor);
         // What git does not track, ignored and not.
         host.must(
             "cd /opt/app; install -d -o app -g app manager/data; echo precious > manager/data/db; echo mine > notes.txt

@@ -4,7 +4,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::bed::{Bed, Dice, FAIL, ROLLBACK, UPGRADE, hosts};
+use super::bed::{Bed, FAIL, ROLLBACK, UPGRADE, hosts};
+use super::dice::Dice;
 use super::figures::{Ended, Figure, is_soak, rounds, seed};
 
 #[test]

@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use super::bed::{Bed, Dice, FAIL, ROLLBACK, UPGRADE, has, newest, until_record};
+use super::bed::{Bed, FAIL, ROLLBACK, UPGRADE, has, newest, until_record};
+use super::dice::Dice;
 use super::figures::{Ended, Figure, rounds, seed};
 
 /// The phases of a run, and the record at which each is under way.

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use super::bed::{Bed, Dice, FAIL, ROLLBACK, UPGRADE, hosts};
+use super::bed::{Bed, FAIL, ROLLBACK, UPGRADE, hosts};
+use super::dice::Dice;
 use super::figures::{Ended, Figure, rounds, seed};
 use crate::crash::killed;
 use crate::harness::needs;

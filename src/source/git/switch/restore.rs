@@ -40,6 +40,7 @@ pub fn restore(
 ) -> Result<()> {
     let checkout = Rooted::open(root)?;
     unlock(owner, root, &checkout)?;
+    rebuild_index(owner, root, &checkout)?;
     let mut differing = differing(owner, root, &other.revision, &goal.revision)?;
     // Outside both cones git wrote nothing: what is there is the user's.
     differing.retain(|path, _| [goal, other].iter().any(|side| side.has(Path::new(path))));
@@ -97,6 +98,15 @@ fn unlock(owner: &Account, root: &Path, checkout: &Rooted) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// Makes an index anew that git cannot read, as a power cut leaves one that somebody's git had just written.
+fn rebuild_index(owner: &Account, root: &Path, checkout: &Rooted) -> Result<()> {
+    if in_checkout(owner, root).args(["ls-files", "--unmerged"]).output()?.success() {
+        return Ok(());
+    }
+    checkout.remove(Path::new(".git/index"))?;
+    text(in_checkout(owner, root).args(["reset", "--quiet", "--mixed"]), "the index cannot be made anew").map(drop)
 }
 
 /// Paths whose bytes are neither side's, nor the beginning of one: somebody else wrote them.
