@@ -40,6 +40,8 @@ fn no_value_is_in_any_output_log_journal_field_file_or_process() {
     let old = host.read(ENV);
     host.write(ENV, format!("{old}{more}"), 0o640, "app:app");
     host.must("systemctl restart sample-manager");
+    let manifest = host.read("/etc/relift/app.toml") + "\n[backup]\npaths = [\"manager/.env\"]\n";
+    host.write("/etc/relift/app.toml", manifest, 0o644, "root");
     host.write("/root/watch.py", WATCH, 0o600, "root");
     host.sh("rm -f /run/stop-watching /run/watching; setsid python3 /root/watch.py > /run/watched 2>&1 &");
     host.wait_for("test -e /run/watching");
@@ -93,9 +95,21 @@ fn no_value_is_in_any_output_log_journal_field_file_or_process() {
     host.must(&format!("sed -i s/^LOG_LEVEL=.*/LOG_LEVEL=warning/ {ENV}"));
     check(&host, dialogue(&host, "relift -v upgrade app", &answers).exits(3));
     check(&host, host.relift(&["rollback", "app", "--yes", "-v"]));
-    for verb in [&["history", "app"][..], &["status", "app"], &["env", "diff", "app"], &["recover", "app"]] {
+    for verb in [
+        &["history", "app"][..],
+        &["status", "app"],
+        &["env", "diff", "app"],
+        &["recover", "app", "--dry-run"],
+        &["recover", "app"],
+        &["backup", "list", "app"],
+        &["backup", "verify", "app"],
+    ] {
         both(&host, verb);
     }
+    let newest = host.must("ls /var/lib/relift/app/backups | tail -n 1");
+    check(&host, host.relift(&["backup", "restore", "app", &newest, "--yes", "-v"]).exits(0));
+    let open = host.must("find /var/lib/relift/app/backups -type f ! -perm 600 -o -type d ! -perm 700 -o ! -user root");
+    assert_eq!(open, "", "a backup is open to others");
     let runs = host.must("ls /var/lib/relift/app/runs");
     assert!(runs.lines().count() >= 3, "{runs}");
     for run in runs.lines() {
