@@ -45,8 +45,9 @@ pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()>
     deadman::arm(&install, engine.prefix)?;
     boot::hold_back(&install, &system_units(&begin.plan))?;
     let ended = watched(engine, begin, contents);
-    // Of an open run, a boot comes before its services.
-    if matches!(open_run(engine.state), Ok(None))
+    // Of a run that may have left anything half made, a boot comes before its services.
+    let is_settled = ended.as_ref().err().is_none_or(|error| error.kind != Kind::NeedsOperator);
+    if (is_settled || matches!(open_run(engine.state), Ok(None)))
         && let Err(error) = boot::let_go(&install)
     {
         engine.reporter.tell(Event::Warning { text: format!("the order of the next boot stays: {error}") });

@@ -49,7 +49,9 @@ impl Journal {
         Ok(Journal { directory: directory.to_owned(), run, records })
     }
 
-    /// Appends a record; when this returns, it is durable.
+    /// Appends a record; when this returns, it is durable. One that is in its place, but whose durability failed, counts as
+    /// appended all the same: the next sync of the directory covers it, and a second record of its number would break the
+    /// chain.
     pub fn append(&mut self, body: Body) -> Result<()> {
         let previous = self.records.last();
         let sequence = previous.map_or(1, |record| record.sequence + 1);
@@ -57,7 +59,12 @@ impl Journal {
         let path = self.directory.join(format!("{sequence:05}-{}.json", record.body.word()));
         let bytes = serde_json::to_vec_pretty(&record).context("a journal record cannot be written")?;
         super::checkpoint(&format!("before-{sequence:05}-{}", record.body.word()));
-        write_durably(&path, &bytes, 0o600)?;
+        let written = write_durably(&path, &bytes, 0o600);
+        if written.is_err() && fs::read(&path).is_ok_and(|there| there == bytes) {
+            self.records.push(record);
+            return written;
+        }
+        written?;
         super::checkpoint(&format!("after-{sequence:05}-{}", record.body.word()));
         self.records.push(record);
         Ok(())
