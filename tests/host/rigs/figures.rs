@@ -9,10 +9,11 @@ use nix::fcntl::{Flock, FlockArg};
 const INTRODUCTION: &str = "\
 # Reliability
 
-What the rigs under `tests/host/rigs` did to Relift and how it ended. Each row was written by its rig in a run of
-`tests/run --soak`; CI runs the same rigs with smaller numbers. *Old* and *new* are exactly the old and exactly the new
-state, compared to the byte; *exit 4* is a run that said that an operator is needed, and told the truth about what is where;
-*wrong* is anything else.
+What the rigs under `tests/host/rigs` did to Relift and how it ended. Each row was written by its rig, in a run of
+`tests/run --soak` or in a shorter one (`RELIFT_FIGURES=1 RELIFT_ROUNDS=N`): *times* says how many of the *injected* were tried,
+and where they are fewer they are a sample. CI runs the same rigs with smaller numbers. *Old* and *new* are exactly the old
+and exactly the new state, compared to the byte; *exit 4* is a run that said that an operator is needed, and told the truth
+about what is where; *wrong* is anything else.
 
 | rig | injected | on | times | old | new | exit 4 | wrong | seed | version | date |
 |---|---|---|--:|--:|--:|--:|--:|---|---|---|
