@@ -126,7 +126,7 @@ impl Act for Backup {
 
     fn sight(&self, _: &mut Site, _: &Seen, is_done: bool) -> Result<Sight> {
         // Half a backup is none, and it is taken anew.
-        Ok(if is_done { Sight::After } else { Sight::Before })
+        Ok(Sight::whole_or_not(is_done))
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {

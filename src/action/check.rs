@@ -23,7 +23,7 @@ impl Act for Check {
 
     fn sight(&self, _: &mut Site, _: &Seen, is_done: bool) -> Result<Sight> {
         // It changes nothing: one that did not end has not passed.
-        Ok(if is_done { Sight::After } else { Sight::Before })
+        Ok(Sight::whole_or_not(is_done))
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {

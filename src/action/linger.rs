@@ -34,13 +34,7 @@ impl Act for Linger {
 
     fn sight(&self, site: &mut Site, seen: &Seen, is_done: bool) -> Result<Sight> {
         Ok(match (systemd::lingering(&site.owner)?, seen) {
-            (true, Seen::Lingered { lingers: true, .. }) => {
-                if is_done {
-                    Sight::After
-                } else {
-                    Sight::Before
-                }
-            }
+            (true, Seen::Lingered { lingers: true, .. }) => Sight::whole_or_not(is_done),
             (true, _) => Sight::After,
             (false, _) => Sight::Before,
         })

@@ -24,7 +24,7 @@ impl Act for Rerun {
     }
 
     fn sight(&self, _: &mut Site, _: &Seen, is_done: bool) -> Result<Sight> {
-        Ok(if is_done { Sight::After } else { Sight::Before })
+        Ok(Sight::whole_or_not(is_done))
     }
 
     fn apply(&self, _: &mut Site) -> Result<()> {

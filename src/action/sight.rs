@@ -38,6 +38,11 @@ impl Sight {
         })
     }
 
+    /// Of an action that is never half made: what did not end is as before.
+    pub fn whole_or_not(is_done: bool) -> Sight {
+        if is_done { Sight::After } else { Sight::Before }
+    }
+
     /// What the journal alone tells of an action that leaves nothing to look at.
     pub fn from_journal(is_done: bool) -> Sight {
         if is_done { Sight::After } else { Sight::Mixed }

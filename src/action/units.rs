@@ -82,8 +82,7 @@ impl Act for Units {
         }
         Ok(match parts.is_empty() {
             // Nothing changes but the manager's memory, which may be refreshed at any time.
-            true if is_done => Sight::After,
-            true => Sight::Before,
+            true => Sight::whole_or_not(is_done),
             false => Sight::of_parts(parts),
         })
     }
