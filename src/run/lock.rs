@@ -11,7 +11,14 @@ use crate::host::fs::make_private;
 /// The right to change an install; released when it is dropped, or when its holder dies.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone is too late where a thread has just forked: until it executes, its child holds the lock as well, flock(2).
+        self.file.unlock().unwrap_or_default();
+    }
 }
 
 /// Takes the locks of an install and of its checkout, which another install may share, waiting at most `timeout` for each.
@@ -39,7 +46,7 @@ pub fn lock(runtime: &Path, install: &str, timeout: Duration) -> Result<Lock> {
     let deadline = Instant::now() + timeout;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(Lock { _file: file }),
+            Ok(()) => return Ok(Lock { file }),
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
             Err(TryLockError::WouldBlock) => {
                 return Err(Error::new(Kind::Busy, format!("another run of {install} holds the lock"))
