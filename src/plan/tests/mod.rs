@@ -72,6 +72,7 @@ impl World {
         let offer = Offer {
             from: release("a"),
             to: release("b"),
+            standing: crate::trust::Standing::Unverified,
             direction: Direction::Forward,
             commits: Vec::new(),
             commits_total: 1,

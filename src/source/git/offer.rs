@@ -39,6 +39,7 @@ pub fn offer(
     let mut offer = Offer {
         from: Release { revision: head.to_owned(), label: None },
         to: Release { revision: target.revision.clone(), label: target.label.clone() },
+        standing: crate::trust::Standing::Unverified,
         direction,
         commits,
         commits_total,
