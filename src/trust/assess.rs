@@ -138,11 +138,24 @@ fn words(bound: Duration) -> String {
 
 /// What vouches for the subject, newest first: as the manifest wants it.
 fn vouch(verifier: &Verifier, source: &GitSource, subject: &Subject) -> Result<Verdict<Vec<Vouched>>> {
+    // A key may sign for several repositories.
+    if is_foreign(verifier.repository, subject) {
+        return Ok(Err(format!(
+            "{} has no commit in common with what is installed: it is of another repository, or upstream began anew",
+            abbreviate(subject.revision)
+        )));
+    }
     match verifier.verify.signed {
         MustBeSigned::Tag => tag(verifier, source, subject),
         MustBeSigned::Tip => Ok(verifier.commit(subject.revision)?.map(|(vouched, _)| vec![vouched])),
         MustBeSigned::Commits => way(verifier, subject),
     }
+}
+
+fn is_foreign(repository: &Repository, subject: &Subject) -> bool {
+    let id = |revision| git2::Oid::from_str(revision);
+    let (Ok(target), Ok(head)) = (id(subject.revision), id(subject.head)) else { return true };
+    repository.merge_base(target, head).is_err()
 }
 
 /// The tag that led here; for a bare commit any tag of the shape that names it.
