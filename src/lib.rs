@@ -12,6 +12,7 @@
 //! run        prepare, switch, gate, commit; the journal; undo and recovery from any kill
 //! backup     an install's data: taken, proven in a scratch place, restored
 //! health     probes, gate, soak: running code proven
+//! trust      what a release stands on: a signature that the manifest wants, an operator's word, or nothing
 //! ledger     what is remembered: activated, known-good, failed, held
 //! host       the only raw effects: files, processes, accounts, systemd, clock, network
 //! ```
@@ -37,6 +38,7 @@ pub mod sample;
 pub mod source;
 pub mod survey;
 pub mod text;
+pub mod trust;
 pub mod twin;
 
 pub use error::{Error, Exit, Result};

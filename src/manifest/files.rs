@@ -174,10 +174,24 @@ fn contents(path: &Path) -> Result<(String, Option<String>)> {
     Ok((text, other_writer(path, &metadata)))
 }
 
+/// Who but root may write the file, or replace it, each in a sentence.
+pub fn writers_of(path: &Path) -> Result<Vec<String>> {
+    let real = path.canonicalize().map_err(|error| unreadable(path, &error))?;
+    let metadata = real.metadata().map_err(|error| unreadable(path, &error))?;
+    // Where a name leads by links: what holds the name counts as well.
+    let parent = path.parent().map(writable_above_directory).transpose()?.flatten();
+    Ok(other_writer(path, &metadata).into_iter().chain(writable_above(path)?).chain(parent).collect())
+}
+
 /// A directory above that others may write to lets them replace the file.
 fn writable_above(path: &Path) -> Result<Option<String>> {
     let real = path.canonicalize().map_err(|error| unreadable(path, &error))?;
-    for directory in real.ancestors().skip(1) {
+    real.parent().map_or(Ok(None), writable_above_directory)
+}
+
+/// The same for a directory and those above it.
+fn writable_above_directory(directory: &Path) -> Result<Option<String>> {
+    for directory in directory.ancestors() {
         let metadata = directory.metadata().map_err(|error| unreadable(directory, &error))?;
         // In a sticky directory nobody can replace what is root's.
         let sticky = metadata.mode() & 0o1000 != 0 && metadata.uid() == 0;

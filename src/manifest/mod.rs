@@ -20,7 +20,7 @@ mod words;
 use std::path::Path;
 
 pub use effective::effective;
-pub use files::{all, each, file_of, files, load, named, read, readable};
+pub use files::{all, each, file_of, files, load, named, read, readable, writers_of};
 pub use install::*;
 pub use problem::{Problem, Problems};
 pub use shape::schema;

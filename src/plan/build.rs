@@ -60,6 +60,7 @@ fn frame(case: &Case) -> Plan {
         intent: request.intent,
         from: offer.from.clone(),
         to: offer.to.clone(),
+        standing: offer.standing.clone(),
         commits: offer.commits.clone(),
         commits_total: offer.commits_total,
         soak: install.policy.soak.as_secs(),

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::manifest::{Dialect, Scope, StepUndo};
+use crate::trust::Standing;
 
 pub use build::build;
 pub use contents::Contents;
@@ -71,6 +72,9 @@ pub struct Plan {
     pub from: Release,
     /// What will be.
     pub to: Release,
+    /// What the target stands on.
+    #[serde(default)]
+    pub standing: Standing,
     /// The newest commits between the two, newest first.
     pub commits: Vec<Commit>,
     /// How many there are in all.
@@ -294,6 +298,7 @@ impl Plan {
             intent: Intent::Upgrade,
             from: nowhere.clone(),
             to: nowhere,
+            standing: Standing::Unverified,
             commits: Vec::new(),
             commits_total: 0,
             components: Vec::new(),

@@ -3,6 +3,7 @@
 pub mod git;
 
 use crate::plan::{Blocker, Commit, Release};
+use crate::trust::{Lineage, Standing};
 
 /// A target and what it would change, read from our own mirror.
 #[derive(Debug, Clone)]
@@ -11,6 +12,10 @@ pub struct Offer {
     pub from: Release,
     /// The target.
     pub to: Release,
+    /// What the target stands on.
+    pub standing: Standing,
+    /// How it lies to the known-good releases.
+    pub lineage: Lineage,
     /// Whether the target descends from what is checked out.
     pub direction: Direction,
     /// The newest commits between the two that touch an installed component, newest first.

@@ -72,6 +72,8 @@ impl World {
         let offer = Offer {
             from: release("a"),
             to: release("b"),
+            standing: crate::trust::Standing::Verified { by: "upstream".into() },
+            lineage: crate::trust::Lineage::default(),
             direction: Direction::Forward,
             commits: Vec::new(),
             commits_total: 1,

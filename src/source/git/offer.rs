@@ -39,6 +39,8 @@ pub fn offer(
     let mut offer = Offer {
         from: Release { revision: head.to_owned(), label: None },
         to: Release { revision: target.revision.clone(), label: target.label.clone() },
+        standing: crate::trust::Standing::Unverified,
+        lineage: crate::trust::Lineage::default(),
         direction,
         commits,
         commits_total,

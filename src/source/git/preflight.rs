@@ -197,6 +197,7 @@ mod tests {
             allow: None,
             discard: vec![crate::manifest::RelPath::parse("runner/uv.lock").unwrap()],
             sparse: true,
+            verify: None,
         }
     }
 
