@@ -149,7 +149,12 @@ impl Page {
     }
 
     fn step(&mut self, step: &StepPlan) {
-        let who = if step.as_root { paint(WARN, " as root, from the checkout") } else { String::new() };
+        let who = step
+            .origin
+            .as_ref()
+            .filter(|_| step.runs)
+            .map(|origin| paint(WARN, format!(" as root, {}", origin.words())));
+        let who = who.unwrap_or_else(|| if step.as_root { paint(WARN, " as root") } else { String::new() });
         let (mark, undo) = match (step.runs, &step.undo) {
             (false, _) => (paint(DIM, "-"), String::new()),
             (true, StepUndo::Pure) => (paint(GOOD, "+"), "; leaves nothing to undo".to_owned()),
@@ -228,11 +233,12 @@ impl Page {
         let mut number = 0;
         for check in &plan.staged_checks {
             number += 1;
+            let who = check.origin.as_ref().map(|origin| format!("as root, {}, ", origin.words()));
             self.line(format_args!(
                 "    {number:>2}. {}: check {} {}",
                 check.component,
                 check.run.join(" "),
-                paint(DIM, "(on a staged copy)")
+                paint(DIM, format!("({}on a staged copy)", who.unwrap_or_default()))
             ));
         }
         if let Some(backup) = backup(plan).filter(|backup| backup.when == BackupWhen::Prepare) {

@@ -188,6 +188,25 @@ fn writable_above(path: &Path) -> Result<Option<String>> {
     Ok(None)
 }
 
+/// Who but root could have written what `path` names, or put something else in its place: the file itself, every directory on
+/// the way to it, and behind links.
+pub(crate) fn other_writer_of(path: &Path) -> Result<Option<String>> {
+    let metadata = path.metadata().map_err(|error| unreadable(path, &error))?;
+    if let Some(who) = other_writer(path, &metadata) {
+        return Ok(Some(who));
+    }
+    // A link belongs to whoever may write its directory.
+    let way = path.ancestors().skip(1).filter(|directory| directory.is_absolute());
+    for directory in way {
+        let metadata = directory.metadata().map_err(|error| unreadable(directory, &error))?;
+        let sticky = metadata.mode() & 0o1000 != 0 && metadata.uid() == 0;
+        if let Some(who) = other_writer(directory, &metadata).filter(|_| !sticky) {
+            return Ok(Some(who));
+        }
+    }
+    writable_above(path)
+}
+
 fn other_writer(path: &Path, metadata: &Metadata) -> Option<String> {
     let path = path.display();
     match (metadata.uid(), metadata.mode()) {

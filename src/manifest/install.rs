@@ -17,6 +17,9 @@ pub struct Install {
     pub root: PathBuf,
     /// The account that git and unprivileged steps run as.
     pub owner: String,
+    /// Whether root runs commands of the release in the checkout as its owner has it, instead of in an export of what was
+    /// verified.
+    pub trust_checkout: bool,
     /// Where releases come from.
     pub source: Source,
     /// What is installed from it, in the order declared.

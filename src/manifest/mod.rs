@@ -20,6 +20,7 @@ mod words;
 use std::path::Path;
 
 pub use effective::effective;
+pub(crate) use files::other_writer_of;
 pub use files::{all, each, file_of, files, load, named, read, readable};
 pub use install::*;
 pub use problem::{Problem, Problems};

@@ -38,6 +38,10 @@ pub(super) struct Install {
     pub root: String,
     /// The account that owns the checkout. git and the steps run as this account.
     pub owner: String,
+    /// Whether root runs steps and checks with `as = "root"` in the checkout, whatever its owner has put there. Otherwise it runs
+    /// them in a copy of the release that was verified or pinned. Default: false.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub trust_checkout: bool,
 }
 
 /// Where releases come from: exactly one table.
@@ -74,6 +78,10 @@ pub(super) struct Git {
 
 fn yes() -> bool {
     true
+}
+
+fn is_no(value: &bool) -> bool {
+    !value
 }
 
 /// A part of the install: a directory of the checkout with its own configuration, units and steps.

@@ -14,6 +14,7 @@ mod lockstep;
 mod moves;
 pub mod notes;
 mod order;
+mod origin;
 mod request;
 mod services;
 mod steps;
@@ -31,6 +32,7 @@ use crate::trust::Standing;
 
 pub use build::build;
 pub use contents::Contents;
+pub use origin::{Origin, may_run_as_root};
 pub use request::{Answer, Request, Restore};
 
 /// The format that this version writes into journals and `--json`.
@@ -210,6 +212,9 @@ pub struct StepPlan {
     pub run: Vec<String>,
     /// Whether root runs it.
     pub as_root: bool,
+    /// Where root runs it from; nothing where the owner runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Why it runs, or why it does not.
     pub why: String,
     /// Whether it runs.
@@ -229,6 +234,9 @@ pub struct StagedCheck {
     pub run: Vec<String>,
     /// Whether root runs it.
     pub as_root: bool,
+    /// Where root runs it from; nothing where the owner runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Its bound, seconds.
     pub timeout: u64,
 }

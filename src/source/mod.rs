@@ -14,6 +14,8 @@ pub struct Offer {
     pub to: Release,
     /// What the target stands on.
     pub standing: Standing,
+    /// What the release stands on that the checkout is at.
+    pub standing_of_present: Standing,
     /// Whether the target descends from what is checked out.
     pub direction: Direction,
     /// The newest commits between the two that touch an installed component, newest first.

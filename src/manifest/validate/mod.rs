@@ -40,6 +40,9 @@ pub(super) fn install(
     if owner.as_deref() == Some("root") {
         look.warn("`install.owner` is root: git, checks and steps run with every right of the host");
     }
+    if raw.install.trust_checkout {
+        look.warn("`install.trust-checkout`: root runs whatever the owner, or upstream, puts into the tree");
+    }
     let complete = (root, owner, source, components, backup, policy);
     match complete {
         (Some(root), Some(owner), Some(source), Some(components), Some(backup), Some(policy))
@@ -50,6 +53,7 @@ pub(super) fn install(
                 file: file.to_owned(),
                 root,
                 owner,
+                trust_checkout: raw.install.trust_checkout,
                 source,
                 components,
                 lockstep,

@@ -3,6 +3,7 @@
 mod backup;
 mod order;
 mod rollback;
+mod root;
 mod services;
 mod steps;
 mod units;
@@ -73,6 +74,7 @@ impl World {
             from: release("a"),
             to: release("b"),
             standing: crate::trust::Standing::Unverified,
+            standing_of_present: crate::trust::Standing::Unverified,
             direction: Direction::Forward,
             commits: Vec::new(),
             commits_total: 1,

@@ -4,6 +4,7 @@
 
 mod call;
 mod checkout;
+mod export;
 mod locks;
 mod mirror;
 mod offer;
@@ -15,6 +16,7 @@ mod target;
 
 pub use call::Remote;
 pub use checkout::{Checkout, Dirty, Operation, by_hand};
+pub use export::{beneath, export};
 pub use mirror::{Mirror, Refs};
 pub use offer::{offer, parse_version, was_shipped};
 pub use pins::{pin, unpin};
