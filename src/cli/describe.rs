@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use crate::action::{Act, Action};
 use crate::manifest::{BackupWhen, Scope, StepUndo};
+use crate::plan::abbreviate;
 use crate::plan::env::{Class, Decided, KeyChange, Shape};
 use crate::plan::{ComponentPlan, FileChange, Intent, Plan, ServiceChange, StepPlan, UnitPlan};
 
@@ -21,6 +22,7 @@ pub fn text(plan: &Plan, downtime: Option<u64>) -> String {
     for component in &plan.components {
         page.component(component);
     }
+    page.manifest(plan);
     page.commits(plan);
     page.actions(plan);
     page.outlook(plan, downtime);
@@ -201,6 +203,20 @@ impl Page {
                 format_args!("  your edits of the installed unit are kept in {}.d/50-local.conf", unit.name),
             );
         }
+    }
+
+    /// What the repository's manifest changes, before it counts.
+    fn manifest(&mut self, plan: &Plan) {
+        let Some(manifest) = plan.manifest.as_ref().filter(|manifest| !manifest.changes.is_empty()) else { return };
+        let which = match &manifest.revision {
+            Some(revision) => format!("relift.toml at {} says otherwise than what is activated", abbreviate(revision)),
+            None => "the target has no relift.toml any more".to_owned(),
+        };
+        self.line(format_args!("  {} {which}", paint(BOLD, "manifest")));
+        for change in &manifest.changes {
+            self.line(format_args!("    {change}"));
+        }
+        self.line(format_args!(""));
     }
 
     fn commits(&mut self, plan: &Plan) {

@@ -32,6 +32,7 @@ pub fn effective(install: &Install) -> Result<String> {
                 allow: git.allow.as_ref().map(ToString::to_string),
                 discard: texts(&git.discard),
                 sparse: git.sparse,
+                manifest: git.manifest,
             }),
         },
         component: install.components.iter().map(component).collect(),

@@ -11,6 +11,7 @@ mod install;
 mod probes;
 mod problem;
 mod raw;
+mod repository;
 mod shape;
 mod template;
 mod validate;
@@ -21,9 +22,13 @@ use std::path::Path;
 
 pub use effective::effective;
 pub(crate) use files::other_writer_of;
-pub use files::{all, each, file_of, files, load, named, read, readable};
+pub use files::{all, at, each, file_of, files, load, named, read, readable};
 pub use install::*;
 pub use problem::{Problem, Problems};
+pub use repository::{
+    LONGEST as REPOSITORY_MANIFEST_LONGEST, Layer, Layered, NAME as REPOSITORY_MANIFEST, RepositoryManifest, changes,
+    of_run, shown, sources,
+};
 pub use shape::schema;
 pub use window::{window_is_open, window_is_valid};
 pub(crate) use words::is_install_name;
@@ -34,6 +39,11 @@ const SCHEMA: i64 = 1;
 /// Parses and validates the text of the manifest of the install called `name`. `file` is where the text is from, for
 /// messages. All problems of the first stage that has any are told.
 pub fn parse(name: &str, file: &Path, text: &str) -> Result<Install, Problems> {
+    parse_at(name, file, text, &Layer::Unknown)
+}
+
+/// The same with the repository's own manifest, where the text asks for it.
+pub fn parse_at(name: &str, file: &Path, text: &str, layer: &Layer) -> Result<Install, Problems> {
     let document = document::Document::parse(text);
     let wrong = |list| Problems::new(file, document.shown(), list);
     if !document.syntax.is_empty() {
@@ -41,6 +51,9 @@ pub fn parse(name: &str, file: &Path, text: &str) -> Result<Install, Problems> {
     }
     if let Some(problem) = other_format(&document) {
         return Err(wrong(vec![problem]));
+    }
+    if *layer != Layer::Absent && repository::is_asked(&document) {
+        return repository::layered(name, file, &document, layer);
     }
     let shape = shape::check(&document);
     if !shape.is_empty() {

@@ -74,6 +74,10 @@ pub(super) struct Git {
     /// Whether the work tree is kept to the installed components (git-sparse-checkout(1)). Default: true.
     #[serde(default = "yes")]
     pub sparse: bool,
+    /// Whether the repository's own manifest, `relift.toml` at the top of the release, is read beside this file, which wins key
+    /// by key. Default: false.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub manifest: bool,
 }
 
 fn yes() -> bool {

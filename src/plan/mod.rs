@@ -81,6 +81,9 @@ pub struct Plan {
     pub commits: Vec<Commit>,
     /// How many there are in all.
     pub commits_total: usize,
+    /// What the repository's own manifest says otherwise than the one that is activated; nothing where it is not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<ManifestPlan>,
     /// The components installed here.
     pub components: Vec<ComponentPlan>,
     /// Commands that must succeed on the staged tree.
@@ -95,6 +98,15 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// What stops the run before it starts.
     pub blockers: Vec<Blocker>,
+}
+
+/// The repository's own manifest in the target, and what it changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestPlan {
+    /// The revision that it is of; `None`: the target has none.
+    pub revision: Option<String>,
+    /// What it says otherwise than the one that is activated, a line each.
+    pub changes: Vec<String>,
 }
 
 /// One commit.
@@ -309,6 +321,7 @@ impl Plan {
             standing: Standing::Unverified,
             commits: Vec::new(),
             commits_total: 0,
+            manifest: None,
             components: Vec::new(),
             staged_checks: Vec::new(),
             actions: Vec::new(),

@@ -15,9 +15,6 @@ const CHECK: Duration = Duration::from_secs(300);
 const STEP: Duration = Duration::from_secs(600);
 
 pub(super) fn all(look: &mut Look<'_>, key: &Key, raw: &[raw::Component]) -> Option<Vec<Component>> {
-    if raw.is_empty() {
-        look.fault(key, Fault::new("no component is declared").help("add a [[component]] with name and path"));
-    }
     look.unique("component", raw.iter().enumerate().map(|(at, one)| (key.index(at).name("name"), one.name.as_str())));
     apart(look, key, raw);
     units::apart(look, key, raw);

@@ -33,6 +33,11 @@ pub(super) fn install(
     let owner = look.take(&at.name("owner"), words::account(&raw.install.owner));
     let source = source::source(&mut look, &top.name("source"), &raw.source);
     let components = component::all(&mut look, &top.name("component"), &raw.component);
+    let is_open = raw.source.git.as_ref().is_some_and(|git| git.manifest);
+    if raw.component.is_empty() && !is_open {
+        let fault = Fault::new("no component is declared").help("add a [[component]] with name and path");
+        look.fault(&top.name("component"), fault);
+    }
     let lockstep = raw.compatibility.as_ref().map(|compatibility| compatibility.lockstep.clone()).unwrap_or_default();
     look.lockstep(&top.name("compatibility").name("lockstep"), &lockstep, raw);
     let backup = backup::backup(&mut look, &top, raw);
@@ -59,6 +64,7 @@ pub(super) fn install(
                 lockstep,
                 backup,
                 policy,
+                layered: None,
                 warnings: look.warnings,
             })
         }

@@ -25,7 +25,14 @@ fn git(look: &mut Look<'_>, key: &Key, raw: &raw::Git) -> Option<GitSource> {
     let follow = follow(look, key, raw);
     let allow = look.take_optional(&key.name("allow"), raw.allow.as_deref().map(range));
     let discard = look.each(&key.name("discard"), &raw.discard, words::relative);
-    Some(GitSource { url: url?, follow: follow?, allow: allow?, discard: discard?, sparse: raw.sparse })
+    Some(GitSource {
+        url: url?,
+        follow: follow?,
+        allow: allow?,
+        discard: discard?,
+        sparse: raw.sparse,
+        manifest: raw.manifest,
+    })
 }
 
 fn follow(look: &mut Look<'_>, key: &Key, raw: &raw::Git) -> Option<Follow> {
