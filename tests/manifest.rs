@@ -59,7 +59,62 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "[source.git]\nurl    = \"https://git.example.org/esup-runner.git\"\nbranch = \"main\"\ndiscard = [\"runner/uv.lock\"]\n",
         "[source.compose]\nproject = \"x\"\n",
     ),
-    ("verify", "branch = \"main\"\n", "branch = \"main\"\nverify = { signed = \"tag\" }\n"),
+    (
+        "a signed tag on a branch",
+        "branch = \"main\"\n",
+        "branch = \"main\"\nverify = { signed = \"tag\", allowed-signers = \"/etc/relift/a.signers\" }\n",
+    ),
+    (
+        "signed commits of tags",
+        "branch = \"main\"\n",
+        "tags = \"v{version}\"\nverify = { signed = \"tip\", allowed-signers = \"/etc/relift/a.signers\" }\n",
+    ),
+    ("nobody who may sign", "branch = \"main\"\n", "branch = \"main\"\nverify = { signed = \"commits\" }\n"),
+    (
+        "verify without what is signed",
+        "branch = \"main\"\n",
+        "branch = \"main\"\nverify = { allowed-signers = \"/etc/relift/a.signers\" }\n",
+    ),
+    (
+        "something else signed",
+        "branch = \"main\"\n",
+        "branch = \"main\"\nverify = { signed = \"comits\", allowed-signers = \"/etc/relift/a.signers\" }\n",
+    ),
+    (
+        "signers in the checkout",
+        "branch = \"main\"\n",
+        "branch = \"main\"\nverify = { signed = \"tip\", allowed-signers = \"/opt/esup-runner/signers\" }\n",
+    ),
+    (
+        "signers by a relative path",
+        "branch = \"main\"\n",
+        "branch = \"main\"\nverify = { signed = \"tip\", allowed-signers = \"signers\" }\n",
+    ),
+    (
+        "revoked keys of nobody",
+        "branch = \"main\"\n",
+        "branch = \"main\"\nverify = { signed = \"tip\", revoked = \"/etc/relift/a.krl\", keyring = \"/etc/relift/a.gpg\", fingerprints = [\"0123456789ABCDEF0123456789ABCDEF01234567\"] }\n",
+    ),
+    (
+        "a keyring without fingerprints",
+        "branch = \"main\"\n",
+        "branch = \"main\"\nverify = { signed = \"tip\", keyring = \"/etc/relift/a.gpg\" }\n",
+    ),
+    (
+        "fingerprints without a keyring",
+        "branch = \"main\"\n",
+        "branch = \"main\"\nverify = { signed = \"tip\", allowed-signers = \"/etc/relift/a.signers\", fingerprints = [\"0123456789ABCDEF0123456789ABCDEF01234567\"] }\n",
+    ),
+    (
+        "a short fingerprint",
+        "branch = \"main\"\n",
+        "branch = \"main\"\nverify = { signed = \"tip\", keyring = \"/etc/relift/a.gpg\", fingerprints = [\"0x89ABCDEF\", \"89ABCDEF\"] }\n",
+    ),
+    (
+        "an age that is none",
+        "branch = \"main\"\n",
+        "branch = \"main\"\nverify = { signed = \"tip\", allowed-signers = \"/etc/relift/a.signers\", max-age = \"30\" }\n",
+    ),
     ("a rerun that is not idempotent", "undo = \"rerun\"", "undo = \"rerun\"\nidempotent = false"),
     ("a backup of nothing", "[policy]", "[backup]\nkeep = 3\n\n[policy]"),
     ("a backup that leaves the root", "[policy]", "[backup]\npaths = [\"../data\"]\n\n[policy]"),

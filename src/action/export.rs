@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Rooted, make_private};
-use crate::manifest::other_writer_of;
+use crate::manifest::writers_of;
 use crate::plan::Plan;
 use crate::source::git::{beneath, export};
 
@@ -43,7 +43,7 @@ impl Exports {
             remove_exports(&self.state)?;
         }
         make_private(&all, 0o700)?;
-        if let Some(who) = other_writer_of(&all)? {
+        if let Some(who) = writers_of(&all)?.into_iter().next() {
             return Err(Error::failed(format!("root runs nothing from {}", all.display())).because(who));
         }
         export(&self.state, revision, &self.directories, &place)
@@ -110,7 +110,7 @@ pub(super) fn trusted_program(name: &str, program: &str, place: &Path, component
     };
     let path = Path::new(program);
     match (path.is_absolute(), program.contains('/')) {
-        (true, _) => match other_writer_of(path) {
+        (true, _) => match writers_of(path).map(|writers| writers.into_iter().next()) {
             Ok(None) => Ok(()),
             Ok(Some(who)) => refused(who),
             Err(error) => refused(error.to_string()),
@@ -126,7 +126,7 @@ pub(super) fn trusted_program(name: &str, program: &str, place: &Path, component
             let env = Account::root().environment();
             let search = env.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.as_str()).unwrap_or_default();
             let found = search.split(':').map(|place| Path::new(place).join(path)).find(|file| file.is_file());
-            match found.map(|file| other_writer_of(&file)).transpose()?.flatten() {
+            match found.map(|file| writers_of(&file)).transpose()?.into_iter().flatten().next() {
                 Some(who) => refused(who),
                 None => Ok(()),
             }

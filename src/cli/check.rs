@@ -5,10 +5,10 @@ use super::globals::Globals;
 use super::output;
 use super::plan::request;
 use super::session::{Session, must_be_root};
-use super::style::{BOLD, DIM, GOOD, paint};
+use super::style::{BOLD, DIM, GOOD, WARN, paint};
 use crate::error::{Exit, Result};
 use crate::manifest;
-use crate::plan::{Plan, abbreviate};
+use crate::plan::Plan;
 use crate::report::Silent;
 
 /// Arguments of `relift check`.
@@ -19,11 +19,13 @@ pub struct Args {
 }
 
 /// What a check found for one install.
-enum Found {
+struct Found {
     /// What is activated is what the source offers.
-    Current(String),
-    /// Something is new.
-    New(Box<Plan>),
+    is_current: bool,
+    /// What it would take.
+    plan: Plan,
+    /// What an operator should know of the source.
+    alarms: Vec<String>,
 }
 
 /// Asks every install's source. One that cannot be asked does not keep the others from being asked.
@@ -41,7 +43,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
             install.and_then(|install| Session::of(globals, install)).and_then(|session| one(&session, globals));
         match found {
             Ok(found) => {
-                if matches!(found, Found::New(_)) {
+                if !found.is_current {
                     exit = Exit::Available;
                 }
                 match globals.json {
@@ -71,21 +73,18 @@ fn one(session: &Session, globals: &Globals) -> Result<Found> {
     let mirror = session.mirror()?;
     let target = session.target(&mirror, None, globals.offline, &Silent)?;
     let planned = session.at(globals, &mirror, &target.revision)?.plan(&mirror, &target, &request(globals, None))?;
-    let plan = planned.plan;
+    let (plan, alarms) = (planned.plan, planned.alarms);
     let is_current = plan.from.revision == plan.to.revision
         && plan.components.iter().all(|component| component.activated == plan.to.revision);
-    Ok(if is_current {
-        Found::Current(target.label.unwrap_or_else(|| abbreviate(&target.revision).to_owned()))
-    } else {
-        Found::New(Box::new(plan))
-    })
+    Ok(Found { is_current, plan, alarms })
 }
 
 fn show(name: &str, found: &Found, globals: &Globals) {
-    let text = match found {
-        Found::Current(_) if globals.quiet => return,
-        Found::Current(at) => format!("{name}: nothing new, {at} is what the source offers\n"),
-        Found::New(plan) => {
+    let plan = &found.plan;
+    let mut text = match found.is_current {
+        true if globals.quiet => String::new(),
+        true => format!("{name}: nothing new, {} is what the source offers\n", plan.to.short()),
+        false => {
             let commits =
                 if plan.commits_total == 1 { "1 commit".to_owned() } else { format!("{} commits", plan.commits_total) };
             let mut text =
@@ -103,29 +102,39 @@ fn show(name: &str, found: &Found, globals: &Globals) {
                     paint(DIM, format!("({files} changed)"))
                 ));
             }
+            if plan.standing.is_verified() {
+                text.push_str(&format!("  {}\n", plan.standing.words()));
+            }
             for blocker in &plan.blockers {
                 text.push_str(&format!("  an upgrade would stop: {}\n", blocker.what));
             }
             text
         }
     };
-    output::data(&text);
+    for alarm in &found.alarms {
+        text.push_str(&format!("{} {name}: {alarm}\n", paint(WARN, "warning:")));
+    }
+    if !text.is_empty() {
+        output::data(&text);
+    }
 }
 
 fn document(name: &str, found: &Found) -> serde_json::Value {
-    match found {
-        Found::Current(at) => serde_json::json!({"install": name, "new": false, "at": at}),
-        Found::New(plan) => {
-            let component = |component: &crate::plan::ComponentPlan| serde_json::json!({"name": component.name, "from": component.from_version, "to": component.to_version, "files": component.files_changed});
-            serde_json::json!({
-                "install": name,
-                "new": true,
-                "revision": plan.to.revision,
-                "label": plan.to.label,
-                "commits": plan.commits_total,
-                "components": plan.components.iter().map(component).collect::<Vec<_>>(),
-                "blockers": plan.blockers,
-            })
-        }
+    let plan = &found.plan;
+    let standing = serde_json::json!(plan.standing);
+    if found.is_current {
+        return serde_json::json!({"install": name, "new": false, "at": plan.to.short(), "standing": standing, "warnings": found.alarms});
     }
+    let component = |component: &crate::plan::ComponentPlan| serde_json::json!({"name": component.name, "from": component.from_version, "to": component.to_version, "files": component.files_changed});
+    serde_json::json!({
+        "install": name,
+        "new": true,
+        "revision": plan.to.revision,
+        "label": plan.to.label,
+        "commits": plan.commits_total,
+        "components": plan.components.iter().map(component).collect::<Vec<_>>(),
+        "standing": standing,
+        "warnings": found.alarms,
+        "blockers": plan.blockers,
+    })
 }

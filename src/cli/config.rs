@@ -9,8 +9,9 @@ use super::output;
 use super::session::{Session, must_be_root};
 use crate::error::{Context, Error, Exit, Result};
 use crate::host::account::Account;
-use crate::manifest::{self, Install, Problems};
+use crate::manifest::{self, Install, Problems, Source};
 use crate::source::git::choose;
+use crate::trust;
 
 /// Checks manifests, and shows what they come to.
 #[derive(Debug, Clone, clap::Args)]
@@ -149,7 +150,7 @@ fn check_one(file: PathBuf) -> Checked {
 
 /// What only this host can tell: the calendar, the account, the checkout.
 fn on_this_host(install: Install) -> (Vec<String>, Option<Error>) {
-    let mut warnings = install.warnings;
+    let mut warnings = install.warnings.clone();
     let window = install.policy.window.as_deref().map(manifest::window_is_valid);
     if let Err(error) = Account::named(&install.owner) {
         warnings.push(format!("`install.owner`: {}", error.what));
@@ -157,7 +158,10 @@ fn on_this_host(install: Install) -> (Vec<String>, Option<Error>) {
     if !install.root.join(".git").exists() {
         warnings.push(format!("`install.root`: {} is no git checkout (yet)", install.root.display()));
     }
-    (warnings, window.and_then(Result::err))
+    let Source::Git(source) = &install.source;
+    let trusted = source.verify.as_ref().map(|verify| trust::check_files(&install, verify));
+    let error = window.and_then(Result::err).or(trusted.and_then(Result::err));
+    (warnings, error)
 }
 
 fn exit_of(checked: &Checked) -> Exit {

@@ -8,6 +8,7 @@ use crate::manifest::{BackupWhen, Scope, StepUndo};
 use crate::plan::abbreviate;
 use crate::plan::env::{Class, Decided, KeyChange, Shape};
 use crate::plan::{ComponentPlan, FileChange, Intent, Plan, ServiceChange, StepPlan, UnitPlan};
+use crate::trust::Standing;
 
 /// The widest line of release notes, so that a plan fits a terminal of 100 columns.
 const NOTES: usize = 82;
@@ -312,11 +313,12 @@ impl Page {
             self.line(format_args!("  {} {things}, {size}, {when}", paint(DIM, "backup         ")));
             self.line(format_args!("                  in {place}, of which the newest {} stay", backup.keep));
         }
-        self.line(format_args!(
-            "  {} {}",
-            paint(DIM, "source         "),
-            paint(WARN, "unverified: no signature is required by the manifest")
-        ));
+        let standing = match &plan.standing {
+            Standing::Verified { .. } => paint(GOOD, plan.standing.words()),
+            Standing::Pinned { .. } => paint(WARN, plan.standing.words()),
+            Standing::Unverified => paint(WARN, "unverified: nothing that vouches for the release is known"),
+        };
+        self.line(format_args!("  {} {standing}", paint(DIM, "source         ")));
     }
 }
 

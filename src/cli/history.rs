@@ -13,6 +13,7 @@ use crate::manifest;
 use crate::run::journal::{Journal, runs};
 use crate::run::record::Body;
 use crate::text::uncoloured;
+use crate::trust::Standing;
 
 /// How much of a run's id a table shows: 50 random bits of a ULID.
 const RUN_SHOWN: usize = 10;
@@ -145,7 +146,12 @@ fn find(id: &str, globals: &Globals) -> Result<Journal> {
 
 fn what(run: &Past) -> String {
     let plan = &run.plan;
-    format!("{} to {}", format!("{:?}", plan.intent).to_lowercase(), plan.target_words())
+    let standing = match &plan.standing {
+        Standing::Verified { .. } => "",
+        Standing::Pinned { .. } => " (pinned by hand)",
+        Standing::Unverified => " (unverified)",
+    };
+    format!("{} to {}{standing}", format!("{:?}", plan.intent).to_lowercase(), plan.target_words())
 }
 
 /// The end of a run's id, which `show` and `logs` take: a table with whole ones is wider than many a terminal.
@@ -166,6 +172,7 @@ fn row_document(run: &Past) -> Value {
         "intent": run.plan.intent,
         "from": run.plan.from,
         "to": run.plan.to,
+        "standing": run.plan.standing,
         "unattended": run.unattended,
         "end": run.end,
     })

@@ -20,6 +20,7 @@ mod rollback;
 mod session;
 mod status;
 mod style;
+mod trust;
 mod try_;
 mod units;
 mod upgrade;
@@ -93,6 +94,8 @@ enum Verb {
     /// Lift the hold
     #[command(after_help = "Examples:\n  relift unhold app")]
     Unhold(hold::UnholdArgs),
+    /// Approve single revisions by hand, for upstreams that do not sign
+    Trust(trust::Args),
     /// Check a manifest, show it, or print its schema
     Config(config::Args),
     #[command(subcommand, hide = true)]
@@ -135,6 +138,7 @@ impl Cli {
             Verb::Units(args) => units::run(args, globals),
             Verb::Hold(args) => hold::run(args, globals),
             Verb::Unhold(args) => hold::unhold(args, globals),
+            Verb::Trust(args) => trust::run(args, globals),
             Verb::Config(args) => config::run(args, globals),
             Verb::Internal(verb) => Ok(internal(verb, globals)),
         }

@@ -18,6 +18,7 @@ use crate::source::git::{
     without_password,
 };
 use crate::survey::Survey;
+use crate::trust::{self, Assessment, Memory, Subject};
 
 /// How long a fetch waits for another one.
 const FETCH_BOUND: Duration = Duration::from_secs(60);
@@ -46,6 +47,8 @@ pub struct Planned {
     pub contents: Contents,
     /// What is here.
     pub survey: Survey,
+    /// What an operator should know of the source, whether there is anything to do or not.
+    pub alarms: Vec<String>,
 }
 
 impl Session {
@@ -262,8 +265,16 @@ impl Session {
                 state => refusal(&install.name, state),
             });
         }
+        let trusted = self.assess(&survey, mirror, target, request)?;
         let (present, wanted) = (survey.checkout.cone.as_deref(), survey.goal_cone(install));
         let mut offer = offer(mirror, &survey.checkout.head, target, &installed, (present, wanted.as_deref()))?;
+        offer.standing = trusted.standing;
+        offer.standing_of_present = self.ledger().trust()?.standing(&survey.checkout.head);
+        offer.lineage = trust::lineage(mirror.repository(), &target.revision, &survey.known_good);
+        // Nothing of what is not trusted is read as code, not even by a check of its units.
+        let is_trusted = trusted.blockers.is_empty();
+        offer.blockers.extend(trusted.blockers);
+        offer.warnings.extend(trusted.alarms.iter().cloned());
         know_older_units(&mut offer, mirror, install, &survey)?;
         offer.blockers.extend(preflight(owner, root, source, &survey.checkout, Some(&offer)));
         let obstacles = run::in_the_way(install, &self.owner, &offer.added)?;
@@ -281,10 +292,41 @@ impl Session {
         let (mut plan, contents) = build(install, &survey, &offer, request)?;
         plan.manifest = self.manifest_changes()?;
         plan.blockers.extend(run::missing_keys(install, &plan, &contents)?);
-        let (warnings, refused) = run::foresee_units(&plan, &contents, &self.owner);
-        plan.warnings.extend(warnings);
-        plan.blockers.extend(refused);
-        Ok(Planned { plan, contents, survey })
+        if is_trusted {
+            let (warnings, refused) = run::foresee_units(&plan, &contents, &self.owner);
+            plan.warnings.extend(warnings);
+            plan.blockers.extend(refused);
+        }
+        Ok(Planned { plan, contents, survey, alarms: trusted.alarms })
+    }
+
+    /// What the target stands on; what that taught is remembered.
+    fn assess(&self, survey: &Survey, mirror: &Mirror, target: &Target, request: &Request) -> Result<Assessment> {
+        let mut activations = survey.installed(&self.install).map(|(_, _, surveyed)| surveyed.activation.as_ref());
+        let subject = Subject {
+            revision: &target.revision,
+            label: target.label.as_deref(),
+            intent: request.intent,
+            is_settled: activations.all(|activation| activation.is_some_and(|known| known.revision == target.revision)),
+            bases: self.ledger().proven()?,
+            head: &survey.checkout.head,
+        };
+        let (memory, now) = (self.ledger().trust()?, jiff::Timestamp::now().as_second());
+        let found = trust::assess(&self.install, mirror.repository(), &memory, &subject, now)?;
+        let mut learnt = memory.clone();
+        learnt.learn(found.learned.clone());
+        if learnt != memory {
+            self.remember(|memory| memory.learn(found.learned.clone()))?;
+        }
+        Ok(found)
+    }
+
+    /// Changes what is remembered of the source.
+    pub fn remember(&self, change: impl FnOnce(&mut Memory)) -> Result<()> {
+        let _lock = run::lock(&self.runtime, &format!("{}~trust", self.install.name), FETCH_BOUND)?;
+        let mut memory = self.ledger().trust()?;
+        change(&mut memory);
+        self.ledger().set_trust(&memory)
     }
 }
 

@@ -70,3 +70,8 @@ impl Account {
         .into()
     }
 }
+
+/// The login name of a user id, where the host has one.
+pub fn name_of(uid: u32) -> Option<String> {
+    nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok().flatten().map(|user| user.name)
+}

@@ -4,7 +4,7 @@
 
 mod history;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Context, Error, Result};
 use crate::host::fs::{Image, make_private, remove_durably, write_durably};
 use crate::manifest::RepositoryManifest;
+use crate::trust::Memory;
 
 pub use history::{Past, history, last_downtime, open_run};
 
@@ -165,6 +166,22 @@ impl Ledger {
             Some(hold) => self.store("hold.json", hold),
             None => remove_durably(&self.directory.join("hold.json")),
         }
+    }
+
+    /// The revisions that were proven or activated here.
+    pub fn proven(&self) -> Result<BTreeSet<String>> {
+        let activated = self.activated()?.components.into_values().map(|activation| activation.revision);
+        Ok(self.known_good()?.into_iter().map(|entry| entry.revision).chain(activated).collect())
+    }
+
+    /// What is remembered of the source: its tags, what was verified, what was approved.
+    pub fn trust(&self) -> Result<Memory> {
+        Ok(self.load("trust.json")?.unwrap_or_default())
+    }
+
+    /// Remembers it. Call it under the lock of what is remembered: checks run beside upgrades.
+    pub fn set_trust(&self, memory: &Memory) -> Result<()> {
+        self.store("trust.json", memory)
     }
 
     /// Where bytes of a known-good release are kept, by hash.

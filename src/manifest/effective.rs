@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    Backup, BackupWhen, Check, CheckAt, Component, Dialect, EnvFile, EnvPolicy, Follow, Health, Install, Probe, Reach,
-    RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, raw,
+    Backup, BackupWhen, Check, CheckAt, Component, Dialect, EnvFile, EnvPolicy, Follow, Health, Install, MustBeSigned,
+    Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, Verify, raw,
 };
 use crate::error::{Context, Result};
 
@@ -33,6 +33,7 @@ pub fn effective(install: &Install) -> Result<String> {
                 discard: texts(&git.discard),
                 sparse: git.sparse,
                 manifest: git.manifest,
+                verify: git.verify.as_ref().map(verify),
             }),
         },
         component: install.components.iter().map(component).collect(),
@@ -54,9 +55,26 @@ pub fn effective(install: &Install) -> Result<String> {
                 EnvPolicy::Stop => raw::EnvPolicy::Stop,
             }),
             keep_known_good: i64::try_from(install.policy.keep_known_good).ok(),
+            allow_unverified: install.policy.allow_unverified,
         }),
     };
     toml::to_string(&manifest).context("the manifest cannot be written out")
+}
+
+fn verify(verify: &Verify) -> raw::Verify {
+    let text = |path: &std::path::Path| path.display().to_string();
+    raw::Verify {
+        signed: match verify.signed {
+            MustBeSigned::Tag => raw::MustBeSigned::Tag,
+            MustBeSigned::Commits => raw::MustBeSigned::Commits,
+            MustBeSigned::Tip => raw::MustBeSigned::Tip,
+        },
+        allowed_signers: verify.ssh.as_ref().map(|ssh| text(&ssh.allowed_signers)),
+        revoked: verify.ssh.as_ref().and_then(|ssh| ssh.revoked.as_deref()).map(text),
+        keyring: verify.openpgp.as_ref().map(|keyring| text(&keyring.file)),
+        fingerprints: verify.openpgp.as_ref().map(|keyring| keyring.fingerprints.clone()).unwrap_or_default(),
+        max_age: verify.max_age.map(span),
+    }
 }
 
 fn backup(backup: &Backup) -> raw::Backup {

@@ -196,10 +196,24 @@ fn contents(path: &Path) -> Result<(String, Option<String>)> {
     Ok((text, other_writer(path, &metadata)))
 }
 
+/// Who but root may write the file, or replace it, each in a sentence.
+pub fn writers_of(path: &Path) -> Result<Vec<String>> {
+    let real = path.canonicalize().map_err(|error| unreadable(path, &error))?;
+    let metadata = real.metadata().map_err(|error| unreadable(path, &error))?;
+    // Where a name leads by links: what holds the name counts as well.
+    let parent = path.parent().map(writable_above_directory).transpose()?.flatten();
+    Ok(other_writer(path, &metadata).into_iter().chain(writable_above(path)?).chain(parent).collect())
+}
+
 /// A directory above that others may write to lets them replace the file.
 fn writable_above(path: &Path) -> Result<Option<String>> {
     let real = path.canonicalize().map_err(|error| unreadable(path, &error))?;
-    for directory in real.ancestors().skip(1) {
+    real.parent().map_or(Ok(None), writable_above_directory)
+}
+
+/// The same for a directory and those above it.
+fn writable_above_directory(directory: &Path) -> Result<Option<String>> {
+    for directory in directory.ancestors() {
         let metadata = directory.metadata().map_err(|error| unreadable(directory, &error))?;
         // In a sticky directory nobody can replace what is root's.
         let sticky = metadata.mode() & 0o1000 != 0 && metadata.uid() == 0;
@@ -208,25 +222,6 @@ fn writable_above(path: &Path) -> Result<Option<String>> {
         }
     }
     Ok(None)
-}
-
-/// Who but root could have written what `path` names, or put something else in its place: the file itself, every directory on
-/// the way to it, and behind links.
-pub(crate) fn other_writer_of(path: &Path) -> Result<Option<String>> {
-    let metadata = path.metadata().map_err(|error| unreadable(path, &error))?;
-    if let Some(who) = other_writer(path, &metadata) {
-        return Ok(Some(who));
-    }
-    // A link belongs to whoever may write its directory.
-    let way = path.ancestors().skip(1).filter(|directory| directory.is_absolute());
-    for directory in way {
-        let metadata = directory.metadata().map_err(|error| unreadable(directory, &error))?;
-        let sticky = metadata.mode() & 0o1000 != 0 && metadata.uid() == 0;
-        if let Some(who) = other_writer(directory, &metadata).filter(|_| !sticky) {
-            return Ok(Some(who));
-        }
-    }
-    writable_above(path)
 }
 
 fn other_writer(path: &Path, metadata: &Metadata) -> Option<String> {

@@ -83,6 +83,50 @@ pub struct GitSource {
     pub sparse: bool,
     /// Whether the repository's own manifest is read, below the host's.
     pub manifest: bool,
+    /// What must be signed, and by whom; `None`: nothing.
+    pub verify: Option<Verify>,
+}
+
+/// `verify` of `[source.git]`. At least one of `ssh` and `openpgp` is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verify {
+    /// What must be signed.
+    pub signed: MustBeSigned,
+    /// Keys of SSH.
+    pub ssh: Option<SshSigners>,
+    /// Keys of OpenPGP.
+    pub openpgp: Option<Keyring>,
+    /// How old the newest signature may be before upstream seems frozen.
+    pub max_age: Option<Duration>,
+}
+
+/// What must be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MustBeSigned {
+    /// The annotated tag of the release.
+    Tag,
+    /// Every commit on the first-parent way from the last known-good release.
+    Commits,
+    /// The newest commit.
+    Tip,
+}
+
+/// SSH keys that may sign (ssh-keygen(1), ALLOWED SIGNERS).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshSigners {
+    /// Keys and whose they are.
+    pub allowed_signers: PathBuf,
+    /// Keys that are revoked: a KRL, or a list of public keys.
+    pub revoked: Option<PathBuf>,
+}
+
+/// OpenPGP keys that may sign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keyring {
+    /// The keyring, as gpgv(1) reads it.
+    pub file: PathBuf,
+    /// The whole fingerprints of the keys that count, upper-case; of a primary key or of a subkey.
+    pub fingerprints: Vec<String>,
 }
 
 /// What a git source follows.
@@ -363,6 +407,8 @@ pub struct Policy {
     pub env: EnvPolicy,
     /// How many known-good releases are kept.
     pub keep_known_good: usize,
+    /// Whether such a run may install what nothing vouches for.
+    pub allow_unverified: bool,
 }
 
 impl RelPath {
@@ -420,6 +466,17 @@ impl Unit {
             }
             None => vec![file.to_owned()],
         }
+    }
+}
+
+impl Verify {
+    /// The files that say whom to trust, with their keys.
+    pub fn files(&self) -> Vec<(&'static str, &Path)> {
+        let ssh = self.ssh.iter().flat_map(|ssh| {
+            let revoked = ssh.revoked.as_deref().map(|path| ("revoked", path));
+            std::iter::once(("allowed-signers", ssh.allowed_signers.as_path())).chain(revoked)
+        });
+        ssh.chain(self.openpgp.iter().map(|keyring| ("keyring", keyring.file.as_path()))).collect()
     }
 }
 

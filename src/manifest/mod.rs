@@ -21,8 +21,7 @@ mod words;
 use std::path::Path;
 
 pub use effective::effective;
-pub(crate) use files::other_writer_of;
-pub use files::{all, at, each, file_of, files, load, named, read, readable};
+pub use files::{all, at, each, file_of, files, load, named, read, readable, writers_of};
 pub use install::*;
 pub use problem::{Problem, Problems};
 pub use repository::{

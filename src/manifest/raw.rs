@@ -78,6 +78,42 @@ pub(super) struct Git {
     /// by key. Default: false.
     #[serde(default, skip_serializing_if = "is_no")]
     pub manifest: bool,
+    /// What must be signed before it may be installed, and by whom. Without it, releases are marked *unverified*.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verify>,
+}
+
+/// What must be signed, and by whom: SSH keys, OpenPGP keys, or both. The files are root's, outside the checkout.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Verify {
+    /// With `tags`: `tag`, the annotated tag of the release. With `branch`: `commits`, every first-parent commit since the
+    /// last known-good release; or `tip`, the newest commit alone.
+    pub signed: MustBeSigned,
+    /// SSH keys that may sign, absolute: the file of `ssh-keygen -Y verify -f`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_signers: Option<String>,
+    /// SSH keys that are revoked, absolute: a KRL or a list of public keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<String>,
+    /// OpenPGP keys, absolute: a keyring that gpgv reads. Goes with `fingerprints`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keyring: Option<String>,
+    /// The whole fingerprints of the OpenPGP keys that may sign: 40 or 64 hex digits each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fingerprints: Vec<String>,
+    /// How old the newest signature may be before `check` warns that upstream may be frozen: `30d`. Default: no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<String>,
+}
+
+/// What must be signed.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum MustBeSigned {
+    Tag,
+    Commits,
+    Tip,
 }
 
 fn yes() -> bool {
@@ -387,6 +423,9 @@ pub(super) struct Policy {
     /// How many known-good releases are kept, at least 1. Default: 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_known_good: Option<i64>,
+    /// Whether an unattended run may install what no signature and nobody vouches for. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_unverified: bool,
 }
 
 /// Where a check runs.

@@ -25,6 +25,47 @@ pub(super) fn duration(text: &str) -> Looked<Duration> {
     }
 }
 
+/// An age: as a time span, from a minute to ten years; `30d` is understood.
+pub(super) fn age(text: &str) -> Looked<Duration> {
+    let fault =
+        || Fault::new(format!("`{text}` is not an age")).help("write a number and a unit, such as \"30d\" or \"12h\"");
+    let span: jiff::Span = text.parse().map_err(|_| fault())?;
+    let day = jiff::SpanRelativeTo::days_are_24_hours();
+    let span = span.to_duration(day).ok().and_then(|span| Duration::try_from(span).ok()).ok_or_else(fault)?;
+    match span.as_secs() {
+        60..=315_360_000 => Ok(span),
+        _ => Err(Fault::new(format!("`{text}` is no sensible age")).help("write one from a minute to ten years")),
+    }
+}
+
+/// A file that says whom to trust: absolute, and outside the checkout.
+pub(super) fn trusted(text: &str, root: Option<&Path>) -> Looked<PathBuf> {
+    let path = Path::new(text);
+    let is_plain = path.components().all(|part| !matches!(part, Component::ParentDir | Component::CurDir));
+    if !path.is_absolute() || !is_plain || text.chars().any(char::is_control) {
+        return Err(Fault::new(format!("\"{text}\" is not an absolute path without `..`"))
+            .help("write the whole path, such as \"/etc/relift/app.signers\""));
+    }
+    match root.is_some_and(|root| path.starts_with(root)) {
+        true => Err(Fault::new("is in the checkout: a release would say whom to trust")
+            .help("keep it where only root writes, such as in /etc/relift")),
+        false => Ok(path.to_owned()),
+    }
+}
+
+/// A whole OpenPGP fingerprint, upper-case: 40 or 64 hex digits, which may be spaced as gpg prints them.
+pub(super) fn fingerprint(text: &str) -> Looked<String> {
+    let plain: String = text.chars().filter(|c| *c != ' ').collect::<String>().to_uppercase();
+    let is_hex = plain.chars().all(|c| c.is_ascii_hexdigit());
+    match (is_hex, plain.len()) {
+        (true, 40 | 64) => Ok(plain),
+        (true, digits) => Err(Fault::new(format!("a fingerprint has 40 or 64 hex digits, not {digits}"))
+            .help("short key ids can be forged; the whole one: gpg --show-keys --with-fingerprint FILE")),
+        (false, _) => Err(Fault::new(format!("\"{text}\" is no fingerprint"))
+            .help("write its 40 or 64 hex digits: gpg --show-keys --with-fingerprint FILE")),
+    }
+}
+
 /// A time span that is not zero.
 pub(super) fn bound(text: &str) -> Looked<Duration> {
     match duration(text)? {

@@ -4,6 +4,7 @@ use super::subject::Case;
 use super::{Blocker, Intent, Plan, abbreviate, lockstep, origin, steps};
 use crate::manifest::Source;
 use crate::source::Direction;
+use crate::trust;
 
 /// Adds what refuses a plan, and what failed here before.
 pub(super) fn judge(case: &Case, plan: &mut Plan) {
@@ -28,6 +29,8 @@ fn upgrade(case: &Case, plan: &mut Plan) {
     if request.unattended {
         plan.blockers.extend(lockstep::beyond(plan, case.install.policy.unattended));
     }
+    floor(case, plan);
+    plan.blockers.extend(unverified(case));
     plan.blockers.extend(irreversible(case, plan));
     plan.blockers.extend(without_backup(case, plan));
     if case.survey.checkout.has_submodules {
@@ -44,8 +47,57 @@ fn older(case: &Case) -> Option<Blocker> {
     let is_older = case.offer.direction == Direction::Back && case.request.intent == Intent::Upgrade;
     is_older.then(|| {
         Blocker::refused(
-            format!("{} is older than what is installed", case.offer.to.short()),
+            format!("{} is older than what is installed: that is a step back", case.offer.to.short()),
             format!("go back to a known-good release: relift rollback {name}; what there is: relift status {name}"),
+        )
+    })
+}
+
+/// What was proven here is not left for something older: by itself never, by an operator who names it with a warning.
+fn floor(case: &Case, plan: &mut Plan) {
+    let (request, offer) = (case.request, case.offer);
+    let to = offer.to.short();
+    let versions = plan.components.iter().map(|component| (component.name.as_str(), component.to_version.as_deref()));
+    let is_new = offer.direction != Direction::Same;
+    let lower = trust::below(versions, &case.survey.known_good).filter(|_| is_new);
+    let behind = offer.lineage.behind.as_ref().map(|tag| format!("{tag}, which was proven here, came after it"));
+    let beside = offer.lineage.beside.as_ref().filter(|_| request.unattended && is_new);
+    let beside = beside.map(|tag| format!("it does not descend from {tag}, the last known-good release"));
+    // Whatever is checked out: that it is a step back is said once.
+    let is_said = offer.direction == Direction::Back;
+    let Some(why) = lower.clone().or(behind).or(beside).filter(|_| !is_said) else { return };
+    let name = &plan.install;
+    let what = format!("{to} is a step back: {why}");
+    let is_lower_aside = offer.direction == Direction::Diverged && lower.is_some();
+    if request.unattended || !request.is_explicit || is_lower_aside {
+        let hint = match is_lower_aside {
+            true => {
+                format!("go back to a known-good release: relift rollback {name}; what there is: relift status {name}")
+            }
+            false => format!(
+                "ask upstream whether a release was withdrawn; where it is right, name it: relift upgrade {name} --to {to}"
+            ),
+        };
+        plan.blockers.push(Blocker::refused(what, hint));
+    } else {
+        plan.warnings.push(what);
+    }
+}
+
+/// Nobody is asked, and nothing vouches for the release.
+fn unverified(case: &Case) -> Option<Blocker> {
+    let Source::Git(source) = &case.install.source;
+    let is_refused = case.request.unattended
+        && source.verify.is_none()
+        && !case.install.policy.allow_unverified
+        && !case.offer.standing.is_verified();
+    let (name, target) = (&case.install.name, abbreviate(&case.offer.to.revision));
+    is_refused.then(|| {
+        Blocker::refused(
+            "releases of this source are not verified, and nobody is asked in an unattended run",
+            format!(
+                "say who signs them: `verify` under [source.git]; or accept unsigned ones: allow-unverified = true under [policy]; or approve {target} alone: relift trust pin {name} {target}"
+            ),
         )
     })
 }

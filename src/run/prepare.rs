@@ -11,11 +11,13 @@ use crate::error::{Error, Result};
 use crate::health;
 use crate::host::account::Account;
 use crate::host::fs::{Content, Rooted, free_bytes, make_private, sync_filesystem};
+use crate::ledger::Ledger;
 use crate::manifest::{BackupWhen, Install};
 use crate::plan::{Contents, Plan};
 use crate::report::{Event, during};
 use crate::run::Engine;
 use crate::source::git::{Checkout, remove_stage, stage, switch};
+use crate::trust;
 
 /// What must stay free on each filesystem that a run writes to, bytes.
 const FLOOR: u64 = 100 << 20;
@@ -53,6 +55,7 @@ pub(super) fn prepare(
     room(&install.root)?;
     room(engine.state)?;
     unchanged(engine, plan)?;
+    trusted(engine, plan)?;
     reserve::take(&site.directory)?;
     let gates = gates::gates(install, plan, |_| true, Side::From, None, site.secrets())?;
     let findings = during(site.reporter, "measure the health before", || health::baseline(&engine.owner, &gates))?;
@@ -123,6 +126,29 @@ fn room(place: &Path) -> Result<()> {
             Err(Error::failed(format!("only {} MiB are free on the filesystem of {}", free >> 20, place.display()))
                 .hint(format!("at least {} MiB must be: df -h {}", FLOOR >> 20, place.display())))
         }
+    }
+}
+
+/// Once more, before anything of the target is staged, checked or run: whatever made the plan, a run begins with this.
+fn trusted(engine: &Engine, plan: &Plan) -> Result<()> {
+    let ledger = Ledger::below(engine.state);
+    let (activated, memory) = (ledger.activated()?, ledger.trust()?);
+    let is_activated = |name: &String| {
+        activated.components.get(name).is_some_and(|activation| activation.revision == plan.to.revision)
+    };
+    let subject = trust::Subject {
+        revision: &plan.to.revision,
+        label: plan.to.label.as_deref(),
+        intent: plan.intent,
+        is_settled: plan.components.iter().all(|component| is_activated(&component.name)),
+        bases: ledger.proven()?,
+        head: &plan.from.revision,
+    };
+    let now = jiff::Timestamp::now().as_second();
+    let found = trust::assess(engine.install, engine.mirror.repository(), &memory, &subject, now)?;
+    match found.blockers.into_iter().next() {
+        None => Ok(()),
+        Some(blocker) => Err(blocker.hint.into_iter().fold(Error::refused(blocker.what), Error::hint)),
     }
 }
 

@@ -161,6 +161,7 @@ lockstep = [["manager", "runner"]]
 
 [policy]
 unattended = "minor"
+allow-unverified = true
 soak       = "{soak}s"
 "#,
             components.concat()

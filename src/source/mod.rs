@@ -3,7 +3,7 @@
 pub mod git;
 
 use crate::plan::{Blocker, Commit, Release};
-use crate::trust::Standing;
+use crate::trust::{Lineage, Standing};
 
 /// A target and what it would change, read from our own mirror.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct Offer {
     pub standing: Standing,
     /// What the release stands on that the checkout is at.
     pub standing_of_present: Standing,
+    /// How it lies to the known-good releases.
+    pub lineage: Lineage,
     /// Whether the target descends from what is checked out.
     pub direction: Direction,
     /// The newest commits between the two that touch an installed component, newest first.

@@ -5,6 +5,7 @@ mod component;
 mod health;
 mod source;
 mod units;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,7 +32,7 @@ pub(super) fn install(
     let at = top.name("install");
     let root = look.take(&at.name("root"), words::root(&raw.install.root));
     let owner = look.take(&at.name("owner"), words::account(&raw.install.owner));
-    let source = source::source(&mut look, &top.name("source"), &raw.source);
+    let source = source::source(&mut look, &top.name("source"), raw, root.as_deref());
     let components = component::all(&mut look, &top.name("component"), &raw.component);
     let is_open = raw.source.git.as_ref().is_some_and(|git| git.manifest);
     if raw.component.is_empty() && !is_open {
@@ -175,7 +176,14 @@ impl Look<'_> {
             Some(raw::EnvPolicy::Report) => EnvPolicy::Report,
             Some(raw::EnvPolicy::Stop) => EnvPolicy::Stop,
         };
-        Some(Policy { unattended, window: window?, soak: soak?, env, keep_known_good: keep? })
+        Some(Policy {
+            unattended,
+            window: window?,
+            soak: soak?,
+            env,
+            keep_known_good: keep?,
+            allow_unverified: raw.allow_unverified,
+        })
     }
 }
 

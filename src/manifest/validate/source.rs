@@ -1,5 +1,7 @@
 //! `[source.git]`.
 
+use std::path::Path;
+
 use semver::VersionReq;
 
 use super::super::document::Key;
@@ -7,9 +9,9 @@ use super::super::problem::{Fault, Looked};
 use super::super::{Follow, GitSource, Source, raw, words};
 use super::Look;
 
-pub(super) fn source(look: &mut Look<'_>, key: &Key, raw: &raw::Source) -> Option<Source> {
-    match &raw.git {
-        Some(raw) => git(look, &key.name("git"), raw).map(Source::Git),
+pub(super) fn source(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest, root: Option<&Path>) -> Option<Source> {
+    match &raw.source.git {
+        Some(raw) => git(look, &key.name("git"), raw, root).map(Source::Git),
         None => {
             look.fault(key, Fault::new("no source is declared").help("add a [source.git] table with url and branch"));
             None
@@ -17,7 +19,7 @@ pub(super) fn source(look: &mut Look<'_>, key: &Key, raw: &raw::Source) -> Optio
     }
 }
 
-fn git(look: &mut Look<'_>, key: &Key, raw: &raw::Git) -> Option<GitSource> {
+fn git(look: &mut Look<'_>, key: &Key, raw: &raw::Git, root: Option<&Path>) -> Option<GitSource> {
     let url = look.take(&key.name("url"), words::git_url(&raw.url));
     if raw.url.starts_with("http://") || raw.url.starts_with("git://") {
         look.warn("`source.git.url` is not authenticated: whoever is on the network path can change what is fetched");
@@ -25,6 +27,10 @@ fn git(look: &mut Look<'_>, key: &Key, raw: &raw::Git) -> Option<GitSource> {
     let follow = follow(look, key, raw);
     let allow = look.take_optional(&key.name("allow"), raw.allow.as_deref().map(range));
     let discard = look.each(&key.name("discard"), &raw.discard, words::relative);
+    let verify = match &raw.verify {
+        None => Some(None),
+        Some(verify) => super::verify::verify(look, &key.name("verify"), (verify, raw), root).map(Some),
+    };
     Some(GitSource {
         url: url?,
         follow: follow?,
@@ -32,6 +38,7 @@ fn git(look: &mut Look<'_>, key: &Key, raw: &raw::Git) -> Option<GitSource> {
         discard: discard?,
         sparse: raw.sparse,
         manifest: raw.manifest,
+        verify: verify?,
     })
 }
 

@@ -73,7 +73,8 @@ impl World {
         let offer = Offer {
             from: release("a"),
             to: release("b"),
-            standing: crate::trust::Standing::Unverified,
+            standing: crate::trust::Standing::Verified { by: "upstream".into() },
+            lineage: crate::trust::Lineage::default(),
             standing_of_present: crate::trust::Standing::Unverified,
             direction: Direction::Forward,
             commits: Vec::new(),

@@ -10,6 +10,7 @@ fn rooted(undo: &str) -> World {
         .map(|at| format!("[[component.check]]\nrun = [\"./check\", \"{at}\"]\nat = \"{at}\"\nas = \"root\"\n"));
     let mut world =
         World::single(&format!("{}{}", step("init", &format!("as = \"root\"\nundo = {undo}")), checks.concat()));
+    world.offer.standing = Standing::Unverified;
     world.offer.to.label = Some("v1.1.0".into());
     world
 }

@@ -102,7 +102,7 @@ fn an_irreversible_step_wants_the_flag_and_somebody_who_gives_it() {
 fn an_upgrade_never_goes_back() {
     let mut world = World::single("");
     world.offer.direction = Direction::Back;
-    assert_eq!(world.blockers(), ["bbbbbbbbbb is older than what is installed"]);
+    assert_eq!(world.blockers(), ["bbbbbbbbbb is older than what is installed: that is a step back"]);
     world.request.intent = Intent::Rollback;
     assert_eq!(world.blockers(), Vec::<String>::new());
 }

@@ -41,6 +41,7 @@ pub fn offer(
         to: Release { revision: target.revision.clone(), label: target.label.clone() },
         standing: crate::trust::Standing::Unverified,
         standing_of_present: crate::trust::Standing::Unverified,
+        lineage: crate::trust::Lineage::default(),
         direction,
         commits,
         commits_total,

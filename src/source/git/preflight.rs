@@ -198,6 +198,7 @@ mod tests {
             discard: vec![crate::manifest::RelPath::parse("runner/uv.lock").unwrap()],
             manifest: false,
             sparse: true,
+            verify: None,
         }
     }
 

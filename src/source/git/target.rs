@@ -72,6 +72,7 @@ mod tests {
             discard: vec![],
             sparse: true,
             manifest: false,
+            verify: None,
         }
     }
 

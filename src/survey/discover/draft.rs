@@ -66,6 +66,13 @@ fn source(text: &mut String, found: &Found) {
     let versions = found.components.iter().filter(|component| component.installed);
     let version = versions.filter_map(|component| semver::Version::parse(&component.version.as_ref()?.1).ok()).next();
     let allow = version.map_or("^1".to_owned(), |version| format!("^{}.{}", version.major, version.minor));
+    let signed = if matches!(git.follow, Follow::Tags(_)) { "tag" } else { "commits" };
+    line(
+        text,
+        &format!(
+            "# verify = {{ signed = \"{signed}\", allowed-signers = \"/etc/relift/NAME.signers\" }}      # without it, releases are unverified"
+        ),
+    );
     line(text, &format!("# allow = {}      # the versions that a run may move to by itself", quoted(&allow)));
 }
 
