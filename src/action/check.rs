@@ -27,7 +27,7 @@ impl Act for Check {
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {
-        let invocation = self.command.invocation(site, &self.command.run);
+        let invocation = self.command.invocation(site, &self.command.run)?;
         site.invoke(&invocation)
     }
 

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::export::{Exports, trusted_program};
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, Image, Rooted};
 use crate::host::systemd::{Manager, Transient};
 use crate::host::{process, systemd};
 use crate::manifest::Scope;
+use crate::plan::Origin;
 use crate::report::{Event, Reporter};
 
 /// How long what a dead run left may take to end.
@@ -34,6 +36,18 @@ pub struct Site<'a> {
     user: Option<Manager>,
     commands: u32,
     secrets: Vec<String>,
+    exports: Exports,
+}
+
+/// Where a command runs: whose directory it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The owner's checkout.
+    Checkout,
+    /// A staged tree of the owner's.
+    Staged(PathBuf),
+    /// A release that root exported.
+    Export(PathBuf),
 }
 
 /// A command of the operator's: a step, a check, an undo.
@@ -46,7 +60,9 @@ pub struct Invocation<'a> {
     /// Whether root runs it.
     pub as_root: bool,
     /// Where.
-    pub directory: PathBuf,
+    pub place: Place,
+    /// Its directory there.
+    pub path: &'a str,
     /// Its bound.
     pub timeout: Duration,
     /// The component, for its environment.
@@ -68,6 +84,7 @@ impl<'a> Site<'a> {
             user: None,
             commands: 0,
             secrets: Vec::new(),
+            exports: Exports::of(plan, directory),
         })
     }
 
@@ -140,6 +157,15 @@ impl<'a> Site<'a> {
         env.push(("RELIFT_INSTALL".into(), self.install.clone()));
         env.push(("RELIFT_COMPONENT".into(), command.component.to_owned()));
         env.push(("RELIFT_RUN".into(), self.run.clone()));
+        // The owner's, whatever the command's own directory is.
+        env.push(("RELIFT_ROOT".into(), self.root.display().to_string()));
+        env.push(("RELIFT_CHECKOUT".into(), self.root.join(command.path).display().to_string()));
+        let (top, read_only) = match &command.place {
+            Place::Checkout => (&self.root, None),
+            Place::Staged(top) => (top, None),
+            Place::Export(top) => (top, Some(top.clone())),
+        };
+        let cwd = top.join(command.path);
         self.commands += 1;
         let log = self.log(command)?;
         let transient = Transient {
@@ -147,7 +173,8 @@ impl<'a> Site<'a> {
             description: format!("relift {}: {}", self.install, command.name),
             argv: command.run.to_vec(),
             account,
-            cwd: command.directory.clone(),
+            cwd,
+            read_only,
             env,
             timeout: command.timeout,
             log,
@@ -178,6 +205,30 @@ impl<'a> Site<'a> {
         Err(Error::failed(format!("{what} {ending}"))
             .detail(end.tail[last..].iter().map(|line| shortened(line)))
             .hint(format!("the whole output: relift logs {}", self.run)))
+    }
+
+    /// Where root runs a command from: exported when it is first asked for, with the configuration files as they are now.
+    pub fn place(&mut self, origin: &Origin) -> Result<Place> {
+        match origin {
+            Origin::Checkout => Ok(Place::Checkout),
+            Origin::Export { release, .. } => {
+                let place = self.exports.place(&release.revision)?;
+                self.exports.configure(&self.root, &place)?;
+                Ok(Place::Export(place))
+            }
+            Origin::Refused { release } => {
+                Err(Error::refused(format!("root runs nothing of {}: nothing vouches for it", release.short())))
+            }
+        }
+    }
+
+    /// Makes sure that root may run a command, whose release is exported for it.
+    pub fn trusts(&mut self, origin: &Origin, component: &str, name: &str, run: &[String]) -> Result<()> {
+        let program = run.first().map(String::as_str).unwrap_or_default();
+        match self.place(origin)? {
+            Place::Export(place) => trusted_program(name, program, &place, component),
+            Place::Checkout | Place::Staged(_) => Ok(()),
+        }
     }
 
     /// Hides these values in everything that is kept or shown of a command's output.

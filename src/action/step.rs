@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::site::Place;
 use super::{Act, Invocation, Seen, Sight, Site};
 use crate::error::{Error, Result};
 use crate::host::fs::sync_filesystem;
 use crate::manifest::StepUndo;
+use crate::plan::Origin;
 
 /// A step in the switched tree, or in the old one when it is a step's own undo that a rollback runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,18 +31,33 @@ pub struct Step {
     /// Running it again after an interruption does no harm.
     #[serde(default)]
     pub idempotent: bool,
+    /// Where root runs it from; the owner runs it in the checkout.
+    #[serde(default, skip_serializing_if = "Origin::is_checkout")]
+    pub origin: Origin,
 }
 
 impl Step {
-    pub(super) fn invocation<'a>(&'a self, site: &Site, run: &'a [String]) -> Invocation<'a> {
-        Invocation {
+    pub(super) fn invocation<'a>(&'a self, site: &mut Site, run: &'a [String]) -> Result<Invocation<'a>> {
+        Ok(Invocation {
             name: &self.name,
             run,
             as_root: self.as_root,
-            directory: site.root.join(&self.path),
+            place: if self.as_root { site.place(&self.origin)? } else { Place::Checkout },
+            path: &self.path,
             timeout: Duration::from_secs(self.timeout),
             component: &self.component,
+        })
+    }
+
+    /// Exports what root would run of it, and looks at the programs: in *prepare*, so that nothing of it fails in the switch.
+    pub fn prepare(&self, site: &mut Site) -> Result<()> {
+        if self.as_root {
+            site.trusts(&self.origin, &self.path, &self.name, &self.run)?;
+            if let StepUndo::Run(run) = &self.undo {
+                site.trusts(&self.origin, &self.path, &self.name, run)?;
+            }
         }
+        Ok(())
     }
 }
 
@@ -69,7 +86,7 @@ impl Act for Step {
     }
 
     fn apply(&self, site: &mut Site) -> Result<()> {
-        let invocation = self.invocation(site, &self.run);
+        let invocation = self.invocation(site, &self.run)?;
         site.invoke(&invocation)?;
         sync_filesystem(&site.root)
     }
@@ -79,7 +96,7 @@ impl Act for Step {
             // A rerun and a restore happen when the old tree is back: see `Rerun` and `Backup`.
             StepUndo::Pure | StepUndo::Rerun | StepUndo::RestoreBackup => Ok(Vec::new()),
             StepUndo::Run(run) => {
-                let invocation = self.invocation(site, run);
+                let invocation = self.invocation(site, run)?;
                 site.invoke(&invocation)?;
                 sync_filesystem(&site.root)?;
                 Ok(Vec::new())

@@ -72,7 +72,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
 fn one(session: &Session, globals: &Globals) -> Result<Found> {
     let mirror = session.mirror()?;
     let target = session.target(&mirror, None, globals.offline, &Silent)?;
-    let planned = session.plan(&mirror, &target, &request(globals, None))?;
+    let planned = session.at(globals, &mirror, &target.revision)?.plan(&mirror, &target, &request(globals, None))?;
     let (plan, alarms) = (planned.plan, planned.alarms);
     let is_current = plan.from.revision == plan.to.revision
         && plan.components.iter().all(|component| component.activated == plan.to.revision);

@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use super::globals::{ColorWhen, Globals};
 use super::output;
+use super::session::{Session, must_be_root};
 use crate::error::{Context, Error, Exit, Result};
 use crate::host::account::Account;
 use crate::manifest::{self, Install, Problems, Source};
+use crate::source::git::choose;
 use crate::trust;
 
 /// Checks manifests, and shows what they come to.
@@ -50,6 +52,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
 
 fn show(name: Option<&str>, globals: &Globals) -> Result<Exit> {
     let install = manifest::named(&globals.paths(), globals.config.as_deref(), name)?;
+    let install = with_repository(install, globals)?;
     let effective = manifest::effective(&install)?;
     if globals.json {
         let manifest: toml::Table = effective.parse().context("the manifest cannot be written as JSON")?;
@@ -58,11 +61,35 @@ fn show(name: Option<&str>, globals: &Globals) -> Result<Exit> {
             "name": install.name,
             "file": install.file.display().to_string(),
             "manifest": manifest,
+            "from": install.layered.as_ref().map(|_| manifest::sources(&install)).transpose()?,
             "warnings": install.warnings,
         }));
     }
+    if let Some(layered) = &install.layered {
+        let files = format!("{} and {}", install.file.display(), layered.manifest.title());
+        output::data(&format!("# {files}, with every default written out\n{}", manifest::shown(&install)?));
+        return Ok(Exit::Done);
+    }
     output::data(&format!("# {}, with every default written out\n{effective}", install.file.display()));
     Ok(Exit::Done)
+}
+
+/// With the repository's own manifest as an upgrade would read it now, without the network; where nothing was fetched yet, as it
+/// was activated.
+fn with_repository(install: Install, globals: &Globals) -> Result<Install> {
+    let manifest::Source::Git(source) = &install.source;
+    if !source.manifest || must_be_root().is_err() {
+        return Ok(install);
+    }
+    let session = Session::of(globals, install)?;
+    let mirror = session.mirror()?;
+    match mirror.known(&session.source().follow) {
+        known if known.is_empty() => Ok(session.install),
+        known => {
+            let target = choose(session.source(), &known)?;
+            Ok(session.at(globals, &mirror, &target.revision)?.install)
+        }
+    }
 }
 
 /// What was found in one manifest.

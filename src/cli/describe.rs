@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use crate::action::{Act, Action};
 use crate::manifest::{BackupWhen, Scope, StepUndo};
+use crate::plan::abbreviate;
 use crate::plan::env::{Class, Decided, KeyChange, Shape};
 use crate::plan::{ComponentPlan, FileChange, Intent, Plan, ServiceChange, StepPlan, UnitPlan};
 use crate::trust::Standing;
@@ -22,6 +23,7 @@ pub fn text(plan: &Plan, downtime: Option<u64>) -> String {
     for component in &plan.components {
         page.component(component);
     }
+    page.manifest(plan);
     page.commits(plan);
     page.actions(plan);
     page.outlook(plan, downtime);
@@ -150,7 +152,12 @@ impl Page {
     }
 
     fn step(&mut self, step: &StepPlan) {
-        let who = if step.as_root { paint(WARN, " as root, from the checkout") } else { String::new() };
+        let who = step
+            .origin
+            .as_ref()
+            .filter(|_| step.runs)
+            .map(|origin| paint(WARN, format!(" as root, {}", origin.words())));
+        let who = who.unwrap_or_else(|| if step.as_root { paint(WARN, " as root") } else { String::new() });
         let (mark, undo) = match (step.runs, &step.undo) {
             (false, _) => (paint(DIM, "-"), String::new()),
             (true, StepUndo::Pure) => (paint(GOOD, "+"), "; leaves nothing to undo".to_owned()),
@@ -199,6 +206,20 @@ impl Page {
         }
     }
 
+    /// What the repository's manifest changes, before it counts.
+    fn manifest(&mut self, plan: &Plan) {
+        let Some(manifest) = plan.manifest.as_ref().filter(|manifest| !manifest.changes.is_empty()) else { return };
+        let which = match &manifest.revision {
+            Some(revision) => format!("relift.toml at {} says otherwise than what is activated", abbreviate(revision)),
+            None => "the target has no relift.toml any more".to_owned(),
+        };
+        self.line(format_args!("  {} {which}", paint(BOLD, "manifest")));
+        for change in &manifest.changes {
+            self.line(format_args!("    {change}"));
+        }
+        self.line(format_args!(""));
+    }
+
     fn commits(&mut self, plan: &Plan) {
         if plan.commits_total == 0 {
             return;
@@ -229,11 +250,12 @@ impl Page {
         let mut number = 0;
         for check in &plan.staged_checks {
             number += 1;
+            let who = check.origin.as_ref().map(|origin| format!("as root, {}, ", origin.words()));
             self.line(format_args!(
                 "    {number:>2}. {}: check {} {}",
                 check.component,
                 check.run.join(" "),
-                paint(DIM, "(on a staged copy)")
+                paint(DIM, format!("({}on a staged copy)", who.unwrap_or_default()))
             ));
         }
         if let Some(backup) = backup(plan).filter(|backup| backup.when == BackupWhen::Prepare) {

@@ -5,7 +5,7 @@ mod backup;
 mod check;
 mod columns;
 pub mod config;
-mod describe;
+pub(crate) mod describe;
 mod env;
 mod error;
 pub mod globals;

@@ -77,7 +77,11 @@ fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
         tell(name, outlook.as_ref(), globals);
         return Ok(());
     }
-    let manifest = || manifest::named(&globals.paths(), globals.config.as_deref(), Some(name));
+    let recorded = open_run(&state)?.and_then(|journal| journal.start().and_then(|begin| begin.manifest.clone()));
+    let manifest = || {
+        let install = manifest::named(&globals.paths(), globals.config.as_deref(), Some(name))?;
+        manifest::of_run(&install, recorded.clone())
+    };
     let recovered = if args.close { run::close(&state) } else { run::recover(&state, &manifest, &*reporter) };
     // Once is enough: what an operator has to settle first is not tried again every minute.
     if let Err(error) = deadman::disarm(name) {

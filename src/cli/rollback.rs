@@ -35,6 +35,17 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let survey = Survey::take(&session.install, &session.owner, &session.state)?;
     let entry = choose(&session, &survey, args.to.as_deref())?;
     let target = Target { revision: entry.revision.clone(), label: Some(entry.tag.clone()) };
+    let (session, survey) = match session.repository_manifest().is_some() || session.source().manifest {
+        false => (session, survey),
+        // Both releases say something of themselves: the one that is reached what it is, the other how it is undone.
+        true => {
+            let reached = session.at(globals, &mirror, &entry.revision)?;
+            let left = session.at(globals, &mirror, &survey.checkout.head)?;
+            let session = Session { install: reached.install.clone().going_back(&left.install), ..reached };
+            let survey = Survey::take(&session.install, &session.owner, &session.state)?;
+            (session, survey)
+        }
+    };
     let asked = Request {
         intent: Intent::Rollback,
         is_explicit: true,

@@ -8,13 +8,14 @@ use crate::backup;
 use crate::error::{Error, Kind, Result};
 use crate::host::account::Account;
 use crate::ledger::{Ledger, last_downtime, open_run};
-use crate::manifest::{self, GitSource, Install, Source};
-use crate::plan::{Blocker, Contents, Plan, Request, build};
+use crate::manifest::{self, GitSource, Install, Layer, RepositoryManifest, Source};
+use crate::plan::{Blocker, Contents, ManifestPlan, Plan, Request, build};
 use crate::report::{Reporter, during};
 use crate::run::{self, Lock};
 use crate::source::Offer;
 use crate::source::git::{
-    Mirror, Target, candidates, choose, offer, preflight, unknown_commit, was_shipped, without_password,
+    Mirror, Target, candidates, choose, offer, preflight, repository_manifest, unknown_commit, was_shipped,
+    without_password,
 };
 use crate::survey::Survey;
 use crate::trust::{self, Assessment, Memory, Subject};
@@ -35,7 +36,7 @@ pub struct Session {
     pub state: PathBuf,
     /// `/var/cache/relift/NAME`.
     pub cache: PathBuf,
-    runtime: PathBuf,
+    pub(super) runtime: PathBuf,
 }
 
 /// A plan with what it was made from.
@@ -60,12 +61,10 @@ impl Session {
 
     /// Opens an install that was loaded.
     pub fn of(globals: &Globals, install: Install) -> Result<Session> {
-        for name in &globals.only {
-            if !install.components.iter().any(|component| component.name == *name) {
-                let known: Vec<&str> = install.components.iter().map(|component| component.name.as_str()).collect();
-                return Err(Error::usage(format!("{} has no component {name}", install.name))
-                    .hint(format!("it has: {}", known.join(", "))));
-            }
+        let Source::Git(source) = &install.source;
+        // Which components there are, the release may tell.
+        if !source.manifest {
+            known_components(globals, &install)?;
         }
         let paths = globals.paths();
         let owner = Account::named(&install.owner)?;
@@ -94,12 +93,31 @@ impl Session {
         Mirror::open(&self.state, self.source(), &self.owner)
     }
 
+    /// The same install as a revision declares it, where the host's manifest asks for the repository's own.
+    pub fn at(&self, globals: &Globals, mirror: &Mirror, revision: &str) -> Result<Session> {
+        let mut install = self.install.clone();
+        if self.source().manifest {
+            let layer = repository_manifest(mirror, revision)?.map_or(Layer::Absent, Layer::Known);
+            install = manifest::at(&install.file, &layer)?;
+            known_components(globals, &install)?;
+        }
+        let (owner, runtime) = (self.owner.clone(), self.runtime.clone());
+        Ok(Session { install, owner, state: self.state.clone(), cache: self.cache.clone(), runtime })
+    }
+
+    /// The repository's own manifest, where it is read and there is one.
+    pub fn repository_manifest(&self) -> Option<&RepositoryManifest> {
+        self.install.layered.as_ref().map(|layered| &layered.manifest)
+    }
+
     /// Takes the lock and makes sure that no run is open; an unattended caller recovers it first.
     pub fn lock(&self, globals: &Globals, recover_first: bool, reporter: &dyn Reporter) -> Result<[Lock; 2]> {
         let lock = self.runtime_lock(globals)?;
         let Some(open) = open_run(&self.state)? else { return Ok(lock) };
         if recover_first {
-            run::recover(&self.state, &|| Ok(self.install.clone()), reporter)?;
+            let recorded = open.start().and_then(|begin| begin.manifest.clone());
+            let of_run = || manifest::of_run(&self.install, recorded.clone());
+            run::recover(&self.state, &of_run, reporter)?;
             crate::host::systemd::boot::let_go(&self.install.name)?;
             return Ok(lock);
         }
@@ -209,6 +227,17 @@ impl Session {
         }))
     }
 
+    /// What the repository's manifest says otherwise than the one that is activated.
+    fn manifest_changes(&self) -> Result<Option<ManifestPlan>> {
+        let activated = self.ledger().repository_manifest()?;
+        let target = self.repository_manifest();
+        let is_known = activated.is_some() || target.is_some();
+        Ok((self.source().manifest && is_known).then(|| ManifestPlan {
+            revision: target.map(|manifest| manifest.revision.clone()),
+            changes: manifest::changes(activated.as_ref(), target),
+        }))
+    }
+
     /// Surveys the host and makes the plan.
     pub fn plan(&self, mirror: &Mirror, target: &Target, request: &Request) -> Result<Planned> {
         let survey = Survey::take(&self.install, &self.owner, &self.state)?;
@@ -240,6 +269,7 @@ impl Session {
         let (present, wanted) = (survey.checkout.cone.as_deref(), survey.goal_cone(install));
         let mut offer = offer(mirror, &survey.checkout.head, target, &installed, (present, wanted.as_deref()))?;
         offer.standing = trusted.standing;
+        offer.standing_of_present = self.ledger().trust()?.standing(&survey.checkout.head);
         offer.lineage = trust::lineage(mirror.repository(), &target.revision, &survey.known_good);
         // Nothing of what is not trusted is read as code, not even by a check of its units.
         let is_trusted = trusted.blockers.is_empty();
@@ -260,6 +290,7 @@ impl Session {
         }
         survey.backup = self.backup_outlook()?;
         let (mut plan, contents) = build(install, &survey, &offer, request)?;
+        plan.manifest = self.manifest_changes()?;
         plan.blockers.extend(run::missing_keys(install, &plan, &contents)?);
         if is_trusted {
             let (warnings, refused) = run::foresee_units(&plan, &contents, &self.owner);
@@ -296,6 +327,16 @@ impl Session {
         let mut memory = self.ledger().trust()?;
         change(&mut memory);
         self.ledger().set_trust(&memory)
+    }
+}
+
+/// `--only` names components that there are.
+fn known_components(globals: &Globals, install: &Install) -> Result<()> {
+    let known: Vec<&str> = install.components.iter().map(|component| component.name.as_str()).collect();
+    match globals.only.iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Error::usage(format!("{} has no component {name}", install.name))
+            .hint(format!("it has: {}", known.join(", ")))),
     }
 }
 

@@ -40,6 +40,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     }
     let mirror = session.mirror()?;
     let target = session.target(&mirror, args.to.as_deref(), globals.offline, &*reporter)?;
+    let session = session.at(globals, &mirror, &target.revision)?;
     let asked = Request {
         unattended: args.unattended,
         attended: output::is_attended() && !globals.yes && !args.unattended,
@@ -94,6 +95,7 @@ pub fn execute(
         configuration: planned.survey.configuration.clone(),
         keep_known_good: session.install.policy.keep_known_good,
         track,
+        manifest: session.repository_manifest().cloned(),
         plan: planned.plan.clone(),
     };
     run::execute(&engine, begin, &planned.contents)?;

@@ -40,6 +40,7 @@ impl Wanted {
         let locks = session.lock(globals, false, &*reporter)?;
         let mirror = session.mirror()?;
         let target = session.target(&mirror, self.to.as_deref(), globals.offline, &*reporter)?;
+        let session = session.at(globals, &mirror, &target.revision)?;
         // What an upgrade would be refused for is told by the upgrade; here it is only looked at.
         let request = Request { allow_irreversible: true, ..request(globals, self.to.as_deref()) };
         let planned = session.plan(&mirror, &target, &request)?;

@@ -385,7 +385,7 @@ mod tests {
             json: Vec::new(),
             body: None,
         };
-        let health = crate::manifest::Health { probe, within: Duration::from_millis(1500) };
+        let health = crate::manifest::Health { probe, within: Duration::from_millis(1500), loopback_only: false };
         let gates = [Gate { probes: vec![health], ..gate() }];
         let proven =
             prove("prove that it runs", &Account::root(), &gates, Duration::from_secs(1), &crate::report::Silent);

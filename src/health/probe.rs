@@ -53,7 +53,7 @@ const PROCESS_PAUSE: Duration = Duration::from_secs(1);
 impl Ready {
     /// Fills a probe's templates. One that cannot be filled says so whenever it is asked.
     pub(super) fn new(health: &Health, gate: &Gate, owner: &Account) -> Ready {
-        let (name, ask) = match &health.probe {
+        let (name, mut ask) = match &health.probe {
             Probe::Http { url, headers, status, json, body } => {
                 let expect = http::Expect { status: *status, json, body: body.as_ref() };
                 (format!("GET {}", url.0), http::ask(url, headers, &expect, gate))
@@ -65,6 +65,9 @@ impl Ready {
                 Ok(journal::ask(wanted.clone(), unwanted.clone(), gate, owner)),
             ),
         };
+        if let Err(why) = stays_here(health, gate) {
+            ask = Err(why);
+        }
         let looks_back = matches!(health.probe, Probe::Journal { .. });
         let (pause, bound) = match health.probe {
             Probe::Http { .. } | Probe::Tcp { .. } => (PAUSE, REQUEST.min(health.within)),
@@ -97,6 +100,28 @@ impl Ready {
             Outcome::Lost(why) => Outcome::Lost(shown(&why, &self.secrets)),
             Outcome::CouldNotRun(why) => Outcome::CouldNotRun(shown(&why, &self.secrets)),
         }
+    }
+}
+
+/// What a repository declares asks this host alone, also with the values of a `.env` put in: a secret among them may not go
+/// elsewhere.
+fn stays_here(health: &Health, gate: &Gate) -> Result<(), String> {
+    let (template, is_url) = match &health.probe {
+        Probe::Http { url, .. } => (url, true),
+        Probe::Tcp { address } => (address, false),
+        Probe::Command { .. } | Probe::Journal { .. } => return Ok(()),
+    };
+    let filled = gate.fill(template)?;
+    let host = match is_url {
+        true => filled.parse::<ureq::http::Uri>().ok().and_then(|uri| {
+            let is_plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+            uri.host().filter(|_| is_plain).map(str::to_owned)
+        }),
+        false => filled.rsplit_once(':').map(|(host, _)| host.to_owned()),
+    };
+    match !health.loopback_only || host.is_some_and(|host| crate::host::net::is_loopback(&host)) {
+        true => Ok(()),
+        false => Err("the repository's manifest declares it, and it would ask another host than this one".into()),
     }
 }
 

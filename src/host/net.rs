@@ -32,6 +32,13 @@ pub fn connect(address: &str, timeout: Duration) -> Result<(), Fault> {
     Err(fault)
 }
 
+/// Whether a host, as it is written in a URL, is this one: `localhost`, `127.0.0.1` and its like, `[::1]`.
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(host);
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// What the operating system says, without numbers.
 pub(super) fn words(error: &std::io::Error) -> String {
     use std::io::ErrorKind::*;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
 use crate::host::fs::{Image, make_private, remove_durably, write_durably};
+use crate::manifest::RepositoryManifest;
 use crate::trust::Memory;
 
 pub use history::{Past, history, last_downtime, open_run};
@@ -117,6 +118,19 @@ impl Ledger {
     /// Records the known-good releases: one file, so that the list is whole or as it was.
     pub fn set_known_good(&self, known_good: &[KnownGood]) -> Result<()> {
         self.store("known-good.json", &known_good)
+    }
+
+    /// The repository's own manifest as it was activated; `None`: it has none, or it is not read.
+    pub fn repository_manifest(&self) -> Result<Option<RepositoryManifest>> {
+        Ok(self.load::<Option<RepositoryManifest>>("manifest.json")?.flatten())
+    }
+
+    /// Records the repository's manifest that is activated.
+    pub fn set_repository_manifest(&self, manifest: Option<&RepositoryManifest>) -> Result<()> {
+        match (manifest, self.repository_manifest()?) {
+            (None, None) => Ok(()),
+            (manifest, _) => self.store("manifest.json", &manifest),
+        }
     }
 
     /// Releases that failed here.

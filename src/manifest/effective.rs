@@ -19,7 +19,11 @@ pub fn effective(install: &Install) -> Result<String> {
     };
     let manifest = raw::Manifest {
         schema: SCHEMA,
-        install: raw::Install { root: install.root.display().to_string(), owner: install.owner.clone() },
+        install: raw::Install {
+            root: install.root.display().to_string(),
+            owner: install.owner.clone(),
+            trust_checkout: install.trust_checkout,
+        },
         source: raw::Source {
             git: Some(raw::Git {
                 url: git.url.clone(),
@@ -28,6 +32,7 @@ pub fn effective(install: &Install) -> Result<String> {
                 allow: git.allow.as_ref().map(ToString::to_string),
                 discard: texts(&git.discard),
                 sparse: git.sparse,
+                manifest: git.manifest,
                 verify: git.verify.as_ref().map(verify),
             }),
         },

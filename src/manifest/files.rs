@@ -5,9 +5,10 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Install, Problems, parse, words};
+use super::{Install, Layer, Problems, Source, parse, parse_at, words};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::paths::Paths;
+use crate::ledger::Ledger;
 
 /// No manifest is longer, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -21,6 +22,22 @@ pub fn load(path: &Path) -> Result<Install> {
 
 /// As [`load`], with the problems of a wrong manifest as values.
 pub fn read(path: &Path) -> Result<std::result::Result<Install, Problems>> {
+    read_with(path, |_| Ok(Layer::Unknown))
+}
+
+/// As [`load`], with what is known of the repository's own manifest.
+pub fn at(path: &Path, layer: &Layer) -> Result<Install> {
+    read_with(path, |_| Ok(layer.clone()))?.map_err(Problems::into_error)
+}
+
+/// As [`load`], with the repository's manifest that was activated last.
+fn activated(paths: &Paths, path: &Path) -> Result<Install> {
+    let recorded =
+        |name: &str| Ok(Ledger::below(&paths.state(name)).repository_manifest()?.map_or(Layer::Unknown, Layer::Known));
+    read_with(path, recorded)?.map_err(Problems::into_error)
+}
+
+fn read_with(path: &Path, layer: impl Fn(&str) -> Result<Layer>) -> Result<std::result::Result<Install, Problems>> {
     let name = name_of(path)?;
     let (text, writers) = contents(path)?;
     let distrust = writers.into_iter().chain(writable_above(path)?);
@@ -33,7 +50,11 @@ pub fn read(path: &Path) -> Result<std::result::Result<Install, Problems>> {
             .because("root would run what another account wrote")
             .hint("give it back to root: chown root:root PATH && chmod go-w PATH"));
     }
-    Ok(parse(&name, path, &text).map(|mut install| {
+    let mut parsed = parse(&name, path, &text);
+    if parsed.as_ref().is_ok_and(|Install { source: Source::Git(source), .. }| source.manifest) {
+        parsed = parse_at(&name, path, &text, &layer(&name)?);
+    }
+    Ok(parsed.map(|mut install| {
         install.warnings.splice(0..0, distrust);
         install
     }))
@@ -44,9 +65,10 @@ pub fn read(path: &Path) -> Result<std::result::Result<Install, Problems>> {
 /// is wrong.
 pub fn all(paths: &Paths, config: Option<&Path>) -> Result<Vec<Install>> {
     if let Some(file) = config {
-        return load(file).map(|install| vec![install]);
+        return activated(paths, file).map(|install| vec![install]);
     }
-    let (good, bad): (Vec<_>, Vec<_>) = files(paths)?.iter().map(|path| load(path)).partition(Result::is_ok);
+    let (good, bad): (Vec<_>, Vec<_>) =
+        files(paths)?.iter().map(|path| activated(paths, path)).partition(Result::is_ok);
     let mut bad = bad.into_iter().filter_map(Result::err);
     let Some(first) = bad.next() else {
         return Ok(good.into_iter().flatten().collect());
@@ -61,13 +83,13 @@ pub fn all(paths: &Paths, config: Option<&Path>) -> Result<Vec<Install>> {
 /// Every manifest as [`all`] finds them, each with its install's name: one that is wrong does not hide the others.
 pub fn each(paths: &Paths, config: Option<&Path>) -> Result<Vec<(String, Result<Install>)>> {
     let files = config.map_or_else(|| files(paths), |file| Ok(vec![file.to_owned()]))?;
-    files.iter().map(|path| Ok((name_of(path)?, load(path)))).collect()
+    files.iter().map(|path| Ok((name_of(path)?, activated(paths, path)))).collect()
 }
 
 /// The manifest of the install called `name`; of the only one where no name is given.
 pub fn named(paths: &Paths, config: Option<&Path>, name: Option<&str>) -> Result<Install> {
     if let Some(file) = config {
-        let install = load(file)?;
+        let install = activated(paths, file)?;
         return match name {
             Some(name) if name != install.name => {
                 Err(Error::usage(format!("{} is the manifest of {}, not of {name}", file.display(), install.name))
@@ -76,7 +98,7 @@ pub fn named(paths: &Paths, config: Option<&Path>, name: Option<&str>) -> Result
             _ => Ok(install),
         };
     }
-    load(&file_of(paths, name)?)
+    activated(paths, &file_of(paths, name)?)
 }
 
 /// The file of the manifest that [`named`] would read.
@@ -96,7 +118,7 @@ pub fn file_of(paths: &Paths, name: Option<&str>) -> Result<PathBuf> {
 
 /// The installs whose manifests can be read and are right, for questions that the others do not stop.
 pub fn readable(paths: &Paths) -> Vec<Install> {
-    files(paths).unwrap_or_default().iter().filter_map(|path| load(path).ok()).collect()
+    files(paths).unwrap_or_default().iter().filter_map(|path| activated(paths, path).ok()).collect()
 }
 
 fn not_found(paths: &Paths, names: &[String], name: Option<&str>) -> Error {

@@ -17,6 +17,9 @@ pub struct Install {
     pub root: PathBuf,
     /// The account that git and unprivileged steps run as.
     pub owner: String,
+    /// Whether root runs commands of the release in the checkout as its owner has it, instead of in an export of what was
+    /// verified.
+    pub trust_checkout: bool,
     /// Where releases come from.
     pub source: Source,
     /// What is installed from it, in the order declared.
@@ -27,6 +30,8 @@ pub struct Install {
     pub backup: Option<Backup>,
     /// What may happen by itself, and how it must prove itself.
     pub policy: Policy,
+    /// The repository's manifest, where the host asks for it and it is known.
+    pub layered: Option<super::Layered>,
     /// What the operator should know and what stops nothing; never a secret.
     pub warnings: Vec<String>,
 }
@@ -76,6 +81,8 @@ pub struct GitSource {
     pub discard: Vec<RelPath>,
     /// Whether the work tree is kept to the installed components (git-sparse-checkout(1)); the default.
     pub sparse: bool,
+    /// Whether the repository's own manifest is read, below the host's.
+    pub manifest: bool,
     /// What must be signed, and by whom; `None`: nothing.
     pub verify: Option<Verify>,
 }
@@ -334,6 +341,8 @@ pub struct Health {
     pub probe: Probe,
     /// How long it may take until the probe answers as expected.
     pub within: Duration,
+    /// The repository declares it: it asks this host alone, whatever is filled in.
+    pub loopback_only: bool,
 }
 
 /// What a health check asks.

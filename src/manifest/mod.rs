@@ -11,6 +11,7 @@ mod install;
 mod probes;
 mod problem;
 mod raw;
+mod repository;
 mod shape;
 mod template;
 mod validate;
@@ -20,9 +21,13 @@ mod words;
 use std::path::Path;
 
 pub use effective::effective;
-pub use files::{all, each, file_of, files, load, named, read, readable, writers_of};
+pub use files::{all, at, each, file_of, files, load, named, read, readable, writers_of};
 pub use install::*;
 pub use problem::{Problem, Problems};
+pub use repository::{
+    LONGEST as REPOSITORY_MANIFEST_LONGEST, Layer, Layered, NAME as REPOSITORY_MANIFEST, RepositoryManifest, changes,
+    of_run, shown, sources,
+};
 pub use shape::schema;
 pub use window::{window_is_open, window_is_valid};
 pub(crate) use words::is_install_name;
@@ -33,6 +38,11 @@ const SCHEMA: i64 = 1;
 /// Parses and validates the text of the manifest of the install called `name`. `file` is where the text is from, for
 /// messages. All problems of the first stage that has any are told.
 pub fn parse(name: &str, file: &Path, text: &str) -> Result<Install, Problems> {
+    parse_at(name, file, text, &Layer::Unknown)
+}
+
+/// The same with the repository's own manifest, where the text asks for it.
+pub fn parse_at(name: &str, file: &Path, text: &str, layer: &Layer) -> Result<Install, Problems> {
     let document = document::Document::parse(text);
     let wrong = |list| Problems::new(file, document.shown(), list);
     if !document.syntax.is_empty() {
@@ -40,6 +50,9 @@ pub fn parse(name: &str, file: &Path, text: &str) -> Result<Install, Problems> {
     }
     if let Some(problem) = other_format(&document) {
         return Err(wrong(vec![problem]));
+    }
+    if *layer != Layer::Absent && repository::is_asked(&document) {
+        return repository::layered(name, file, &document, layer);
     }
     let shape = shape::check(&document);
     if !shape.is_empty() {

@@ -87,13 +87,15 @@ pub struct Problems {
     pub(super) shown: String,
     /// In the order of the file.
     pub list: Vec<Problem>,
+    /// It is the repository's, which is not the host's to correct.
+    pub(super) is_upstream: bool,
 }
 
 impl Problems {
     pub(super) fn new(file: &Path, shown: String, mut list: Vec<Problem>) -> Problems {
         list.sort_by(|a, b| (a.span.start, a.span.end, &a.key).cmp(&(b.span.start, b.span.end, &b.key)));
         list.dedup();
-        Problems { file: file.display().to_string(), shown, list }
+        Problems { file: file.display().to_string(), shown, list, is_upstream: false }
     }
 
     /// Each problem with its source line, as compilers show them.
@@ -120,8 +122,17 @@ impl Problems {
             1 => "an error".to_owned(),
             count => format!("{count} errors"),
         };
-        Error::usage(format!("the manifest {} has {count}", self.file))
-            .detail(self.render(false).lines().map(str::to_owned))
-            .hint(format!("correct it, then run: relift config check {}", self.file))
+        let line = self.list.first().map(|first| first.line).unwrap_or_default();
+        let what = match self.is_upstream {
+            true => format!("{}, line {line}: the repository's manifest has {count}", self.file),
+            false => format!("the manifest {} has {count}", self.file),
+        };
+        let error = Error::usage(what).detail(self.render(false).lines().map(str::to_owned));
+        if self.is_upstream {
+            return error.hint(
+                "ask upstream to correct it, stay at a release without it, or do without it: [source.git] manifest = false",
+            );
+        }
+        error.hint(format!("correct it, then run: relift config check {}", self.file))
     }
 }

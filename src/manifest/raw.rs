@@ -38,6 +38,10 @@ pub(super) struct Install {
     pub root: String,
     /// The account that owns the checkout. git and the steps run as this account.
     pub owner: String,
+    /// Whether root runs steps and checks with `as = "root"` in the checkout, whatever its owner has put there. Otherwise it runs
+    /// them in a copy of the release that was verified or pinned. Default: false.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub trust_checkout: bool,
 }
 
 /// Where releases come from: exactly one table.
@@ -70,6 +74,10 @@ pub(super) struct Git {
     /// Whether the work tree is kept to the installed components (git-sparse-checkout(1)). Default: true.
     #[serde(default = "yes")]
     pub sparse: bool,
+    /// Whether the repository's own manifest, `relift.toml` at the top of the release, is read beside this file, which wins key
+    /// by key. Default: false.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub manifest: bool,
     /// What must be signed before it may be installed, and by whom. Without it, releases are marked *unverified*.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
@@ -110,6 +118,10 @@ pub(super) enum MustBeSigned {
 
 fn yes() -> bool {
     true
+}
+
+fn is_no(value: &bool) -> bool {
+    !value
 }
 
 /// A part of the install: a directory of the checkout with its own configuration, units and steps.

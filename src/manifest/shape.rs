@@ -60,8 +60,14 @@ fn object_without_null(object: &mut Map<String, Value>) {
 
 /// Everything in the document that the schema does not know or wants otherwise.
 pub(super) fn check(document: &Document<'_>) -> Vec<Problem> {
+    check_part(document, |_, _| true)
+}
+
+/// The same for a part of a manifest: `needs` tells for a table and a key that the schema requires in it whether it has to be
+/// in this part.
+pub(super) fn check_part(document: &Document<'_>, needs: fn(&Key, &str) -> bool) -> Vec<Problem> {
     let schema = schema();
-    let mut walk = Walk { schema: &schema, document, problems: Vec::new() };
+    let mut walk = Walk { schema: &schema, document, needs, problems: Vec::new() };
     walk.table(&Key::default(), document.tree.get_ref(), &schema);
     walk.problems
 }
@@ -69,6 +75,7 @@ pub(super) fn check(document: &Document<'_>) -> Vec<Problem> {
 struct Walk<'a> {
     schema: &'a Value,
     document: &'a Document<'a>,
+    needs: fn(&Key, &str) -> bool,
     problems: Vec<Problem>,
 }
 
@@ -141,7 +148,7 @@ impl<'a> Walk<'a> {
             }
         }
         for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-            if !table.contains_key(name) {
+            if !table.contains_key(name) && (self.needs)(key, name) {
                 let meaning = known.and_then(|known| known[name]["description"].as_str()).unwrap_or_default();
                 let fault = Fault::new(format!("`{name}` is missing")).help(format!("{name}: {meaning}"));
                 self.fault(key, fault);

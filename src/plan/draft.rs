@@ -144,9 +144,10 @@ fn checks(subject: &Subject, intent: Intent) -> (Vec<StagedCheck>, Vec<Action>) 
                 path: component.path.to_string(),
                 run: check.run.clone(),
                 as_root: check.run_as == RunAs::Root,
+                origin: subject.origin(check.run_as, false),
                 timeout: check.timeout.as_secs(),
             }),
-            CheckAt::Switched => switched.push(steps::check(component, check)),
+            CheckAt::Switched => switched.push(steps::check(subject, check)),
         }
     }
     (staged, switched)

@@ -1,7 +1,7 @@
 //! What is possible, but must not be: policy, versions, irreversible steps.
 
 use super::subject::Case;
-use super::{Blocker, Intent, Plan, abbreviate, lockstep};
+use super::{Blocker, Intent, Plan, abbreviate, lockstep, origin, steps};
 use crate::manifest::Source;
 use crate::source::Direction;
 use crate::trust;
@@ -9,6 +9,9 @@ use crate::trust;
 /// Adds what refuses a plan, and what failed here before.
 pub(super) fn judge(case: &Case, plan: &mut Plan) {
     plan.blockers.extend(older(case));
+    let refused = steps::refused(plan);
+    plan.blockers
+        .extend(refused.iter().map(|(release, commands)| origin::unverified(&plan.install, release, commands)));
     plan.blockers.extend(lockstep::broken(case.install, case.survey, case.offer, &case.request.only));
     match case.request.intent {
         Intent::Rollback => plan.blockers.extend(irreversible_back(case, plan)),

@@ -14,6 +14,7 @@ mod lockstep;
 mod moves;
 pub mod notes;
 mod order;
+mod origin;
 mod request;
 mod services;
 mod steps;
@@ -31,6 +32,7 @@ use crate::trust::Standing;
 
 pub use build::build;
 pub use contents::Contents;
+pub use origin::{Origin, may_run_as_root};
 pub use request::{Answer, Request, Restore};
 
 /// The format that this version writes into journals and `--json`.
@@ -79,6 +81,9 @@ pub struct Plan {
     pub commits: Vec<Commit>,
     /// How many there are in all.
     pub commits_total: usize,
+    /// What the repository's own manifest says otherwise than the one that is activated; nothing where it is not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<ManifestPlan>,
     /// The components installed here.
     pub components: Vec<ComponentPlan>,
     /// Commands that must succeed on the staged tree.
@@ -93,6 +98,15 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// What stops the run before it starts.
     pub blockers: Vec<Blocker>,
+}
+
+/// The repository's own manifest in the target, and what it changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestPlan {
+    /// The revision that it is of; `None`: the target has none.
+    pub revision: Option<String>,
+    /// What it says otherwise than the one that is activated, a line each.
+    pub changes: Vec<String>,
 }
 
 /// One commit.
@@ -210,6 +224,9 @@ pub struct StepPlan {
     pub run: Vec<String>,
     /// Whether root runs it.
     pub as_root: bool,
+    /// Where root runs it from; nothing where the owner runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Why it runs, or why it does not.
     pub why: String,
     /// Whether it runs.
@@ -229,6 +246,9 @@ pub struct StagedCheck {
     pub run: Vec<String>,
     /// Whether root runs it.
     pub as_root: bool,
+    /// Where root runs it from; nothing where the owner runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Its bound, seconds.
     pub timeout: u64,
 }
@@ -301,6 +321,7 @@ impl Plan {
             standing: Standing::Unverified,
             commits: Vec::new(),
             commits_total: 0,
+            manifest: None,
             components: Vec::new(),
             staged_checks: Vec::new(),
             actions: Vec::new(),

@@ -1,9 +1,9 @@
 //! Which steps run, why, and where in the order they and their undo stand.
 
 use super::subject::Subject;
-use super::{Intent, Request, StepPlan};
+use super::{Intent, Origin, Plan, Release, Request, StepPlan};
 use crate::action::{self, Action, Rerun};
-use crate::manifest::{Check, Component, RunAs, Step, StepUndo};
+use crate::manifest::{Check, RunAs, Step, StepUndo};
 
 /// A step with the actions that it becomes.
 pub(super) struct Planned {
@@ -24,11 +24,14 @@ pub(super) fn plan(subject: &Subject, request: &Request) -> Vec<Planned> {
 
 fn plan_step(subject: &Subject, request: &Request, step: &Step) -> Planned {
     let (why, concerned) = reason(subject, step);
+    // A rollback undoes what the present release did, with its code, while that is there.
+    let ran_before = request.intent == Intent::Rollback && matches!(step.undo, StepUndo::Run(_));
     let mut planned = Planned {
         plan: StepPlan {
             name: step.name.clone(),
             run: step.run.clone(),
             as_root: step.run_as == RunAs::Root,
+            origin: subject.origin(step.run_as, ran_before),
             why,
             runs: concerned,
             undo: step.undo.clone(),
@@ -40,12 +43,13 @@ fn plan_step(subject: &Subject, request: &Request, step: &Step) -> Planned {
     if !concerned {
         return planned;
     }
-    let action = action(subject.component, step);
+    let action = action(subject, step, ran_before);
     match (request.intent, &step.undo) {
         (Intent::Upgrade, undo) => {
             // Putting the saved artifacts back is the same as running it again, without the network.
             let is_rerun = *undo == StepUndo::Rerun && subject.component.artifacts.is_empty();
-            planned.rerun = is_rerun.then(|| Action::Rerun(Rerun { step: action.clone(), of: usize::MAX }));
+            planned.rerun =
+                is_rerun.then(|| Action::Rerun(Rerun { step: self::action(subject, step, true), of: usize::MAX }));
             planned.after_tree = Some(Action::Step(action));
         }
         (Intent::Rollback, StepUndo::Run(command)) => {
@@ -104,7 +108,9 @@ fn has_archives(subject: &Subject, request: &Request) -> bool {
         && paths.all(|path| request.restore.artifacts.iter().any(|(known, _)| known == path.as_str()))
 }
 
-fn action(component: &Component, step: &Step) -> action::Step {
+/// `of_present`: it is code of the release that the run begins with.
+fn action(subject: &Subject, step: &Step, of_present: bool) -> action::Step {
+    let component = subject.component;
     action::Step {
         component: component.name.clone(),
         path: component.path.to_string(),
@@ -114,11 +120,13 @@ fn action(component: &Component, step: &Step) -> action::Step {
         timeout: step.timeout.as_secs(),
         undo: step.undo.clone(),
         idempotent: step.idempotent,
+        origin: subject.origin(step.run_as, of_present).unwrap_or_default(),
     }
 }
 
 /// A check on the switched tree.
-pub(super) fn check(component: &Component, check: &Check) -> Action {
+pub(super) fn check(subject: &Subject, check: &Check) -> Action {
+    let component = subject.component;
     let command = action::Step {
         component: component.name.clone(),
         path: component.path.to_string(),
@@ -128,8 +136,32 @@ pub(super) fn check(component: &Component, check: &Check) -> Action {
         timeout: check.timeout.as_secs(),
         undo: StepUndo::Pure,
         idempotent: true,
+        origin: subject.origin(check.run_as, false).unwrap_or_default(),
     };
     Action::Check(action::Check { command })
+}
+
+/// What root would run although nothing vouches for its release: the releases with the names of the commands.
+pub(super) fn refused(plan: &Plan) -> Vec<(Release, Vec<String>)> {
+    let of_action = |action: &Action| match action {
+        Action::Step(step) | Action::Check(action::Check { command: step }) | Action::Rerun(Rerun { step, .. }) => {
+            Some((step.origin.clone(), format!("{}: {}", step.component, step.name)))
+        }
+        _ => None,
+    };
+    let staged = plan.staged_checks.iter().filter_map(|check| {
+        Some((check.origin.clone()?, format!("{}: check {}", check.component, check.run.join(" "))))
+    });
+    let mut found: Vec<(Release, Vec<String>)> = Vec::new();
+    for (origin, command) in staged.chain(plan.actions.iter().filter_map(of_action)) {
+        let Origin::Refused { release } = origin else { continue };
+        match found.iter_mut().find(|(known, _)| *known == release) {
+            Some((_, commands)) if commands.contains(&command) => {}
+            Some((_, commands)) => commands.push(command),
+            None => found.push((release, vec![command])),
+        }
+    }
+    found
 }
 
 /// Tells every rerun the place of its step, now that the order is known.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Intent, Request, services};
+use super::{Intent, Origin, Request, may_run_as_root, services};
 use crate::host::systemd::UnitState;
-use crate::manifest::{Component, Install};
+use crate::manifest::{Component, Install, RunAs};
 use crate::source::{ComponentOffer, Offer};
 use crate::survey::{Survey, Surveyed};
 
@@ -91,6 +91,16 @@ impl<'a> Subject<'a> {
                 && (self.rewritten.contains(&survey.path(install, file))
                     || is_recorded && survey.runs_with_older(install, state, file))
         })
+    }
+
+    /// Where a command is run from that root runs; `of_present`: it is code of the release that the run begins with.
+    pub fn origin(&self, run_as: RunAs, of_present: bool) -> Option<Origin> {
+        let (offer, trust_checkout) = (self.case.offer, self.case.install.trust_checkout);
+        let (release, standing) = match of_present {
+            true => (&offer.from, &offer.standing_of_present),
+            false => (&offer.to, &offer.standing),
+        };
+        (run_as == RunAs::Root).then(|| may_run_as_root(release, standing, trust_checkout))
     }
 
     /// Whether its part of the tree differs from what is activated.

@@ -49,6 +49,7 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     // git renames its refs into place and syncs no directory: the ledger may lie on another disk.
     sync_filesystem(&site.root)?;
     ledger.set_known_good(&known_good)?;
+    ledger.set_repository_manifest(begin.manifest.as_ref())?;
     ledger.set_activated(&activated(&ledger, plan)?)?;
     ledger.forget_failed(&plan.to.revision)?;
     if plan.intent == Intent::Rollback {

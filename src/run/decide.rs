@@ -125,6 +125,7 @@ mod tests {
             timeout: 1,
             undo,
             idempotent,
+            origin: Default::default(),
         }
     }
 

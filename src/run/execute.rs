@@ -8,7 +8,7 @@ use super::prepare::{Prepared, Stop, prepare};
 use super::record::{Begin, Body, End, Outcome};
 use super::recover::{goes_on, stuck, with_account};
 use super::{commit, gates, prove, reserve, restore, undo};
-use crate::action::{Action, Artifact, Site};
+use crate::action::{Action, Artifact, Site, remove_exports};
 use crate::error::{Error, Kind, Result};
 use crate::health;
 use crate::host::account::Account;
@@ -45,6 +45,10 @@ pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()>
     deadman::arm(&install, engine.prefix)?;
     boot::hold_back(&install, &system_units(&begin.plan))?;
     let ended = watched(engine, begin, contents);
+    if let Err(error) = remove_exports(engine.state) {
+        // It is root's alone: it keeps nothing from having ended as it did.
+        engine.reporter.tell(Event::Warning { text: format!("what root ran is left: {error}") });
+    }
     // Of a run that may have left anything half made, a boot comes before its services.
     let is_settled = ended.as_ref().err().is_none_or(|error| error.kind != Kind::NeedsOperator);
     if (is_settled || matches!(open_run(engine.state), Ok(None)))

@@ -211,6 +211,7 @@ mod tests {
             unattended: false,
             configuration: String::new(),
             keep_known_good: 5,
+            manifest: None,
             track: None,
         };
         let mut journal = Journal::begin(directory, begin, &Contents::default()).unwrap();

@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::gates::{self, Side};
 use super::record::Body;
 use super::{reserve, restore};
-use crate::action::{Act, Action, Invocation, Site, Tree, save_artifact};
+use crate::action::{Act, Action, Check, Invocation, Place, Rerun, Site, Tree, put_into_export, save_artifact};
 use crate::error::{Error, Result};
 use crate::health;
 use crate::host::account::Account;
-use crate::host::fs::{Rooted, free_bytes, make_private, sync_filesystem};
+use crate::host::fs::{Content, Rooted, free_bytes, make_private, sync_filesystem};
 use crate::ledger::Ledger;
 use crate::manifest::{BackupWhen, Install};
 use crate::plan::{Contents, Plan};
@@ -80,6 +80,7 @@ pub(super) fn prepare(
             site.reporter.tell(Event::Warning { text });
         }
     }
+    export_for_root(plan, site)?;
     if !plan.staged_checks.is_empty() {
         let staged = check_staged(engine, plan, contents, site);
         remove_stage(&engine.cache.join("stage"))?;
@@ -97,6 +98,24 @@ pub(super) fn prepare(
         |name: &String| findings.iter().all(|finding| finding.component != *name || finding.fault.is_none());
     let healthy = gates.into_iter().map(|gate| gate.component).filter(is_healthy).collect();
     Ok(Prepared { healthy, backup: taken.as_ref().map(restore::backed_up) })
+}
+
+/// Exports what root would run code of, and looks at the programs.
+fn export_for_root(plan: &Plan, site: &mut Site) -> Result<()> {
+    for check in &plan.staged_checks {
+        if let Some(origin) = &check.origin {
+            site.trusts(origin, &check.path, "check", &check.run)?;
+        }
+    }
+    for action in &plan.actions {
+        match action {
+            Action::Step(step) | Action::Check(Check { command: step }) | Action::Rerun(Rerun { step, .. }) => {
+                step.prepare(site)?
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn room(place: &Path) -> Result<()> {
@@ -174,9 +193,49 @@ fn unedited(tree: &Tree, now: &Checkout, root: &Rooted) -> Result<()> {
 /// Runs the declared checks on the staged tree with the `.env` that the run would leave. Their refusal is the release's;
 /// what keeps the tree from being staged is not.
 fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Site) -> std::result::Result<(), Stop> {
+    let files = configured(plan, contents)?;
     let directories: Vec<String> = plan.components.iter().map(|component| component.path.clone()).collect();
     let staged = stage(engine.mirror, &plan.to.revision, &directories, &engine.owner, &engine.cache)?;
-    let (live, aside) = (Rooted::open(&plan.root)?, Rooted::open(&staged)?);
+    let aside = Rooted::open(&staged)?;
+    for (path, content) in &files {
+        aside.replace(path, content)?;
+    }
+    for check in &plan.staged_checks {
+        let name = format!("{}: check {} on the staged tree", check.component, check.run.join(" "));
+        let reporter = site.reporter;
+        let place = match &check.origin {
+            None => Place::Staged(staged.clone()),
+            Some(origin) => match site.place(origin)? {
+                Place::Export(export) => {
+                    for (path, content) in &files {
+                        put_into_export(&export, path, &content.bytes)?;
+                    }
+                    Place::Export(export)
+                }
+                // The checkout is trusted; the tree that is checked is the new one all the same.
+                Place::Checkout | Place::Staged(_) => Place::Staged(staged.clone()),
+            },
+        };
+        during(reporter, name, || {
+            site.invoke(&Invocation {
+                name: "check",
+                run: &check.run,
+                as_root: check.as_root,
+                place,
+                path: &check.path,
+                timeout: Duration::from_secs(check.timeout),
+                component: &check.component,
+            })
+        })
+        .map_err(|error| Stop { error, is_of_release: true })?;
+    }
+    Ok(())
+}
+
+/// The configuration files as the run would leave them.
+fn configured(plan: &Plan, contents: &Contents) -> Result<Vec<(PathBuf, Content)>> {
+    let live = Rooted::open(&plan.root)?;
+    let mut files = Vec::new();
     for env in plan.components.iter().flat_map(|component| &component.env) {
         let path = Path::new(&env.file);
         let Some(mut content) = live.read(path)? else { continue };
@@ -187,24 +246,9 @@ fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Si
         if let Some(bytes) = after.and_then(|image| contents.bytes(image)) {
             content = content.with_bytes(bytes.to_vec());
         }
-        aside.replace(path, &content)?;
+        files.push((path.to_owned(), content));
     }
-    for check in &plan.staged_checks {
-        let name = format!("{}: check {} on the staged tree", check.component, check.run.join(" "));
-        let reporter = site.reporter;
-        during(reporter, name, || {
-            site.invoke(&Invocation {
-                name: "check",
-                run: &check.run,
-                as_root: check.as_root,
-                directory: staged.join(&check.path),
-                timeout: Duration::from_secs(check.timeout),
-                component: &check.component,
-            })
-        })
-        .map_err(|error| Stop { error, is_of_release: true })?;
-    }
-    Ok(())
+    Ok(files)
 }
 
 fn save_artifacts(engine: &Engine, plan: &Plan, site: &Site) -> Result<()> {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Seen;
 use crate::host::fs::sha256;
+use crate::manifest::RepositoryManifest;
 use crate::plan::Plan;
 
 /// The format that this version writes.
@@ -98,6 +99,9 @@ pub struct Begin {
     pub keep_known_good: usize,
     /// The remote-tracking branch that a finished run moves: remote and branch.
     pub track: Option<(String, String)>,
+    /// The repository's own manifest that the plan was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<RepositoryManifest>,
 }
 
 /// How a run ended.

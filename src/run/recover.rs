@@ -7,7 +7,7 @@ use super::journal::Journal;
 use super::record::{Body, End, Outcome};
 use super::restore::{self, Lost};
 use super::{commit, gates, prove, reserve, undo};
-use crate::action::Site;
+use crate::action::{Site, remove_exports};
 use crate::error::{Error, Kind, Result};
 use crate::health;
 use crate::host::{interrupt, process};
@@ -56,6 +56,14 @@ pub fn outlook(state: &Path, reporter: &dyn Reporter) -> Result<Option<Outlook>>
 /// Finishes or undoes the open run of an install. Call it under the install's lock. `manifest` is asked only for a run
 /// that died past the point of no return, to prove what it finishes; everything else is in the run's records.
 pub fn recover(state: &Path, manifest: &dyn Fn() -> Result<Install>, reporter: &dyn Reporter) -> Result<Recovered> {
+    let recovered = resolve(state, manifest, reporter);
+    if let Err(error) = remove_exports(state) {
+        reporter.tell(Event::Warning { text: format!("what root ran is left: {error}") });
+    }
+    recovered
+}
+
+fn resolve(state: &Path, manifest: &dyn Fn() -> Result<Install>, reporter: &dyn Reporter) -> Result<Recovered> {
     let Some(mut journal) = open_run(state)? else { return Ok(Recovered::Nothing) };
     let Some(begin) = journal.start().cloned() else { return Ok(Recovered::Nothing) };
     let run = journal.run().to_owned();

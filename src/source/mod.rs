@@ -14,6 +14,8 @@ pub struct Offer {
     pub to: Release,
     /// What the target stands on.
     pub standing: Standing,
+    /// What the release stands on that the checkout is at.
+    pub standing_of_present: Standing,
     /// How it lies to the known-good releases.
     pub lineage: Lineage,
     /// Whether the target descends from what is checked out.

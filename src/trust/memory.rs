@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Standing;
+
 /// What is remembered of a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
@@ -76,6 +78,15 @@ impl Memory {
         }
         for (id, remembered) in other.verified {
             self.verified.entry(id).or_insert(remembered);
+        }
+    }
+
+    /// What a release stands on by what is remembered of it.
+    pub fn standing(&self, revision: &str) -> Standing {
+        match (self.pin(revision), self.verified_by(revision)) {
+            (Some(pin), _) => Standing::Pinned { by: pin.by.clone() },
+            (None, Some(by)) => Standing::Verified { by: by.to_owned() },
+            (None, None) => Standing::Unverified,
         }
     }
 

@@ -92,13 +92,14 @@ fn a_step_runs_when_what_it_names_changed_as_who_is_declared_in_a_clean_environm
         step("other", "when = { changed = [\"uv.lock\"] }"),
     ];
     declare(&host, &steps.concat());
+    host.must("sed -i 's/^owner = .*/&\ntrust-checkout = true/' /etc/relift/app.toml");
     host.release(|release| {
         release.next("1.1.0").program("manager/scripts/new.sh", "").env_key("manager", "GREETING", "x", "Hm.")
     });
     let plan = host.relift(&["plan", "app"]).exits(0);
     for line in [
         "+ owner: env: the component changed; leaves nothing to undo",
-        "+ root: env as root, from the checkout: the component changed",
+        "+ root: env as root, from the checkout (trust-checkout): the component changed",
         "+ named: env: scripts changed",
         "+ configured: env: .env changed",
         "- other: env: not run: no change in uv.lock",
@@ -119,8 +120,7 @@ fn a_step_runs_when_what_it_names_changed_as_who_is_declared_in_a_clean_environm
         names.sort();
         names.join(" ")
     };
-    let expected =
-        "HOME LANG LOGNAME NO_COLOR PATH RELIFT_COMPONENT RELIFT_INSTALL RELIFT_RUN SHELL TERM USER XDG_RUNTIME_DIR";
+    let expected = "HOME LANG LOGNAME NO_COLOR PATH RELIFT_CHECKOUT RELIFT_COMPONENT RELIFT_INSTALL RELIFT_ROOT RELIFT_RUN SHELL TERM USER XDG_RUNTIME_DIR";
     assert_eq!(names("owner"), expected, "{out}");
     assert_eq!(names("root"), expected);
     assert!(

@@ -41,6 +41,8 @@ pub struct Transient {
     pub account: Account,
     /// Its working directory.
     pub cwd: PathBuf,
+    /// A directory that it sees read-only, root or not: systemd.exec(5), `ReadOnlyPaths=`.
+    pub read_only: Option<PathBuf>,
     /// Its whole environment, but for what systemd tells every service (`INVOCATION_ID`, `SYSTEMD_EXEC_PID`).
     pub env: Vec<(String, String)>,
     /// Its bound; the whole cgroup is killed at it.
@@ -309,6 +311,9 @@ fn properties<'a>(command: &'a Transient, inherited: Vec<String>, output: &'a Ow
         ("CollectMode", "inactive-or-failed".into()),
         ("AddRef", true.into()),
     ];
+    if let Some(place) = &command.read_only {
+        all.push(("ReadOnlyPaths", Value::from(vec![place.display().to_string()])));
+    }
     if !search.is_empty() {
         all.push(("ExecSearchPath", Value::from(search)));
     }

@@ -15,9 +15,6 @@ const CHECK: Duration = Duration::from_secs(300);
 const STEP: Duration = Duration::from_secs(600);
 
 pub(super) fn all(look: &mut Look<'_>, key: &Key, raw: &[raw::Component]) -> Option<Vec<Component>> {
-    if raw.is_empty() {
-        look.fault(key, Fault::new("no component is declared").help("add a [[component]] with name and path"));
-    }
     look.unique("component", raw.iter().enumerate().map(|(at, one)| (key.index(at).name("name"), one.name.as_str())));
     apart(look, key, raw);
     units::apart(look, key, raw);
@@ -157,9 +154,6 @@ fn check(look: &mut Look<'_>, key: &Key, raw: &raw::Check) -> Option<Check> {
         None | Some(raw::At::Staged) => CheckAt::Staged,
         Some(raw::At::Switched) => CheckAt::Switched,
     };
-    if run_as(raw.run_as) == RunAs::Root {
-        look.warn(format!("`{key}` runs as root: it may run whatever the owner, or upstream, puts into the tree"));
-    }
     Some(Check { run: run?, at, run_as: run_as(raw.run_as), timeout: timeout? })
 }
 
@@ -175,9 +169,6 @@ fn step(look: &mut Look<'_>, key: &Key, raw: &raw::Step, component: &str) -> Opt
     let undo = undo(look, &key.name("undo"), raw.undo.as_ref());
     if raw.undo.is_none() {
         look.warn(format!("{label}: no undo is declared, so it counts as irreversible"));
-    }
-    if run_as(raw.run_as) == RunAs::Root {
-        look.warn(format!("{label}: runs as root, and may run whatever the owner, or upstream, puts into the tree"));
     }
     let by_itself = matches!(undo, Some(StepUndo::Pure | StepUndo::Rerun));
     let idempotent = raw.idempotent.unwrap_or(by_itself);

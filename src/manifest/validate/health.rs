@@ -49,7 +49,7 @@ pub(super) fn health(look: &mut Look<'_>, key: &Key, raw: &raw::Health, componen
     if let Some(probe) = &probe {
         needs(look, key, probe, component);
     }
-    Some(Health { probe: probe?, within: within? })
+    Some(Health { probe: probe?, within: within?, loopback_only: false })
 }
 
 fn http_keys_without_http(look: &mut Look<'_>, key: &Key, raw: &raw::Health) {

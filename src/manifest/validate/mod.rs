@@ -34,12 +34,20 @@ pub(super) fn install(
     let owner = look.take(&at.name("owner"), words::account(&raw.install.owner));
     let source = source::source(&mut look, &top.name("source"), raw, root.as_deref());
     let components = component::all(&mut look, &top.name("component"), &raw.component);
+    let is_open = raw.source.git.as_ref().is_some_and(|git| git.manifest);
+    if raw.component.is_empty() && !is_open {
+        let fault = Fault::new("no component is declared").help("add a [[component]] with name and path");
+        look.fault(&top.name("component"), fault);
+    }
     let lockstep = raw.compatibility.as_ref().map(|compatibility| compatibility.lockstep.clone()).unwrap_or_default();
     look.lockstep(&top.name("compatibility").name("lockstep"), &lockstep, raw);
     let backup = backup::backup(&mut look, &top, raw);
     let policy = look.policy(&top.name("policy"), raw.policy.as_ref());
     if owner.as_deref() == Some("root") {
         look.warn("`install.owner` is root: git, checks and steps run with every right of the host");
+    }
+    if raw.install.trust_checkout {
+        look.warn("`install.trust-checkout`: root runs whatever the owner, or upstream, puts into the tree");
     }
     let complete = (root, owner, source, components, backup, policy);
     match complete {
@@ -51,11 +59,13 @@ pub(super) fn install(
                 file: file.to_owned(),
                 root,
                 owner,
+                trust_checkout: raw.install.trust_checkout,
                 source,
                 components,
                 lockstep,
                 backup,
                 policy,
+                layered: None,
                 warnings: look.warnings,
             })
         }

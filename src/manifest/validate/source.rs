@@ -37,6 +37,7 @@ fn git(look: &mut Look<'_>, key: &Key, raw: &raw::Git, root: Option<&Path>) -> O
         allow: allow?,
         discard: discard?,
         sparse: raw.sparse,
+        manifest: raw.manifest,
         verify: verify?,
     })
 }

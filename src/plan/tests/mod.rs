@@ -3,6 +3,7 @@
 mod backup;
 mod order;
 mod rollback;
+mod root;
 mod services;
 mod steps;
 mod units;
@@ -74,6 +75,7 @@ impl World {
             to: release("b"),
             standing: crate::trust::Standing::Verified { by: "upstream".into() },
             lineage: crate::trust::Lineage::default(),
+            standing_of_present: crate::trust::Standing::Unverified,
             direction: Direction::Forward,
             commits: Vec::new(),
             commits_total: 1,

@@ -4,7 +4,9 @@
 
 mod call;
 mod checkout;
+mod export;
 mod locks;
+mod manifest;
 mod mirror;
 mod offer;
 mod pins;
@@ -15,6 +17,8 @@ mod target;
 
 pub use call::Remote;
 pub use checkout::{Checkout, Dirty, Operation, by_hand};
+pub use export::{beneath, export};
+pub use manifest::repository_manifest;
 pub use mirror::{Mirror, Refs};
 pub use offer::{offer, parse_version, was_shipped};
 pub use pins::{pin, unpin};

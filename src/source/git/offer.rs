@@ -40,6 +40,7 @@ pub fn offer(
         from: Release { revision: head.to_owned(), label: None },
         to: Release { revision: target.revision.clone(), label: target.label.clone() },
         standing: crate::trust::Standing::Unverified,
+        standing_of_present: crate::trust::Standing::Unverified,
         lineage: crate::trust::Lineage::default(),
         direction,
         commits,

@@ -196,6 +196,7 @@ mod tests {
             follow: Follow::Branch("main".into()),
             allow: None,
             discard: vec![crate::manifest::RelPath::parse("runner/uv.lock").unwrap()],
+            manifest: false,
             sparse: true,
             verify: None,
         }

@@ -71,6 +71,7 @@ mod tests {
             allow,
             discard: vec![],
             sparse: true,
+            manifest: false,
             verify: None,
         }
     }

@@ -227,9 +227,9 @@ fn as_root(why: String, owner: &Account, scripts: &[String], sources: &[(String,
     let mut lines = vec![
         format!("Upstream means it for root ({why})."),
         format!(
-            "Here it runs as {owner_name}, since as root it would run code that {owner_name} can change. That is enough \
-             while the directories that it sets up exist; where it fails, the run is undone. To let root do it all the \
-             same:"
+            "Here it runs as {owner_name}. That is enough while the directories that it sets up exist; where it fails, the \
+             run is undone. Root runs it only from a read-only copy of a release that was verified or pinned (`verify`, \
+             `relift trust pin`); the live directory is $RELIFT_CHECKOUT then. To let root do it:"
         ),
     ];
     let script = scripts.iter().find(|name| name.ends_with(".py"));
