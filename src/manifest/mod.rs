@@ -11,6 +11,7 @@ mod install;
 mod probes;
 mod problem;
 mod raw;
+pub mod robust;
 mod shape;
 mod template;
 mod validate;

@@ -9,6 +9,7 @@ mod mirror;
 mod offer;
 mod pins;
 mod preflight;
+pub mod robust;
 mod stage;
 pub mod switch;
 mod target;
