@@ -13,6 +13,7 @@
 //! backup     an install's data: taken, proven in a scratch place, restored
 //! health     probes, gate, soak: running code proven
 //! ledger     what is remembered: activated, known-good, failed, held
+//! doctor     what would keep a run from working here: judgements over what was looked at and tried
 //! host       the only raw effects: files, processes, accounts, systemd, clock, network
 //! ```
 //!
@@ -25,6 +26,7 @@
 pub mod action;
 pub mod backup;
 pub mod cli;
+pub mod doctor;
 pub mod error;
 pub mod health;
 pub mod host;

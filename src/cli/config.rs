@@ -60,7 +60,7 @@ fn show(name: Option<&str>, globals: &Globals) -> Result<Exit> {
             "warnings": install.warnings,
         }));
     }
-    output::data(&format!("# {}, with every default written out\n{effective}", install.file.display()));
+    output::text(&format!("# {}, with every default written out\n{effective}", install.file.display()));
     Ok(Exit::Done)
 }
 
@@ -172,7 +172,6 @@ fn as_json(checked: &Checked) -> Value {
 }
 
 fn print_json(value: &Value) -> Result<Exit> {
-    let text = serde_json::to_string_pretty(value).context("the document cannot be written as JSON")?;
-    output::data(&format!("{text}\n"));
+    output::document(value);
     Ok(Exit::Done)
 }
