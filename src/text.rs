@@ -306,22 +306,10 @@ mod tests {
 
     #[test]
     fn a_word_is_one_word_of_a_shell_with_nothing_that_it_runs() {
-        for name in [
-            "a b",
-            "$(touch x)",
-            "`id`",
-            "it's",
-            "a\nb; id",
-            "-rf",
-            "",
-            "\x1b]0;x\x07",
-            "\u{202e}é",
-            "~",
-            "a\\'b\n",
-            "*",
-        ] {
-            let script =
-                format!("printf %s {}", if name.starts_with('-') { format!("-- {}", word(name)) } else { word(name) });
+        for name in
+            ["a b", "$(touch x)", "`id`", "it's", "a\nb; id", "", "\x1b]0;x\x07", "\u{202e}é", "~", "a\\'b\n", "*"]
+        {
+            let script = format!("printf %s {}", word(name));
             let out = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
             assert_eq!(String::from_utf8_lossy(&out.stdout), name, "{script}");
             assert_eq!(harmless(&word(name)), word(name));

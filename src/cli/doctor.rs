@@ -137,8 +137,8 @@ mod tests {
           ok        git: 2.51.0 at /usr/bin/git
 
         Owners and modes
-          problem   /etc/relift: may be written by every account, which is wrong for more
-                    than one reason
+          problem   /etc/relift: may be written by every account, which is wrong for
+                    more than one reason
                     who can write it decides what root does, and that is said in a
                     sentence that needs two lines
                     next: chmod go-w /etc/relift

@@ -33,13 +33,18 @@ pub type Examined = (String, Result<Install>);
 /// Everything that is found on this host and about these installs, in the order of the sections.
 pub fn examine(paths: &Paths, installs: &[Examined], is_offline: bool) -> Vec<Finding> {
     let good: Vec<&Install> = installs.iter().filter_map(|(_, install)| install.as_ref().ok()).collect();
-    let mut found = tools::judge(&TOOLS.map(tool));
+    let tools = TOOLS.map(tool);
+    // What is missing cannot be asked, and what another account could have written is not run.
+    let is_sound =
+        |name: &str| tools.iter().any(|tool| tool.name == name && tool.path.is_some() && tool.writer.is_none());
+    let may_ask = is_sound("git") && !is_offline;
+    let mut found = tools::judge(&tools);
     found.extend(installs.iter().filter_map(|(name, install)| Some(manifest(name, install.as_ref().err()?))));
     found.extend(files(paths, &good));
     found.extend(disks(paths, &good));
     found.extend(clock::judge(&time(paths, &good)));
     found.extend(services::judge(&systemd(paths), &users(&good)));
-    found.extend(good.iter().map(|install| remote::judge(&ask(install, is_offline))));
+    found.extend(good.iter().map(|install| remote::judge(&ask(install, may_ask), is_offline)));
     found.extend(protections(paths, &good));
     found.sort_by_key(|finding| finding.section);
     found
@@ -224,10 +229,10 @@ fn users(installs: &[&Install]) -> Vec<services::User> {
     names.into_iter().map(user).collect()
 }
 
-fn ask(install: &Install, is_offline: bool) -> remote::Remote {
+fn ask(install: &Install, may_ask: bool) -> remote::Remote {
     let Source::Git(source) = &install.source;
     let url = without_password(&source.url);
-    if is_offline {
+    if !may_ask {
         return remote::Remote { url, host: None, answer: None };
     }
     let host = remote::host(&source.url).map(|host| {

@@ -10,15 +10,16 @@ pub struct Remote {
     pub url: String,
     /// The host that had to be resolved, and whether it was; `None`: the URL names none.
     pub host: Option<(String, Tried<()>)>,
-    /// Whether it answered, with what git said and what to do where it did not; `None`: `--offline`.
+    /// Whether it answered, with what git said and what to do where it did not; `None`: it was not asked.
     pub answer: Option<std::result::Result<(), (String, Option<String>)>>,
 }
 
 /// What is found about a remote.
-pub fn judge(remote: &Remote) -> Finding {
+pub fn judge(remote: &Remote, is_offline: bool) -> Finding {
     let means = "nothing new can be fetched; going back to a known-good release needs no network";
     match (&remote.host, &remote.answer) {
-        (_, None) => Finding::ok(Network, &remote.url, "not asked: --offline"),
+        (_, None) if is_offline => Finding::ok(Network, &remote.url, "not asked: --offline"),
+        (_, None) => Finding::warning(Network, &remote.url, "not asked: git is not in order, see above").means(means),
         (Some((host, Err(why))), _) => {
             Finding::problem(Network, &remote.url, format!("the name {host} cannot be resolved: {why}"))
                 .means(means)
@@ -72,11 +73,11 @@ mod tests {
     #[test]
     fn a_remote_that_was_not_asked_says_so_and_one_that_fails_is_a_problem() {
         let remote = |host: Tried<()>, answer| Remote { url: "u".into(), host: Some(("h".into(), host)), answer };
-        assert!(judge(&remote(Ok(()), None)).what.contains("--offline"));
-        assert_eq!(judge(&remote(Ok(()), Some(Ok(())))).level, Level::Ok);
-        assert_eq!(judge(&remote(Ok(()), Some(Err(("refused".into(), None))))).level, Level::Problem);
-        assert!(
-            judge(&remote(Err("no answer".into()), Some(Err(("x".into(), None))))).mend.unwrap().contains("getent")
-        );
+        assert!(judge(&remote(Ok(()), None), true).what.contains("--offline"));
+        assert_eq!(judge(&remote(Ok(()), Some(Ok(()))), false).level, Level::Ok);
+        let refused = Some(Err(("refused".to_owned(), None)));
+        assert_eq!(judge(&remote(Ok(()), refused.clone()), false).level, Level::Problem);
+        assert!(judge(&remote(Err("no answer".into()), refused), false).mend.unwrap().contains("getent"));
+        assert_eq!(judge(&remote(Ok(()), None), false).level, Level::Warning);
     }
 }
