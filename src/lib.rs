@@ -14,6 +14,7 @@
 //! health     probes, gate, soak: running code proven
 //! trust      what a release stands on: a signature that the manifest wants, an operator's word, or nothing
 //! ledger     what is remembered: activated, known-good, failed, held
+//! doctor     what would keep a run from working here: judgements over what was looked at and tried
 //! host       the only raw effects: files, processes, accounts, systemd, clock, network
 //! ```
 //!
@@ -26,6 +27,7 @@
 pub mod action;
 pub mod backup;
 pub mod cli;
+pub mod doctor;
 pub mod error;
 pub mod health;
 pub mod host;

@@ -25,6 +25,36 @@ pub fn harmless(text: &str) -> String {
     shown
 }
 
+/// `text` as one word of a shell, to be pasted: as it is where that is safe, else in quotes, and in those of bash(1) (`$'...'`,
+/// ANSI-C quoting) where it holds what cannot be shown as it is. What comes out is harmless.
+pub fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%=,".contains(c);
+    if !text.is_empty() && !text.starts_with(['-', '=']) && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    let is_shown = |c: char| !c.is_control() && !is_deceptive(c) && !matches!(c, '\u{2028}' | '\u{2029}');
+    if text.chars().all(is_shown) {
+        return format!("'{}'", text.replace('\'', "'\\''"));
+    }
+    let mut quoted = String::from("$'");
+    for character in text.chars() {
+        match character {
+            '\'' | '\\' => quoted.extend(['\\', character]),
+            c if is_shown(c) => quoted.push(c),
+            c => c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| quoted.push_str(&format!("\\x{byte:02x}"))),
+        }
+    }
+    quoted + "'"
+}
+
+/// `text`, and an ellipsis in place of what is beyond `width` characters.
+pub fn shortened(text: &str, width: usize) -> String {
+    match text.char_indices().nth(width) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+        None => text.to_owned(),
+    }
+}
+
 /// A number of bytes as a person reads it: `1.50 MiB`.
 pub fn bytes(count: u64) -> String {
     indicatif::BinaryBytes(count).to_string()
@@ -73,8 +103,9 @@ fn is_deceptive(character: char) -> bool {
         | '\u{200b}'..='\u{200f}'
         | '\u{202a}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}'
-        | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
         | '\u{fff0}'..='\u{fffb}'
+        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
         | '\u{e0000}'..='\u{e0fff}')
 }
 
@@ -185,6 +216,15 @@ pub fn unified_diff(old: &str, new: &str, colour: bool) -> String {
     text
 }
 
+/// Gives every seed of a fuzz target to what it tests.
+#[cfg(test)]
+pub fn each_seed(target: &str, check: impl Fn(&[u8])) {
+    let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let seeds = std::fs::read_dir(&place).unwrap_or_else(|error| panic!("{}: {error}", place.display()));
+    let count = seeds.map(|seed| check(&std::fs::read(seed.unwrap().path()).unwrap())).count();
+    assert!(count >= 4, "{count} seeds of {target}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +270,51 @@ mod tests {
         assert_eq!(redact("abcd, ghij", &secrets), "<redacted>, <redacted>");
         assert_eq!(redact("aXaXa!", &["aXa".to_owned()]), "<redacted>!");
         assert_eq!(redact("nothing", &[String::new()]), "nothing");
+    }
+
+    /// Unicode 16: Bidi_Control, Default_Ignorable_Code_Point and Cc, whole; what ordinary text needs of the second is named.
+    #[test]
+    fn nothing_of_unicodes_lists_goes_through() {
+        let lists: &[(u32, u32)] = &[
+            (0x00, 0x1f),
+            (0x7f, 0x9f),
+            (0xad, 0xad),
+            (0x34f, 0x34f),
+            (0x61c, 0x61c),
+            (0x115f, 0x1160),
+            (0x17b4, 0x17b5),
+            (0x180b, 0x180f),
+            (0x200b, 0x200f),
+            (0x2028, 0x202e),
+            (0x2060, 0x206f),
+            (0x3164, 0x3164),
+            (0xfe00, 0xfe0f),
+            (0xfeff, 0xfeff),
+            (0xffa0, 0xffa0),
+            (0xfff0, 0xfff8),
+            (0x1bca0, 0x1bca3),
+            (0x1d173, 0x1d17a),
+            (0xe0000, 0xe0fff),
+        ];
+        let is_needed = |c: char| matches!(c, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}');
+        for c in lists.iter().flat_map(|(first, last)| (*first..=*last).filter_map(char::from_u32)) {
+            let shown = harmless(&format!("a{c}b"));
+            assert!(is_needed(c) || !shown.contains(c) || c == ' ', "U+{:04X} goes through as {shown:?}", u32::from(c));
+            assert!(shown.len() > 2, "U+{:04X} leaves no trace", u32::from(c));
+        }
+    }
+
+    #[test]
+    fn a_word_is_one_word_of_a_shell_with_nothing_that_it_runs() {
+        for name in
+            ["a b", "$(touch x)", "`id`", "it's", "a\nb; id", "", "\x1b]0;x\x07", "\u{202e}é", "~", "a\\'b\n", "*"]
+        {
+            let script = format!("printf %s {}", word(name));
+            let out = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&out.stdout), name, "{script}");
+            assert_eq!(harmless(&word(name)), word(name));
+        }
+        assert_eq!(word("/opt/app/a-b_c.d"), "/opt/app/a-b_c.d");
     }
 
     proptest! {

@@ -102,7 +102,7 @@ fn list(session: &Session, globals: &Globals) -> Result<Exit> {
 /// The last event, for a program.
 fn end(mut value: Value) {
     value["event"] = "end".into();
-    output::data(&format!("{value}\n"));
+    output::event(&value);
 }
 
 fn why(listing: &Listing) -> String {

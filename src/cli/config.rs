@@ -67,10 +67,10 @@ fn show(name: Option<&str>, globals: &Globals) -> Result<Exit> {
     }
     if let Some(layered) = &install.layered {
         let files = format!("{} and {}", install.file.display(), layered.manifest.title());
-        output::data(&format!("# {files}, with every default written out\n{}", manifest::shown(&install)?));
+        output::text(&format!("# {files}, with every default written out\n{}", manifest::shown(&install)?));
         return Ok(Exit::Done);
     }
-    output::data(&format!("# {}, with every default written out\n{effective}", install.file.display()));
+    output::text(&format!("# {}, with every default written out\n{effective}", install.file.display()));
     Ok(Exit::Done)
 }
 
@@ -203,7 +203,6 @@ fn as_json(checked: &Checked) -> Value {
 }
 
 fn print_json(value: &Value) -> Result<Exit> {
-    let text = serde_json::to_string_pretty(value).context("the document cannot be written as JSON")?;
-    output::data(&format!("{text}\n"));
+    output::document(value);
     Ok(Exit::Done)
 }

@@ -1,6 +1,6 @@
 //! A plan, as a person reads it and as a program does.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use crate::action::{Act, Action};
@@ -76,8 +76,9 @@ struct Page(String);
 
 impl Page {
     fn line(&mut self, line: fmt::Arguments) {
-        // Writing to a String cannot fail.
-        writeln!(self.0, "{line}").unwrap_or_default();
+        // A line is a line, whatever is in it: nothing of a release or a manifest looks like another one of the plan.
+        let line = line.to_string().replace(['\n', '\r'], " ");
+        self.0.extend([line.as_str(), "\n"]);
     }
 
     /// A line of a component's block: label, then text.
@@ -234,7 +235,11 @@ impl Page {
         let places: Vec<&str> = plan.components.iter().map(|component| component.name.as_str()).collect();
         self.line(format_args!("  {} {word} in {}{away}", paint(BOLD, plan.commits_total), places.join(", ")));
         for commit in &plan.commits {
-            self.line(format_args!("    {} {}", paint(DIM, &commit.id), cut(&commit.summary, SUMMARY)));
+            self.line(format_args!(
+                "    {} {}",
+                paint(DIM, &commit.id),
+                crate::text::shortened(&commit.summary, SUMMARY)
+            ));
         }
         if plan.commits_total > plan.commits.len() {
             self.line(format_args!(
@@ -325,14 +330,6 @@ impl Page {
 /// The backup that a run of the plan takes.
 fn backup(plan: &Plan) -> Option<&crate::action::Backup> {
     plan.actions.iter().find_map(|action| if let Action::Backup(backup) = action { Some(backup) } else { None })
-}
-
-/// `text`, and an ellipsis in place of what is too long.
-fn cut(text: &str, width: usize) -> String {
-    match text.char_indices().nth(width) {
-        Some((end, _)) => format!("{}…", text[..end].trim_end()),
-        None => text.to_owned(),
-    }
 }
 
 /// What becomes of a key, in a line.

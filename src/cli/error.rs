@@ -10,7 +10,7 @@ use crate::text::harmless;
 /// Prints an error on standard error, or with `--json` as the last line on standard output.
 pub fn print(error: &Error, json: bool) {
     match json {
-        true => output::data(&format!("{}\n", document(error))),
+        true => output::event(&document(error)),
         false => output::message(&text(error)),
     }
 }

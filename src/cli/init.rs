@@ -41,7 +41,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         let install = manifest::parse(&name, &file, &text).map_err(|problems| unusable(problems.into_error()))?;
         match globals.json {
             true => report_json(None, &text, &install)?,
-            false => output::data(&text),
+            false => output::text(&text),
         }
         return Ok(Exit::Done);
     }
@@ -158,7 +158,6 @@ fn report_json(file: Option<&Path>, text: &str, install: &Install) -> Result<()>
         "manifest": text,
         "warnings": install.warnings,
     });
-    let text = serde_json::to_string_pretty(&document).context("the report cannot be written as JSON")?;
-    output::data(&format!("{text}\n"));
+    output::document(&document);
     Ok(())
 }

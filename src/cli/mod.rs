@@ -6,6 +6,7 @@ mod check;
 mod columns;
 pub mod config;
 pub(crate) mod describe;
+mod doctor;
 mod env;
 mod error;
 pub mod globals;
@@ -17,6 +18,7 @@ pub mod output;
 mod plan;
 mod recover;
 mod rollback;
+mod screen;
 mod session;
 mod status;
 mod style;
@@ -84,6 +86,9 @@ enum Verb {
     Logs(history::LogsArgs),
     /// List, verify, restore and take backups of an install's data
     Backup(backup::Args),
+    /// Look for what would keep a run from working here, and try what protects one; changes nothing
+    #[command(after_help = "Examples:\n  relift doctor\n  relift doctor app --quiet\n  relift doctor --offline --json")]
+    Doctor(doctor::Args),
     /// Compare or merge `.env` files alone
     Env(env::Args),
     /// Compare unit files alone
@@ -134,6 +139,7 @@ impl Cli {
             Verb::Show(args) => history::show(args, globals),
             Verb::Logs(args) => history::logs(args, globals),
             Verb::Backup(args) => backup::run(args, globals),
+            Verb::Doctor(args) => doctor::run(args, globals),
             Verb::Env(args) => env::run(args, globals),
             Verb::Units(args) => units::run(args, globals),
             Verb::Hold(args) => hold::run(args, globals),
@@ -158,10 +164,15 @@ fn internal(verb: &internal::Internal, globals: &globals::Globals) -> Exit {
 
 /// `--help` and `--version` are data; anything else is a usage error.
 fn usage(error: &clap::Error) -> u8 {
-    // A closed standard output is no reason to fail.
-    error.print().unwrap_or_default();
+    let text = error.render().ansi().to_string();
     match error.use_stderr() {
-        true => Exit::Refused as u8,
-        false => Exit::Done as u8,
+        true => {
+            output::message(&text);
+            Exit::Refused as u8
+        }
+        false => {
+            output::data(&text);
+            Exit::Done as u8
+        }
     }
 }

@@ -9,26 +9,44 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::globals::Globals;
+use super::screen;
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use crate::host::journal::{self, Priority};
 use crate::report::{Event, Phase, Reporter};
 
+/// The longest text of an event that is shown, in characters.
+const EVENT: usize = 1_000;
+
 /// Prints data on standard output. A reader that went away (`| head`) is no error, and no reason for a run to stop: what was
 /// begun goes on to its end, and the exit status tells what came of it.
 pub fn data(text: &str) {
+    print(&screen::shown(text));
+}
+
+/// Prints data that may be kept in a file: as [`data`], however long its lines are.
+pub fn text(text: &str) {
+    print(&screen::whole(text));
+}
+
+fn print(text: &str) {
     let mut stdout = anstream::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).unwrap_or_default();
 }
 
 /// Prints a message on standard error; one that nobody can read is no error.
 pub fn message(text: &str) {
-    anstream::stderr().lock().write_all(text.as_bytes()).unwrap_or_default();
+    anstream::stderr().lock().write_all(screen::shown(text).as_bytes()).unwrap_or_default();
 }
 
 /// Prints one JSON document on standard output.
 pub fn document(value: &impl serde::Serialize) {
     // Plain values always serialize.
-    data(&format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default()));
+    print(&screen::json(&format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default())));
+}
+
+/// Prints one JSON value on a line of its own, as events are.
+pub fn event(value: &impl serde::Serialize) {
+    print(&screen::json(&format!("{}\n", serde_json::to_string(value).unwrap_or_default())));
 }
 
 /// Whether somebody sits at a terminal who can be asked.
@@ -39,12 +57,34 @@ pub fn is_attended() -> bool {
 /// The reporter that the options and the streams ask for.
 pub fn reporter(globals: &Globals) -> Box<dyn Reporter> {
     let is_dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
-    match () {
-        () if globals.json => Box::new(Json),
+    let plain: Box<dyn Reporter> = match () {
+        () if globals.json => return Box::new(Json),
         () if is_journal() => Box::new(Journal::default()),
         () if globals.quiet => Box::new(crate::report::Silent),
         () if std::io::stderr().is_terminal() && !globals.no_progress && !is_dumb => Box::new(Bars::new()),
         () => Box::new(Lines { verbose: globals.verbose > 0 }),
+    };
+    Box::new(Harmless(plain))
+}
+
+/// Texts of events on their way to a person: each is one line of words, whatever is in it. Bars are drawn by a library that
+/// passes on what it is given.
+struct Harmless(Box<dyn Reporter>);
+
+impl Reporter for Harmless {
+    fn tell(&self, event: Event) {
+        let clean = |text: String| crate::text::shortened(&crate::text::harmless(&text), EVENT);
+        self.0.tell(match event {
+            Event::Run { install, run } => Event::Run { install: clean(install), run: clean(run) },
+            Event::Start { what } => Event::Start { what: clean(what) },
+            Event::Progress { what, done, total, unit } => Event::Progress { what: clean(what), done, total, unit },
+            Event::Waiting { what, left } => Event::Waiting { what: clean(what), left },
+            Event::Done { what } => Event::Done { what: clean(what) },
+            Event::Failed { what } => Event::Failed { what: clean(what) },
+            Event::Line { step, line } => Event::Line { step: clean(step), line: clean(line) },
+            Event::Warning { text } => Event::Warning { text: clean(text) },
+            phase @ Event::Phase { .. } => phase,
+        });
     }
 }
 
@@ -71,7 +111,7 @@ struct Json;
 
 impl Reporter for Json {
     fn tell(&self, event: Event) {
-        data(&format!("{}\n", serde_json::to_string(&event).unwrap_or_default()));
+        self::event(&event);
     }
 }
 

@@ -374,10 +374,11 @@ fn in_the_way(install: &Install, obstacles: &[String]) -> Vec<Blocker> {
                 "ask upstream to take it out of the repository again: it would be overwritten here",
             );
         }
-        let full = crate::text::harmless(&install.root.join(path).display().to_string());
+        let full = install.root.join(path).display().to_string();
+        let [from, to] = ["", ".kept"].map(|end| crate::text::word(&format!("{}{end}", full.trim_end_matches('/'))));
         Blocker::impossible(
             format!("{shown} is in the way: the release tracks that path, and what is there is not tracked"),
-            format!("look at it, then move it aside: mv {0} {0}.kept", full.trim_end_matches('/')),
+            format!("look at it, then move it aside: mv {from} {to}"),
         )
     };
     let more = obstacles.len().saturating_sub(OBSTACLES);

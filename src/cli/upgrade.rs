@@ -164,7 +164,7 @@ fn answer(
 /// The last event of a run that did nothing, for a program.
 fn end(plan: &Plan, outcome: &str) {
     let end = serde_json::json!({"event": "end", "install": plan.install, "outcome": outcome, "exit": 0});
-    output::data(&format!("{end}\n"));
+    output::event(&end);
 }
 
 fn not_held(session: &Session) -> Result<()> {
@@ -205,7 +205,7 @@ fn report(session: &Session, plan: &Plan, globals: &Globals) -> Result<()> {
     let tag = reached.map(|entry| entry.tag).unwrap_or_default();
     if globals.json {
         let end = serde_json::json!({"event": "end", "install": plan.install, "outcome": "done", "known-good": tag, "exit": 0});
-        output::data(&format!("{end}\n"));
+        output::event(&end);
     } else if !globals.quiet {
         let versions: Vec<String> = plan
             .components

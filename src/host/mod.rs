@@ -11,6 +11,7 @@ pub mod journal;
 pub mod net;
 pub mod occupants;
 pub mod paths;
+pub mod probe;
 pub mod process;
 pub mod systemd;
 mod xattr;

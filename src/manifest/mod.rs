@@ -12,6 +12,7 @@ mod probes;
 mod problem;
 mod raw;
 mod repository;
+pub mod robust;
 mod shape;
 mod template;
 mod validate;

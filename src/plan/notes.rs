@@ -350,5 +350,6 @@ fn plain(heading: &str) -> String {
     text.trim().to_owned()
 }
 
+pub mod robust;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! The journal of a run: one file per record, in dpkg's way (temporary file, fsync, rename, fsync of the directory).
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::record::{Begin, Body, End, FORMAT, Record};
 use crate::action::Seen;
@@ -40,12 +40,8 @@ impl Journal {
             .filter(|name| name.ends_with(".json") && name.starts_with(|first: char| first.is_ascii_digit()))
             .collect();
         names.sort();
-        let mut records: Vec<Record> = Vec::new();
-        for name in names {
-            let (record, sum) = parse(&directory.join(&name))?;
-            check(&record, &sum, records.last(), &run).map_err(|reason| broken(&directory.join(&name), &reason))?;
-            records.push(record);
-        }
+        let files = names.iter().map(|name| directory.join(name)).map(|path| (path.clone(), fs::read(&path)));
+        let records = chain(&run, files)?;
         Ok(Journal { directory: directory.to_owned(), run, records })
     }
 
@@ -164,11 +160,22 @@ pub fn runs(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(runs)
 }
 
+/// The records in these files of a run, in their order, where each follows the one before it.
+pub(super) fn chain(run: &str, files: impl Iterator<Item = (PathBuf, io::Result<Vec<u8>>)>) -> Result<Vec<Record>> {
+    let mut records: Vec<Record> = Vec::new();
+    for (path, bytes) in files {
+        let bytes = bytes.with_context(|| format!("{} cannot be read", path.display()))?;
+        let (record, sum) = parse(&path, &bytes)?;
+        check(&record, &sum, records.last(), run).map_err(|reason| broken(&path, &reason))?;
+        records.push(record);
+    }
+    Ok(records)
+}
+
 /// A record, and the sum that it ought to have.
-fn parse(path: &Path) -> Result<(Record, String)> {
-    let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+fn parse(path: &Path, bytes: &[u8]) -> Result<(Record, String)> {
     let wrong = |error: serde_json::Error| broken(path, &error.to_string());
-    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(wrong)?;
+    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(wrong)?;
     match value.get("format").and_then(serde_json::Value::as_u64) {
         Some(found) if found == u64::from(FORMAT) => {}
         Some(found) => {
@@ -178,7 +185,7 @@ fn parse(path: &Path) -> Result<(Record, String)> {
     }
     let sum = super::record::sum(value);
     // Not from the value: JSON text tells a misspelt record's line and column.
-    Ok((serde_json::from_slice(&bytes).map_err(wrong)?, sum))
+    Ok((serde_json::from_slice(bytes).map_err(wrong)?, sum))
 }
 
 fn check(record: &Record, sum: &str, previous: Option<&Record>, run: &str) -> std::result::Result<(), String> {

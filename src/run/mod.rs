@@ -13,6 +13,7 @@ mod recover;
 pub mod rehearse;
 mod reserve;
 mod restore;
+pub mod robust;
 mod undo;
 mod verify;
 

@@ -350,10 +350,12 @@ fn first(path: &str, depth: usize) -> String {
 fn discarded(source: &GitSource, root: &Rooted, checkout: &Checkout) -> Result<Vec<(PathBuf, Content)>> {
     let mut found = Vec::new();
     for path in source.discard.iter().filter(|path| checkout.dirty.iter().any(|dirty| dirty.path == path.as_str())) {
-        let content = root.read(path.as_ref())?.ok_or_else(|| {
-            Error::failed(format!("{path} was deleted in the checkout, which `discard` does not cover"))
-                .hint(format!("git -C {} checkout HEAD -- {path}", root.path().display()))
-        })?;
+        let content =
+            root.read(path.as_ref())?.ok_or_else(|| {
+                Error::failed(format!("{path} was deleted in the checkout, which `discard` does not cover")).hint(
+                    format!("git -C {} checkout HEAD -- {}", root.path().display(), crate::text::word(path.as_str())),
+                )
+            })?;
         found.push((PathBuf::from(path.as_str()), content));
     }
     Ok(found)

@@ -8,6 +8,7 @@ mod keys;
 mod merge;
 mod redacted;
 mod relations;
+pub mod robust;
 mod settings;
 
 use serde::{Deserialize, Serialize};

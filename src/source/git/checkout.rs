@@ -6,6 +6,7 @@ use super::call::{in_checkout, text};
 use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::Rooted;
+use crate::text::word;
 
 /// A checkout, read-only.
 #[derive(Debug, Clone, Default)]
@@ -213,8 +214,8 @@ impl Checkout {
 /// stay the owner's.
 pub fn by_hand(owner: &str, root: &Path) -> String {
     match owner {
-        "root" => format!("git -C {}", root.display()),
-        owner => format!("runuser -u {owner} -- git -C {}", root.display()),
+        "root" => format!("git -C {}", word(&root.display().to_string())),
+        owner => format!("runuser -u {} -- git -C {}", word(owner), word(&root.display().to_string())),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::manifest::{Follow, GitSource};
 use crate::plan::Blocker;
 use crate::source::{Direction, Offer};
+use crate::text::word;
 
 /// What stops a switch of this checkout, whatever the target. Pure.
 pub fn preflight(
@@ -19,13 +20,13 @@ pub fn preflight(
     let git = by_hand(owner, root);
     if let Some(operation) = checkout.operation {
         // Conflicts, a detached HEAD and the rest are its doing, and go with it.
-        let word = operation.word();
+        let doing = operation.word();
         return vec![Blocker::impossible(
-            format!("the checkout is in the middle of a {word}"),
-            if word == "bisect" {
+            format!("the checkout is in the middle of a {doing}"),
+            if doing == "bisect" {
                 format!("{git} bisect reset")
             } else {
-                format!("give it up: {git} {word} --abort; or finish it")
+                format!("give it up: {git} {doing} --abort; or finish it")
             },
         )];
     }
@@ -33,13 +34,16 @@ pub fn preflight(
     for lock in &checkout.locks {
         blockers.push(Blocker::impossible(
             format!("{} is there: a git command runs, or was killed", root.join(lock).display()),
-            format!("when no git process runs in it (pgrep -a git): rm {}", root.join(lock).display()),
+            format!(
+                "when no git process runs in it (pgrep -a git): rm {}",
+                word(&root.join(lock).display().to_string())
+            ),
         ));
     }
     if checkout.is_shallow {
         blockers.push(Blocker::impossible(
             "the checkout is shallow: it lacks the history that going back and fast-forwarding need",
-            format!("{git} fetch --unshallow {}", remote_name(source, checkout)),
+            format!("{git} fetch --unshallow {}", word(&remote_name(source, checkout))),
         ));
     }
     if checkout.has_sparse_patterns {
@@ -111,7 +115,7 @@ pub fn unknown_commit(owner: &str, root: &Path, source: &GitSource, checkout: &C
     let Follow::Branch(branch) = &source.follow else {
         return error.hint(format!("see it: {git} log --oneline -5; go to a release: {git} checkout TAG"));
     };
-    let upstream = format!("{}/{branch}", remote_name(source, checkout));
+    let upstream = word(&format!("{}/{branch}", remote_name(source, checkout)));
     error.hint(format!("see what is only here: {git} log --oneline {upstream}..HEAD")).hint(format!(
         "keep it on a branch: {git} branch local-work; then go back to upstream's: {git} reset --keep {upstream}"
     ))
@@ -123,11 +127,13 @@ fn remote(git: &str, source: &GitSource, checkout: &Checkout) -> Option<Blocker>
         return None;
     }
     Some(match checkout.remotes.iter().find(|(name, _)| name == "origin").or(checkout.remotes.first()) {
-        None => Blocker::impossible("the checkout has no remote", format!("{git} remote add origin {url}")),
+        None => Blocker::impossible("the checkout has no remote", format!("{git} remote add origin {}", word(&url))),
         Some((name, known)) => Blocker::impossible(
             format!("the checkout's remote {name} is {}, the manifest pins {url}", without_password(known)),
             format!(
-                "when the manifest is right: {git} remote set-url {name} {url}; otherwise correct `url` in the manifest"
+                "when the manifest is right: {git} remote set-url {} {}; otherwise correct `url` in the manifest",
+                word(name),
+                word(&url)
             ),
         ),
     })
@@ -137,11 +143,11 @@ fn branch(git: &str, source: &GitSource, checkout: &Checkout, offer: Option<&Off
     match (&source.follow, &checkout.branch) {
         (Follow::Branch(branch), None) => Some(Blocker::impossible(
             format!("the checkout is on no branch (detached HEAD), the manifest follows {branch}"),
-            format!("{git} switch {branch}"),
+            format!("{git} switch {}", word(branch)),
         )),
         (Follow::Branch(branch), Some(on)) if on != branch => Some(Blocker::impossible(
             format!("the checkout is on the branch {on}, the manifest follows {branch}"),
-            format!("{git} switch {branch}, or correct `branch` in the manifest"),
+            format!("{git} switch {}, or correct `branch` in the manifest", word(branch)),
         )),
         // On no branch there is nothing to fast-forward: one release's tag is left for another's.
         (Follow::Tags(_), None) => None,
@@ -154,11 +160,11 @@ fn branch(git: &str, source: &GitSource, checkout: &Checkout, offer: Option<&Off
 }
 
 fn diverged(git: &str, source: &GitSource, checkout: &Checkout) -> String {
-    let remote = remote_name(source, checkout);
+    let remote = word(&remote_name(source, checkout));
     let Follow::Branch(branch) = &source.follow else {
         return format!("leave the branch: {git} fetch --tags {remote}; {git} checkout TAG");
     };
-    let upstream = format!("{remote}/{branch}");
+    let upstream = word(&format!("{}/{branch}", remote_name(source, checkout)));
     format!(
         "see both sides: {git} fetch {remote}; {git} log --oneline --left-right HEAD...{upstream}; keep this one and take upstream's: {git} branch local-work; {git} reset --keep {upstream}"
     )

@@ -1,0 +1,57 @@
+//! What holds for any names of tags: the body of the fuzz target, which the tests run over its seeds too.
+
+use semver::VersionReq;
+
+use super::mirror::Refs;
+use super::target::{candidates, choose};
+use crate::manifest::{Follow, GitSource, TagShape};
+
+/// Takes lines of text: the shape, the range, and the tags that a remote has. (A shape that git does not allow is one that no
+/// manifest has; what is chosen from it must hold all the same.)
+///
+/// # Panics
+/// Where something that must hold does not.
+pub fn any_bytes(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.split('\n');
+    let Some((prefix, suffix)) = lines.next().and_then(|shape| shape.split_once("{version}")) else { return };
+    let shape = TagShape { prefix: prefix.to_owned(), suffix: suffix.to_owned() };
+    let allow = lines.next().and_then(|range| VersionReq::parse(range).ok());
+    let tags: Vec<&str> = lines.collect();
+    for tag in &tags {
+        if let Some(version) = shape.version(tag) {
+            assert_eq!(shape.tag(&version), *tag, "a tag is found by its version");
+        }
+    }
+    let refs: Refs = tags.iter().map(|tag| (format!("refs/tags/{tag}"), format!("oid of {tag}"))).collect();
+    let follow = Follow::Tags(shape.clone());
+    let source =
+        GitSource { url: "https://git.example.org/a.git".into(), follow, allow, discard: vec![], sparse: true };
+    let allowed: Vec<_> = tags
+        .iter()
+        .filter_map(|tag| shape.version(tag))
+        .filter(|version| source.allow.as_ref().map_or(version.pre.is_empty(), |range| range.matches(version)))
+        .collect();
+    match choose(&source, &refs) {
+        Ok(target) => {
+            let tag = target.label.expect("a tag that is chosen has a name");
+            assert_eq!(target.revision, format!("oid of {tag}"), "the tag and the commit are of each other");
+            let chosen = shape.version(&tag).expect("it is of the shape");
+            assert!(
+                allowed.contains(&chosen) && allowed.iter().all(|other| *other <= chosen),
+                "{chosen} of {allowed:?}"
+            );
+            let named = candidates(&source, &chosen.to_string());
+            assert_eq!(named.first(), Some(&format!("refs/tags/{tag}")), "the bare version means it");
+        }
+        Err(error) => assert!(allowed.is_empty(), "{error} although there are {allowed:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_seeds_of_the_fuzz_target_break_nothing() {
+        crate::text::each_seed("tags", super::any_bytes);
+    }
+}
