@@ -5,11 +5,14 @@ use super::globals::Globals;
 use super::output;
 use super::plan::request;
 use super::session::{Session, must_be_root};
+use super::settled::settled;
 use super::style::{BOLD, DIM, GOOD, paint};
 use crate::error::{Exit, Result};
+use crate::ledger::{is_newest_ended, open_run};
 use crate::manifest;
 use crate::plan::{Plan, abbreviate};
 use crate::report::Silent;
+use crate::source::git::Target;
 
 /// Arguments of `relift check`.
 #[derive(Debug, clap::Args)]
@@ -40,13 +43,16 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         let found =
             install.and_then(|install| Session::of(globals, install)).and_then(|session| one(&session, globals));
         match found {
-            Ok(found) => {
+            Ok((found, interrupted)) => {
                 if matches!(found, Found::New(_)) {
                     exit = Exit::Available;
                 }
                 match globals.json {
-                    true => documents.push(document(&name, &found)),
-                    false => show(&name, &found, globals),
+                    true => documents.push(document(&name, &found, interrupted.as_deref())),
+                    false => {
+                        show(&name, &found, globals);
+                        interrupted.iter().for_each(|run| output::data(&reminder(&name, run)));
+                    }
                 }
             }
             Err(error) => {
@@ -67,18 +73,34 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     Ok(trouble.unwrap_or(exit))
 }
 
-fn one(session: &Session, globals: &Globals) -> Result<Found> {
+/// What is new, and the run that died and was not recovered yet, where there is one.
+fn one(session: &Session, globals: &Globals) -> Result<(Found, Option<String>)> {
+    if !globals.offline
+        && let Some(target) = settled(session)?
+    {
+        return Ok((current(target), None));
+    }
     let mirror = session.mirror()?;
     let target = session.target(&mirror, None, globals.offline, &Silent)?;
     let planned = session.plan(&mirror, &target, &request(globals, None))?;
     let plan = planned.plan;
     let is_current = plan.from.revision == plan.to.revision
         && plan.components.iter().all(|component| component.activated == plan.to.revision);
-    Ok(if is_current {
-        Found::Current(target.label.unwrap_or_else(|| abbreviate(&target.revision).to_owned()))
-    } else {
-        Found::New(Box::new(plan))
-    })
+    let found = if is_current { current(target) } else { Found::New(Box::new(plan)) };
+    Ok((found, interrupted(session)?))
+}
+
+fn current(target: Target) -> Found {
+    Found::Current(target.label.unwrap_or_else(|| abbreviate(&target.revision).to_owned()))
+}
+
+fn interrupted(session: &Session) -> Result<Option<String>> {
+    let open = if is_newest_ended(&session.state)? { None } else { open_run(&session.state)? };
+    Ok(open.filter(|_| !session.is_running()).map(|journal| journal.run().to_owned()))
+}
+
+fn reminder(name: &str, run: &str) -> String {
+    format!("{name}: the run {run} was interrupted: relift recover {name}\n")
 }
 
 fn show(name: &str, found: &Found, globals: &Globals) {
@@ -112,8 +134,8 @@ fn show(name: &str, found: &Found, globals: &Globals) {
     output::data(&text);
 }
 
-fn document(name: &str, found: &Found) -> serde_json::Value {
-    match found {
+fn document(name: &str, found: &Found, interrupted: Option<&str>) -> serde_json::Value {
+    let mut document = match found {
         Found::Current(at) => serde_json::json!({"install": name, "new": false, "at": at}),
         Found::New(plan) => {
             let component = |component: &crate::plan::ComponentPlan| serde_json::json!({"name": component.name, "from": component.from_version, "to": component.to_version, "files": component.files_changed});
@@ -127,5 +149,9 @@ fn document(name: &str, found: &Found) -> serde_json::Value {
                 "blockers": plan.blockers,
             })
         }
+    };
+    if let Some(run) = interrupted {
+        document["interrupted"] = run.into();
     }
+    document
 }

@@ -18,6 +18,7 @@ mod plan;
 mod recover;
 mod rollback;
 mod session;
+mod settled;
 mod status;
 mod style;
 mod try_;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Context, Error, Result};
 use crate::host::fs::{Image, make_private, remove_durably, write_durably};
 
-pub use history::{Past, history, last_downtime, open_run};
+pub use history::{Past, history, is_newest_ended, last_downtime, open_run};
 
 /// The format that this version writes.
 const FORMAT: u32 = 1;

@@ -12,6 +12,7 @@ mod preflight;
 mod stage;
 pub mod switch;
 mod target;
+mod tip;
 
 pub use call::Remote;
 pub use checkout::{Checkout, Dirty, Operation, by_hand};
@@ -22,3 +23,4 @@ pub use preflight::{preflight, remote_name, unknown_commit, without_password};
 pub use stage::{remove as remove_stage, stage};
 pub use switch::Goal;
 pub use target::{Target, candidates, choose};
+pub use tip::head_at_a_glance;
