@@ -5,11 +5,15 @@ use super::globals::Globals;
 use super::output;
 use super::plan::request;
 use super::session::{Session, must_be_root};
+use super::settled::settled;
 use super::style::{BOLD, DIM, GOOD, WARN, paint};
 use crate::error::{Exit, Result};
+use crate::ledger::{is_newest_ended, open_run};
 use crate::manifest;
-use crate::plan::Plan;
+use crate::plan::{Plan, abbreviate};
 use crate::report::Silent;
+use crate::source::git::Target;
+use crate::trust::Standing;
 
 /// Arguments of `relift check`.
 #[derive(Debug, clap::Args)]
@@ -20,10 +24,12 @@ pub struct Args {
 
 /// What a check found for one install.
 struct Found {
-    /// What is activated is what the source offers.
-    is_current: bool,
-    /// What it would take.
-    plan: Plan,
+    /// What the source offers.
+    at: String,
+    /// What it would take, where that is not what is activated.
+    news: Option<Box<Plan>>,
+    /// What it stands on.
+    standing: Standing,
     /// What an operator should know of the source.
     alarms: Vec<String>,
 }
@@ -42,13 +48,16 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         let found =
             install.and_then(|install| Session::of(globals, install)).and_then(|session| one(&session, globals));
         match found {
-            Ok(found) => {
-                if !found.is_current {
+            Ok((found, interrupted)) => {
+                if found.news.is_some() {
                     exit = Exit::Available;
                 }
                 match globals.json {
-                    true => documents.push(document(&name, &found)),
-                    false => show(&name, &found, globals),
+                    true => documents.push(document(&name, &found, interrupted.as_deref())),
+                    false => {
+                        show(&name, &found, globals);
+                        interrupted.iter().for_each(|run| output::data(&reminder(&name, run)));
+                    }
                 }
             }
             Err(error) => {
@@ -69,22 +78,44 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     Ok(trouble.unwrap_or(exit))
 }
 
-fn one(session: &Session, globals: &Globals) -> Result<Found> {
+/// What is new, and the run that died and was not recovered yet, where there is one.
+fn one(session: &Session, globals: &Globals) -> Result<(Found, Option<String>)> {
+    if !globals.offline
+        && let Some((target, trusted)) = settled(session, globals)?
+    {
+        return Ok((Found { at: at(target), news: None, standing: trusted.standing, alarms: trusted.alarms }, None));
+    }
     let mirror = session.mirror()?;
     let target = session.target(&mirror, None, globals.offline, &Silent)?;
-    let planned = session.at(globals, &mirror, &target.revision)?.plan(&mirror, &target, &request(globals, None))?;
-    let (plan, alarms) = (planned.plan, planned.alarms);
+    let session = session.at(globals, &mirror, &target.revision)?;
+    let planned = session.plan(&mirror, &target, &request(globals, None))?;
+    let plan = &planned.plan;
     let is_current = plan.from.revision == plan.to.revision
         && plan.components.iter().all(|component| component.activated == plan.to.revision);
-    Ok(Found { is_current, plan, alarms })
+    let standing = plan.standing.clone();
+    let news = (!is_current).then(|| Box::new(planned.plan));
+    let found = Found { at: at(target), news, standing, alarms: planned.alarms };
+    Ok((found, interrupted(&session)?))
+}
+
+fn at(target: Target) -> String {
+    target.label.unwrap_or_else(|| abbreviate(&target.revision).to_owned())
+}
+
+fn interrupted(session: &Session) -> Result<Option<String>> {
+    let open = if is_newest_ended(&session.state)? { None } else { open_run(&session.state)? };
+    Ok(open.filter(|_| !session.is_running()).map(|journal| journal.run().to_owned()))
+}
+
+fn reminder(name: &str, run: &str) -> String {
+    format!("{name}: the run {run} was interrupted: relift recover {name}\n")
 }
 
 fn show(name: &str, found: &Found, globals: &Globals) {
-    let plan = &found.plan;
-    let mut text = match found.is_current {
-        true if globals.quiet => String::new(),
-        true => format!("{name}: nothing new, {} is what the source offers\n", plan.to.short()),
-        false => {
+    let mut text = match &found.news {
+        None if globals.quiet => String::new(),
+        None => format!("{name}: nothing new, {} is what the source offers\n", found.at),
+        Some(plan) => {
             let commits =
                 if plan.commits_total == 1 { "1 commit".to_owned() } else { format!("{} commits", plan.commits_total) };
             let mut text =
@@ -102,8 +133,8 @@ fn show(name: &str, found: &Found, globals: &Globals) {
                     paint(DIM, format!("({files} changed)"))
                 ));
             }
-            if plan.standing.is_verified() {
-                text.push_str(&format!("  {}\n", plan.standing.words()));
+            if found.standing.is_verified() {
+                text.push_str(&format!("  {}\n", found.standing.words()));
             }
             for blocker in &plan.blockers {
                 text.push_str(&format!("  an upgrade would stop: {}\n", blocker.what));
@@ -119,22 +150,27 @@ fn show(name: &str, found: &Found, globals: &Globals) {
     }
 }
 
-fn document(name: &str, found: &Found) -> serde_json::Value {
-    let plan = &found.plan;
-    let standing = serde_json::json!(plan.standing);
-    if found.is_current {
-        return serde_json::json!({"install": name, "new": false, "at": plan.to.short(), "standing": standing, "warnings": found.alarms});
+fn document(name: &str, found: &Found, interrupted: Option<&str>) -> serde_json::Value {
+    let mut document = serde_json::json!({"install": name, "standing": found.standing, "warnings": found.alarms});
+    let more = match &found.news {
+        None => serde_json::json!({"new": false, "at": found.at}),
+        Some(plan) => {
+            let component = |component: &crate::plan::ComponentPlan| serde_json::json!({"name": component.name, "from": component.from_version, "to": component.to_version, "files": component.files_changed});
+            serde_json::json!({
+                "new": true,
+                "revision": plan.to.revision,
+                "label": plan.to.label,
+                "commits": plan.commits_total,
+                "components": plan.components.iter().map(component).collect::<Vec<_>>(),
+                "blockers": plan.blockers,
+            })
+        }
+    };
+    if let (Some(document), serde_json::Value::Object(more)) = (document.as_object_mut(), more) {
+        document.extend(more);
     }
-    let component = |component: &crate::plan::ComponentPlan| serde_json::json!({"name": component.name, "from": component.from_version, "to": component.to_version, "files": component.files_changed});
-    serde_json::json!({
-        "install": name,
-        "new": true,
-        "revision": plan.to.revision,
-        "label": plan.to.label,
-        "commits": plan.commits_total,
-        "components": plan.components.iter().map(component).collect::<Vec<_>>(),
-        "standing": standing,
-        "warnings": found.alarms,
-        "blockers": plan.blockers,
-    })
+    if let Some(run) = interrupted {
+        document["interrupted"] = run.into();
+    }
+    document
 }

@@ -20,6 +20,7 @@ mod recover;
 mod rollback;
 mod screen;
 mod session;
+mod settled;
 mod status;
 mod style;
 mod trust;

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::account::Account;
 use crate::ledger::{Ledger, last_downtime, open_run};
 use crate::manifest::{self, GitSource, Install, Layer, RepositoryManifest, Source};
-use crate::plan::{Blocker, Contents, ManifestPlan, Plan, Request, build};
+use crate::plan::{Blocker, Contents, Intent, ManifestPlan, Plan, Request, build};
 use crate::report::{Reporter, during};
 use crate::run::{self, Lock};
 use crate::source::Offer;
@@ -265,7 +265,9 @@ impl Session {
                 state => refusal(&install.name, state),
             });
         }
-        let trusted = self.assess(&survey, mirror, target, request)?;
+        let mut activations = survey.installed(install).map(|(_, _, surveyed)| surveyed.activation.as_ref());
+        let runs_it = activations.all(|activation| activation.is_some_and(|known| known.revision == target.revision));
+        let trusted = self.assess(mirror, target, request.intent, (&survey.checkout.head, runs_it))?;
         let (present, wanted) = (survey.checkout.cone.as_deref(), survey.goal_cone(install));
         let mut offer = offer(mirror, &survey.checkout.head, target, &installed, (present, wanted.as_deref()))?;
         offer.standing = trusted.standing;
@@ -300,16 +302,22 @@ impl Session {
         Ok(Planned { plan, contents, survey, alarms: trusted.alarms })
     }
 
-    /// What the target stands on; what that taught is remembered.
-    fn assess(&self, survey: &Survey, mirror: &Mirror, target: &Target, request: &Request) -> Result<Assessment> {
-        let mut activations = survey.installed(&self.install).map(|(_, _, surveyed)| surveyed.activation.as_ref());
+    /// What the target stands on, seen from what is checked out; `is_settled`: every component runs the target already. What
+    /// that taught is remembered.
+    pub fn assess(
+        &self,
+        mirror: &Mirror,
+        target: &Target,
+        intent: Intent,
+        (head, is_settled): (&str, bool),
+    ) -> Result<Assessment> {
         let subject = Subject {
             revision: &target.revision,
             label: target.label.as_deref(),
-            intent: request.intent,
-            is_settled: activations.all(|activation| activation.is_some_and(|known| known.revision == target.revision)),
+            intent,
+            is_settled,
             bases: self.ledger().proven()?,
-            head: &survey.checkout.head,
+            head,
         };
         let (memory, now) = (self.ledger().trust()?, jiff::Timestamp::now().as_second());
         let found = trust::assess(&self.install, mirror.repository(), &memory, &subject, now)?;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
@@ -12,6 +13,7 @@ use std::sync::{PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -231,16 +233,27 @@ impl Running {
 
     /// Waits to the end or to the bound, then ends the whole process group. `None`: the bound.
     pub fn wait(&mut self, program: &str) -> Result<Option<ExitStatus>> {
+        let end = end_of(&self.child);
         let mut pause = Duration::from_micros(200);
         let status = loop {
             if let Some(status) = self.child.try_wait().with_context(|| format!("{program} cannot be waited for"))? {
                 break Some(status);
             }
-            if Instant::now() >= self.deadline {
+            let left = self.left();
+            if left.is_zero() {
                 break None;
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(20));
+            match &end {
+                // Readable once it has ended; what a signal interrupts is looked at again.
+                Some(end) => {
+                    let bound = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+                    poll(&mut [PollFd::new(end.as_fd(), PollFlags::POLLIN)], bound).map(drop).unwrap_or_default();
+                }
+                None => {
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(Duration::from_millis(20));
+                }
+            }
         };
         // What the child left behind in its group ends with it; mostly there is nothing, which is no error.
         killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL).unwrap_or_default();
@@ -248,6 +261,15 @@ impl Running {
             self.child.wait().with_context(|| format!("{program} cannot be ended"))?;
         }
         Ok(status)
+    }
+}
+
+/// A descriptor that becomes readable when the child ends, pidfd_open(2); `None` where the kernel has none to give.
+fn end_of(child: &Child) -> Option<OwnedFd> {
+    // SAFETY: the call takes numbers alone, and a descriptor that it gives is nobody else's.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, child.id() as libc::pid_t, 0);
+        (fd >= 0).then(|| OwnedFd::from_raw_fd(fd as i32))
     }
 }
 

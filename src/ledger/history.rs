@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::action::Action;
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::plan::Plan;
 use crate::run::journal::{Journal, runs};
 use crate::run::record::{Body, End};
@@ -42,6 +42,14 @@ pub fn open_run(state: &Path) -> Result<Option<Journal>> {
     let Some(newest) = runs(&state.join("runs"))?.pop() else { return Ok(None) };
     let journal = Journal::open(&newest)?;
     Ok((journal.start().is_some() && journal.end().is_none()).then_some(journal))
+}
+
+/// Whether the newest run has a record of its end, or there is none. Only the name of the record is looked at: who is told
+/// `false` opens the journal.
+pub fn is_newest_ended(state: &Path) -> Result<bool> {
+    let Some(newest) = runs(&state.join("runs"))?.pop() else { return Ok(true) };
+    let names = std::fs::read_dir(&newest).with_context(|| format!("{} cannot be read", newest.display()))?;
+    Ok(names.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with("-end.json")))
 }
 
 /// Seconds between the first restart and the gate of the newest run that was done and restarted something.

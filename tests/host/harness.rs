@@ -94,9 +94,14 @@ impl Host {
 
     /// The same with another target.
     pub fn boot_as(target: Target) -> Host {
+        Host::boot_with(target, |spec| spec)
+    }
+
+    /// The same, changed before it boots.
+    pub fn boot_with(target: Target, change: impl FnOnce(Spec) -> Spec) -> Host {
         needs(&[("nsenter", "util-linux"), ("git", "git"), ("dbus-daemon", "dbus"), ("useradd", "passwd")]);
         let number = HOSTS.fetch_add(1, Ordering::Relaxed);
-        let spec = Spec::new(&format!("host{number}"), target, RELIFT);
+        let spec = change(Spec::new(&format!("host{number}"), target, RELIFT));
         let twin = Twin::boot(spec).unwrap_or_else(|error| panic!("no host: {error}\n{:#?}", error.detail));
         Host { twin, site: None, upstream: None }
     }

@@ -18,6 +18,7 @@ mod env_ask;
 mod env_readers;
 mod env_secrets;
 mod env_units;
+mod fast_check;
 mod health;
 mod hostile;
 mod links;

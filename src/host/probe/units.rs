@@ -30,6 +30,7 @@ pub fn bounded_unit(manager: &mut Manager, place: &Path) -> Result<(String, usiz
         timeout: SHORT,
         log: place.join("log"),
         hide: Vec::new(),
+        read_only: None,
     };
     let end = manager.run(&unit)?;
     let processes = std::fs::read_to_string(format!("/sys/fs/cgroup/system.slice/{name}/cgroup.procs"));

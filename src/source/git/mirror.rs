@@ -30,6 +30,9 @@ const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tfi
 \tfsync = all\n\tprotectHFS = true\n\tprotectNTFS = true\n\tlogAllRefUpdates = false\n[fetch]\n\tfsckObjects = true\n\trecurseSubmodules = false\n\
 [transfer]\n\tfsckObjects = true\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[submodule]\n\trecurse = false\n";
 
+/// A release is staged whole: what .gitattributes leaves out of archives is part of it.
+const ATTRIBUTES: &str = "* -export-ignore -export-subst\n";
+
 /// Our own copy of a remote.
 pub struct Mirror {
     path: PathBuf,
@@ -48,12 +51,30 @@ impl Mirror {
         // Written anew each time: nothing that got into it otherwise counts.
         write_if_other(&path.join("config"), CONFIG)?;
         make_private(&path.join("info"), 0o700)?;
-        // A release is staged whole: what .gitattributes leaves out of archives is part of it.
-        write_if_other(&path.join("info/attributes"), "* -export-ignore -export-subst\n")?;
-        let remote = Remote { url: source.url.clone(), owner: owner.clone(), config: state.join("remote.gitconfig") };
+        write_if_other(&path.join("info/attributes"), ATTRIBUTES)?;
+        let remote = remote(state, source, owner);
         write_if_other(&remote.config, &remote.config_text())?;
         let repository = Repository::open_bare(&path).context("the mirror cannot be opened")?;
         Ok(Mirror { path, remote, repository })
+    }
+
+    /// Opens the mirror where it is there and as [`Mirror::open`] would leave it; writes nothing.
+    pub fn as_it_is(state: &Path, source: &GitSource, owner: &Account) -> Option<Mirror> {
+        let path = state.join("mirror.git");
+        let remote = remote(state, source, owner);
+        let files = [
+            (path.join("config"), CONFIG),
+            (path.join("info/attributes"), ATTRIBUTES),
+            (remote.config.clone(), &remote.config_text()),
+        ];
+        let is_whole = files.iter().all(|(file, text)| is_this(file, text));
+        let repository = is_whole.then(|| Repository::open_bare(&path).ok()).flatten()?;
+        Some(Mirror { path, remote, repository })
+    }
+
+    /// What it mirrors.
+    pub fn remote(&self) -> &Remote {
+        &self.remote
     }
 
     /// Where it is.
@@ -154,8 +175,16 @@ pub fn no_branch(url: &str, branch: &str) -> Error {
         .hint(format!("correct `branch` in the manifest; what is there: git ls-remote --heads {url}"))
 }
 
+fn remote(state: &Path, source: &GitSource, owner: &Account) -> Remote {
+    Remote { url: source.url.clone(), owner: owner.clone(), config: state.join("remote.gitconfig") }
+}
+
+fn is_this(path: &Path, text: &str) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes())
+}
+
 fn write_if_other(path: &Path, text: &str) -> Result<()> {
-    match std::fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes()) {
+    match is_this(path, text) {
         true => Ok(()),
         false => write_durably(path, text.as_bytes(), 0o600),
     }

@@ -16,6 +16,7 @@ pub mod robust;
 mod stage;
 pub mod switch;
 mod target;
+mod tip;
 
 pub use call::Remote;
 pub use checkout::{Checkout, Dirty, Operation, by_hand};
@@ -29,3 +30,4 @@ pub use reach::answers;
 pub use stage::{remove as remove_stage, stage};
 pub use switch::Goal;
 pub use target::{Target, candidates, choose};
+pub use tip::head_at_a_glance;

@@ -1,0 +1,79 @@
+//! Whether there is nothing new, told without a plan: what `relift check` mostly answers.
+
+use std::collections::BTreeMap;
+
+use super::globals::Globals;
+use super::session::Session;
+use crate::error::Result;
+use crate::host::fs::Rooted;
+use crate::ledger::{Activation, is_newest_ended};
+use crate::manifest::Install;
+use crate::plan::Intent;
+use crate::source::git::{Mirror, Target, choose, head_at_a_glance};
+use crate::trust::Assessment;
+
+/// What the source offers, where exactly that is checked out and activated in every installed component, no run is open and
+/// the remote knows nothing else. `None` says nothing at all: then a plan has to be made. Nothing is written, and the remote is
+/// asked once at most; it is not asked where its answer would not matter.
+pub fn settled(session: &Session, globals: &Globals) -> Result<Option<(Target, Assessment)>> {
+    let source = session.source();
+    let Some(mirror) = Mirror::as_it_is(&session.state, source, &session.owner) else { return Ok(None) };
+    let Ok(target) = choose(source, &mirror.known(&source.follow)) else { return Ok(None) };
+    let session = &session.at(globals, &mirror, &target.revision)?;
+    let install = &session.install;
+    let is_here = head_at_a_glance(&install.root).is_some_and(|head| head == target.revision)
+        && is_activated(install, &installed(install)?, &session.ledger().activated()?.components, &target.revision)
+        && is_newest_ended(&session.state)?;
+    if !is_here || !mirror.is_up_to_date(&source.follow)? {
+        return Ok(None);
+    }
+    let trusted = session.assess(&mirror, &target, Intent::Upgrade, (&target.revision, true))?;
+    Ok(Some((target, trusted)))
+}
+
+/// Whether each component is installed, as the survey sees it.
+fn installed(install: &Install) -> Result<Vec<bool>> {
+    let root = Rooted::open(&install.root)?;
+    let paths = install.components.iter().map(|component| component.installed_if.as_ref().unwrap_or(&component.path));
+    paths.map(|path| root.exists(path.as_ref())).collect()
+}
+
+/// Whether something is installed, and all of it runs `revision`. Pure.
+fn is_activated(
+    install: &Install,
+    installed: &[bool],
+    activated: &BTreeMap<String, Activation>,
+    revision: &str,
+) -> bool {
+    let mut here = install.components.iter().zip(installed).filter(|(_, is_installed)| **is_installed).peekable();
+    let runs_it = |name: &str| activated.get(name).is_some_and(|activation| activation.revision == revision);
+    here.peek().is_some() && here.all(|(component, _)| runs_it(&component.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn install() -> Install {
+        let text = "schema = 1\n[install]\nroot = \"/opt/app\"\nowner = \"root\"\n[source.git]\nurl = \"https://git.example.org/a.git\"\nbranch = \"main\"\n\
+                    [[component]]\nname = \"manager\"\npath = \"manager\"\n[[component]]\nname = \"runner\"\npath = \"runner\"\n";
+        crate::manifest::parse("app", std::path::Path::new("app.toml"), text).unwrap()
+    }
+
+    #[test]
+    fn a_component_of_another_revision_or_of_none_is_not_settled() {
+        let entry = |name: &str, revision: &str| {
+            let activation = Activation { revision: revision.into(), version: None, env: BTreeMap::new() };
+            (name.to_owned(), activation)
+        };
+        let judge = |installed: [bool; 2], activated: &[(String, Activation)]| {
+            is_activated(&install(), &installed, &activated.iter().cloned().collect(), "new")
+        };
+        let both = [entry("manager", "new"), entry("runner", "new")];
+        assert!(judge([true, true], &both));
+        assert!(judge([true, false], &both[..1]), "what is not installed does not count");
+        assert!(!judge([true, true], &both[..1]), "one was never activated");
+        assert!(!judge([true, true], &[entry("manager", "new"), entry("runner", "old")]));
+        assert!(!judge([false, false], &both), "nothing is installed: the plan says why");
+    }
+}

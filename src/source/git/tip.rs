@@ -1,0 +1,142 @@
+//! What the remote offers and what is checked out, each at a glance: one conversation, two small files, nothing written.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::call::{SOURCE, explain};
+use super::mirror::{Mirror, Refs};
+use crate::error::Result;
+use crate::host::fs::Rooted;
+use crate::manifest::Follow;
+
+/// How long a list of refs may take to come.
+const BOUND: Duration = Duration::from_secs(60);
+
+impl Mirror {
+    /// Whether the remote still offers exactly what the mirror knows of what is followed: the same refs, the same objects, tags
+    /// not peeled. The mirror is not written.
+    pub fn is_up_to_date(&self, follow: &Follow) -> Result<bool> {
+        Ok(self.advertised(follow)? == self.recorded(follow))
+    }
+
+    /// The refs that are followed, as the remote lists them: git-ls-remote(1).
+    fn advertised(&self, follow: &Follow) -> Result<Refs> {
+        let kind = match follow {
+            Follow::Branch(_) => "--heads",
+            Follow::Tags(_) => "--tags",
+        };
+        let command = self.remote().git(self.path()).args(["ls-remote", "--refs", kind, "--", SOURCE]).timeout(BOUND);
+        let output = command.output()?;
+        match output.success() {
+            true => Ok(listed(&String::from_utf8_lossy(&output.stdout), follow)),
+            false => Err(explain(self.remote(), &output)),
+        }
+    }
+
+    /// The same refs, as the mirror has them.
+    fn recorded(&self, follow: &Follow) -> Refs {
+        let Ok(references) = self.repository().references_glob(&format!("{}*", prefix(follow))) else {
+            return Refs::new();
+        };
+        let entry = |reference: git2::Reference| {
+            let name = reference.name().ok().filter(|name| is_followed(name, follow))?;
+            Some((name.to_owned(), reference.target()?.to_string()))
+        };
+        references.flatten().filter_map(entry).collect()
+    }
+}
+
+fn prefix(follow: &Follow) -> String {
+    match follow {
+        Follow::Branch(branch) => format!("refs/heads/{branch}"),
+        Follow::Tags(shape) => format!("refs/tags/{}", shape.prefix),
+    }
+}
+
+fn is_followed(name: &str, follow: &Follow) -> bool {
+    match follow {
+        Follow::Branch(_) => name == prefix(follow),
+        Follow::Tags(_) => name.starts_with(&prefix(follow)),
+    }
+}
+
+/// `OID <tab> NAME` a line.
+fn listed(text: &str, follow: &Follow) -> Refs {
+    let entries = text.lines().filter_map(|line| line.split_once('\t'));
+    let followed = entries.filter(|(_, name)| is_followed(name, follow));
+    followed.map(|(oid, name)| (name.to_owned(), oid.to_owned())).collect()
+}
+
+/// The commit of HEAD, from its own files (gitrepository-layout(5)); `None` where they do not tell it, and git must.
+pub fn head_at_a_glance(root: &Path) -> Option<String> {
+    let checkout = Rooted::open(root).ok()?;
+    let read = |path: &Path| checkout.read(path).ok()?.and_then(|content| String::from_utf8(content.bytes).ok());
+    let head = read(Path::new(".git/HEAD"))?;
+    let Some(name) = head.trim_end().strip_prefix("ref: ") else { return commit_id(&head) };
+    if !name.starts_with("refs/heads/") {
+        return None;
+    }
+    // A loose ref comes before a packed one of its name.
+    let loose = PathBuf::from(".git").join(name);
+    match checkout.exists(&loose).ok()? {
+        true => commit_id(&read(&loose)?),
+        false => packed(&read(Path::new(".git/packed-refs"))?, name),
+    }
+}
+
+fn packed(text: &str, wanted: &str) -> Option<String> {
+    let line = text.lines().filter_map(|line| line.split_once(' ')).find(|(_, name)| *name == wanted);
+    line.and_then(|(oid, _)| commit_id(oid))
+}
+
+fn commit_id(text: &str) -> Option<String> {
+    let id = text.trim_end();
+    (id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::manifest::TagShape;
+
+    fn checkout(head: &str, loose: Option<&str>, packed: Option<&str>) -> Option<String> {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join(".git/refs/heads")).unwrap();
+        fs::write(root.join(".git/HEAD"), head).unwrap();
+        if let Some(text) = loose {
+            fs::write(root.join(".git/refs/heads/main"), text).unwrap();
+        }
+        if let Some(text) = packed {
+            fs::write(root.join(".git/packed-refs"), text).unwrap();
+        }
+        head_at_a_glance(&root)
+    }
+
+    #[test]
+    fn head_is_told_from_its_files_and_by_nobody_where_they_are_not_plain() {
+        let (a, b) = ("a".repeat(40), "b".repeat(40));
+        let list = format!("# pack-refs with: peeled fully-peeled sorted \n{b} refs/heads/main\n^{a}\n");
+        assert_eq!(checkout(&format!("{a}\n"), None, None), Some(a.clone()));
+        assert_eq!(checkout("ref: refs/heads/main\n", Some(&a), Some(&list)), Some(a.clone()), "loose before packed");
+        assert_eq!(checkout("ref: refs/heads/main\n", None, Some(&list)), Some(b));
+        assert_eq!(checkout("ref: refs/heads/other\n", None, Some(&list)), None);
+        assert_eq!(checkout("ref: refs/heads/main\n", Some("ref: refs/heads/x"), Some(&list)), None);
+        assert_eq!(checkout("ref: refs/heads/main\n", Some(""), Some(&list)), None, "torn, not packed");
+        assert_eq!(checkout("ref: ../../etc/passwd\n", None, None), None);
+        assert_eq!(checkout("ref: refs/heads/../../../x\n", None, None), None);
+    }
+
+    #[test]
+    fn only_what_is_followed_is_compared() {
+        let oid = "c".repeat(40);
+        let text = format!("{oid}\trefs/heads/main\n{oid}\trefs/heads/x/refs/heads/main\n{oid}\trefs/heads/main2\n");
+        let refs = listed(&text, &Follow::Branch("main".into()));
+        assert_eq!(refs.keys().collect::<Vec<_>>(), ["refs/heads/main"]);
+        let tags = format!("{oid}\trefs/tags/v1.0.0\n{oid}\trefs/tags/other-1\n");
+        let shape = TagShape { prefix: "v".into(), suffix: String::new() };
+        assert_eq!(listed(&tags, &Follow::Tags(shape)).keys().collect::<Vec<_>>(), ["refs/tags/v1.0.0"]);
+    }
+}

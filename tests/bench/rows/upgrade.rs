@@ -1,0 +1,212 @@
+//! A whole upgrade and a rollback beside the same by hand, and the time without service.
+
+use std::path::Path;
+
+use relift::sample::{Release, Site};
+
+use crate::Effort;
+use crate::clock::{Sample, Task, duel, host_on};
+use crate::harness::Host;
+use crate::table::{Row, Target};
+
+const MANIFEST: &str = "/etc/relift/app.toml";
+const PORT: u16 = 18080;
+
+/// What an administrator types, or has in a script.
+const BY_HAND: &str = r#"
+(cd /opt/app && setpriv --reuid=app --regid=app --init-groups env HOME=/home/app git pull --quiet --ff-only)
+echo build
+(cd /opt/app/manager && setpriv --reuid=app --regid=app --init-groups env HOME=/home/app sh scripts/build.sh >/dev/null)
+echo built
+cp /opt/app/manager/production/sample-manager.service /etc/systemd/system/
+systemctl daemon-reload
+echo restart
+systemctl restart sample-manager.service
+echo restarted
+"#;
+
+/// The guide's way back: stop, checkout, sync, start, and see that it answers.
+const BACK_BY_HAND: &str = r#"
+systemctl stop sample-manager.service
+cd /opt/app
+as="setpriv --reuid=app --regid=app --init-groups env HOME=/home/app"
+$as git checkout --quiet known-good/before
+(cd manager && $as sh scripts/build.sh)
+cp manager/production/sample-manager.service /etc/systemd/system/
+systemctl daemon-reload
+systemctl start sample-manager.service
+until curl --silent --output /dev/null http://127.0.0.1:18080/; do sleep 0.01; done
+"#;
+
+/// What `make sync` is to a Python application: its dependencies, compiled.
+const SYNC: &str = "#!/bin/sh
+set -eu
+rm -rf build; mkdir build
+for package in asyncio unittest email http xml logging json concurrent; do cp -r /usr/lib/python3*/$package build/; done
+python3 -m compileall -q -f build
+cp VERSION build/version
+";
+
+pub fn measure(effort: Effort) -> Vec<Row> {
+    let mut rows = whole(effort);
+    rows.push(activated(effort));
+    rows.push(back(effort));
+    rows
+}
+
+/// One component with a unit, no `.env` to merge.
+fn host(disk: &Path, first: impl FnOnce(Release) -> Release) -> Host {
+    let mut host = host_on(disk);
+    let mut site = Site::new("app");
+    site.soak = 0;
+    host.settle(site, first);
+    let manifest = host.read(MANIFEST);
+    let (head, tail) = manifest.split_once("[[component]]").unwrap();
+    let (manager, rest) = tail.split_once("[[component]]").unwrap();
+    let policy = rest.split_once("[policy]").unwrap().1;
+    host.write(MANIFEST, format!("{head}[[component]]{manager}[policy]{policy}"), 0o644, "root");
+    host
+}
+
+fn next(release: Release) -> Release {
+    let number: u32 = release.version.rsplit('.').next().unwrap().parse().unwrap();
+    let limit = format!("LimitNOFILE={}", 4096 + number);
+    let change = move |unit: String| {
+        let lines = unit.lines().filter(|line| !line.starts_with("LimitNOFILE"));
+        lines
+            .map(|line| format!("{line}\n"))
+            .collect::<String>()
+            .replace("[Service]\n", &format!("[Service]\n{limit}\n"))
+    };
+    release.next(&format!("1.0.{}", number + 1)).edit("manager/production/sample-manager.service", change)
+}
+
+/// What a run took without what the operator declared (steps and checks) and without the waits for the service: its restart, and
+/// the gate, which watches it for as long as it takes to be believed.
+fn own(sample: &Sample) -> f64 {
+    let step = |what: &str| {
+        let took = sample.between(&format!(r#"start","what":"{what}"#), &format!(r#"done","what":"{what}"#));
+        assert!(took > 0.0, "{what}: {:#?}", sample.lines);
+        took
+    };
+    let gate = sample.between(r#""phase":"gate""#, r#""phase":"commit""#);
+    sample.wall - step("manager: build") - step("manager: check") - step("restart") - gate
+}
+
+fn whole(effort: Effort) -> Vec<Row> {
+    let disks = [tempfile::tempdir_in("/var/tmp").unwrap(), tempfile::tempdir_in("/var/tmp").unwrap()];
+    let [mut with, mut without] = [host(disks[0].path(), |first| first), host(disks[1].path(), |first| first)];
+    without.must("git config --system --add safe.directory '*'");
+    let upgrade = Task::new(&["relift", "upgrade", "app", "--yes", "--json"]).probing(PORT);
+    let by_hand = Task::sh(BY_HAND).probing(PORT);
+    // The first run of an install makes its mirror and its deadman; it is not what is repeated every week.
+    with.release(next);
+    upgrade.exits(0, &with);
+    let (mut gaps, mut bare) = (Vec::new(), Vec::new());
+    let times = duel(
+        effort.rounds,
+        [
+            &mut || {
+                with.release(next);
+                let sample = upgrade.exits(0, &with);
+                gaps.push(sample.gap);
+                calm(&with);
+                own(&sample)
+            },
+            &mut || {
+                without.release(next);
+                let sample = by_hand.exits(0, &without);
+                calm(&without);
+                sample.wall - sample.between("build", "built") - sample.between("restart", "restarted")
+            },
+        ],
+    );
+    let restart = Task::sh("systemctl restart sample-manager.service").probing(PORT);
+    for _ in 0..effort.rounds {
+        bare.push(restart.exits(0, &without).gap);
+        calm(&without);
+    }
+    let script = "`git pull`, `cp`, `daemon-reload`, `restart` in a script";
+    let name = "upgrade without steps, restart and gate";
+    vec![
+        Row::new(name, script, "ms", Target::Ratio(1.3), times.clone()),
+        Row::new(&format!("{name}, alone"), script, "ms", Target::AtMost(300.0), times),
+        Row::new("time without service in an upgrade", "`systemctl restart`", "ms", Target::Ratio(1.05), [gaps, bare]),
+    ]
+}
+
+fn calm(host: &Host) {
+    host.must("systemctl reset-failed");
+}
+
+/// Behind a socket unit nothing is refused while the service is replaced.
+fn activated(effort: Effort) -> Row {
+    let disk = tempfile::tempdir_in("/var/tmp").unwrap();
+    let socket = "[Socket]\nListenStream=127.0.0.1:18080\n[Install]\nWantedBy=sockets.target\n";
+    let mut host = host(disk.path(), |first| first);
+    let unit =
+        "\n[[component.unit]]\nfile = \"production/sample-manager.socket\"\nscope = \"system\"\n[[component.unit]]";
+    let manifest = host.read(MANIFEST).replacen("\n[[component.unit]]", unit, 1);
+    host.write(MANIFEST, manifest, 0o644, "root");
+    host.release(|release| {
+        let path = "manager/production/sample-manager.service";
+        let release = release.edit(path, |text| text.replace("[Service]\n", "[Service]\nType=notify\n"));
+        next(release).behaviour("manager", "hand-over").file("manager/production/sample-manager.socket", socket)
+    });
+    let upgrade = Task::new(&["relift", "upgrade", "app", "--yes", "--json"]).probing(PORT);
+    upgrade.exits(0, &host);
+    let restart = Task::sh("systemctl restart sample-manager.service").probing(PORT);
+    let [ours, theirs] = duel(
+        effort.rounds.min(5),
+        [
+            &mut || {
+                host.release(next);
+                let refused = upgrade.exits(0, &host).refused as f64;
+                calm(&host);
+                refused
+            },
+            &mut || 0.0,
+        ],
+    );
+    let mut theirs = theirs;
+    for figure in &mut theirs {
+        *figure = restart.exits(0, &host).refused as f64;
+        calm(&host);
+    }
+    let name = "connections refused in an upgrade, socket activation";
+    Row::new(name, "`systemctl restart`", "refused", Target::AtMost(0.0), [ours, theirs])
+}
+
+/// There and back again, each round: the way there is not timed.
+fn back(effort: Effort) -> Row {
+    let disks = [tempfile::tempdir_in("/var/tmp").unwrap(), tempfile::tempdir_in("/var/tmp").unwrap()];
+    let first = |release: Release| release.program("manager/scripts/build.sh", SYNC);
+    let [mut with, mut without] = disks.each_ref().map(|disk| host(disk.path(), first));
+    without
+        .must("git config --system --add safe.directory '*'; runuser -u app -- git -C /opt/app tag known-good/before");
+    let new = without.release(next);
+    with.release(next);
+    let there = format!("cd /opt/app; git fetch --quiet; git checkout --quiet {new}; cd manager; sh scripts/build.sh");
+    let (there, by_hand) = (Task::sh(&there).of("app"), Task::sh(BACK_BY_HAND));
+    let rollback = Task::new(&["relift", "rollback", "app", "--yes"]);
+    let times = duel(
+        effort.rounds,
+        [
+            &mut || {
+                with.relift(&["upgrade", "app", "--yes"]).exits(0);
+                calm(&with);
+                let time = rollback.exits(0, &with).wall;
+                calm(&with);
+                time
+            },
+            &mut || {
+                there.exits(0, &without);
+                without.must("systemctl restart sample-manager.service");
+                let time = by_hand.exits(0, &without).wall;
+                calm(&without);
+                time
+            },
+        ],
+    );
+    Row::new("rollback, gate included", "stop, checkout, sync, start by hand", "ms", Target::Ratio(0.5), times)
+}

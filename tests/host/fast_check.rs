@@ -1,0 +1,95 @@
+//! `relift check` when nothing is new: one conversation, nothing written, and never a wrong answer.
+
+use crate::harness::{Host, needs};
+use crate::server::GitServer;
+
+/// Calls that change something, or that make it durable.
+const WRITES: &str = "fsync,fdatasync,syncfs,sync,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,link,linkat,symlink,symlinkat,\
+                      chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,truncate,ftruncate,utimensat,setxattr,fsetxattr,mknod,mknodat,openat,openat2,open,creat,connect";
+
+/// What a check calls of these, it and its children.
+fn traced(host: &Host) -> Vec<String> {
+    needs(&[("strace", "strace")]);
+    host.must(&format!("strace -f -qq -o /tmp/trace -e trace={WRITES} relift check app >/dev/null"));
+    host.read("/tmp/trace").lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_check_without_news_writes_nothing_and_connects_once() {
+    let mut server = GitServer::http();
+    let host = server.host_with_sample();
+    server.release(|release| release.next("1.1.0"));
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    let state = "cd / && find var/lib/relift run/relift opt/app etc -printf '%p %i %T@ %C@\\n' | sort";
+    let (before, asked) = (host.must(state), server.requests().len());
+    let trace = traced(&host);
+    assert_eq!(before, host.must(state), "something was written");
+    let requests = server.requests().split_off(asked);
+    let (refs, pack) = ("GET /app.git/info/refs?service=git-upload-pack", "POST /app.git/git-upload-pack");
+    assert_eq!(requests, [refs, pack], "the capabilities, and the refs");
+    let is_write = |line: &&String| {
+        let call = line.split_once(' ').unwrap().1.trim_start();
+        let opens = call.starts_with("open");
+        let is_opened_to_write = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"].iter().any(|flag| call.contains(flag));
+        let is_nowhere = call.contains("/dev/null") || call.contains("/dev/tty");
+        let is_call = call.starts_with(|first: char| first.is_ascii_lowercase()) && !call.starts_with("connect");
+        is_call && (!opens || is_opened_to_write && !is_nowhere)
+    };
+    let written: Vec<&String> = trace.iter().filter(is_write).collect();
+    assert!(written.is_empty(), "{written:#?}");
+    let connected = trace.iter().filter(|line| line.contains("connect(") && line.contains("htons(80)")).count();
+    // HTTP/1.0 closes after each of the two requests.
+    assert!((1..=2).contains(&connected), "{connected} connections");
+}
+
+#[test]
+fn what_makes_a_difference_is_seen_although_nothing_is_new() {
+    let mut host = Host::with_sample();
+    let commit = host.release(|release| release.next("1.1.0"));
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    let current = format!("app: nothing new, {} is what the source offers\n", &commit[..10]);
+    let is_current = || host.relift(&["check"]).exits(0).stdout == current;
+    assert!(is_current());
+
+    // A component that runs another release than what is checked out.
+    let ledger = "/var/lib/relift/app/ledger/activated.json";
+    host.must(&format!("cp -a {ledger} /tmp/; sed -i 's/{commit}/{}/' {ledger}", "0".repeat(40)));
+    host.relift(&["check"]).exits(100);
+    host.must(&format!("cp -a /tmp/activated.json {ledger}"));
+    assert!(is_current());
+
+    // A checkout that somebody moved back.
+    host.must("runuser -u app -- git -C /opt/app reset -q --hard HEAD~1");
+    host.relift(&["check"]).exits(100);
+    host.must("runuser -u app -- git -C /opt/app merge -q --ff-only @{u}");
+    // Packed refs tell the same.
+    host.must("runuser -u app -- git -C /opt/app pack-refs --all");
+    assert!(is_current());
+
+    // Another branch, another remote: the manifest decides what is asked.
+    host.must("sed -i 's/^branch.*/branch = \"gone\"/' /etc/relift/app.toml");
+    assert!(host.relift(&["check"]).exits(1).stderr.contains("has no branch gone"));
+    host.must(
+        "sed -i 's/^branch.*/branch = \"main\"/; s|^url .*|url = \"file:///srv/git/none.git\"|' /etc/relift/app.toml",
+    );
+    assert!(host.relift(&["check"]).exits(1).stderr.contains("none.git is no git repository"));
+    host.must("sed -i 's|^url .*|url = \"file:///srv/git/app.git\"|' /etc/relift/app.toml");
+    assert!(is_current());
+
+    // A run that died after its commit: everything is new and it has not ended.
+    let newest = host.must("ls -d /var/lib/relift/app/runs/* | tail -1");
+    host.must(&format!("mv {newest}/*-end.json /tmp/end.json"));
+    for words in [&["check"][..], &["check", "--quiet"]] {
+        let out = host.relift(words).exits(0);
+        let run = newest.rsplit('/').next().unwrap();
+        assert!(out.stdout.contains(&format!("the run {run} was interrupted: relift recover app")), "{out}");
+    }
+    assert!(host.relift(&["check", "--json"]).exits(0).stdout.contains("interrupted"));
+    host.relift(&["recover", "app"]).exits(0);
+    assert!(is_current());
+
+    // A mirror that is not as we leave it is made so again, not believed.
+    host.must("echo '[core]' >> /var/lib/relift/app/mirror.git/config");
+    assert!(is_current());
+    assert!(!host.read("/var/lib/relift/app/mirror.git/config").ends_with("[core]\n"));
+}
