@@ -265,8 +265,7 @@ impl Session {
                 state => refusal(&install.name, state),
             });
         }
-        let mut activations = survey.installed(install).map(|(_, _, surveyed)| surveyed.activation.as_ref());
-        let runs_it = activations.all(|activation| activation.is_some_and(|known| known.revision == target.revision));
+        let runs_it = installed.iter().all(|(_, activated)| activated.as_ref() == Some(&target.revision));
         let trusted = self.assess(mirror, target, request.intent, (&survey.checkout.head, runs_it))?;
         let (present, wanted) = (survey.checkout.cone.as_deref(), survey.goal_cone(install));
         let mut offer = offer(mirror, &survey.checkout.head, target, &installed, (present, wanted.as_deref()))?;
