@@ -7,6 +7,7 @@ use super::globals::Globals;
 use crate::backup;
 use crate::error::{Error, Kind, Result};
 use crate::host::account::Account;
+use crate::host::fs::must_be_ours;
 use crate::ledger::{Ledger, last_downtime, open_run};
 use crate::manifest::{self, GitSource, Install, Source};
 use crate::plan::{Blocker, Contents, Plan, Request, build};
@@ -66,6 +67,9 @@ impl Session {
         }
         let paths = globals.paths();
         let owner = Account::named(&install.owner)?;
+        for place in [paths.state(&install.name), paths.cache(&install.name), paths.runtime()] {
+            must_be_ours(&place)?;
+        }
         Ok(Session {
             state: paths.state(&install.name),
             cache: paths.cache(&install.name),
@@ -88,7 +92,7 @@ impl Session {
 
     /// The mirror, made when it is not there.
     pub fn mirror(&self) -> Result<Mirror> {
-        Mirror::open(&self.state, self.source(), &self.owner)
+        Mirror::open(&self.state, &self.cache, self.source(), &self.owner)
     }
 
     /// Takes the lock and makes sure that no run is open; an unattended caller recovers it first.

@@ -12,5 +12,6 @@ pub mod net;
 pub mod occupants;
 pub mod paths;
 pub mod process;
+pub mod secrecy;
 pub mod systemd;
 mod xattr;

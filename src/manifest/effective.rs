@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    Backup, BackupWhen, Check, CheckAt, Component, Dialect, EnvFile, EnvPolicy, Follow, Health, Install, Probe, Reach,
-    RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, raw,
+    Backup, BackupWhen, Check, CheckAt, Component, Credential, Dialect, EnvFile, EnvPolicy, Follow, Health, Install,
+    Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, raw,
 };
 use crate::error::{Context, Result};
 
@@ -26,6 +26,10 @@ pub fn effective(install: &Install) -> Result<String> {
                 branch,
                 tags,
                 allow: git.allow.as_ref().map(ToString::to_string),
+                credential: git.credential.as_ref().map(|place| match place {
+                    Credential::Named(name) => name.clone(),
+                    Credential::File(path) => path.display().to_string(),
+                }),
                 discard: texts(&git.discard),
                 sparse: git.sparse,
             }),

@@ -24,8 +24,22 @@ fn git(look: &mut Look<'_>, key: &Key, raw: &raw::Git) -> Option<GitSource> {
     }
     let follow = follow(look, key, raw);
     let allow = look.take_optional(&key.name("allow"), raw.allow.as_deref().map(range));
+    let credential = look.take_optional(&key.name("credential"), raw.credential.as_deref().map(words::credential));
+    if raw.credential.is_some() && !raw.url.starts_with("https://") {
+        look.warn(match raw.url.starts_with("http://") {
+            true => "`source.git.credential` goes over the network in the clear: `url` is no https URL",
+            false => "`source.git.credential` is not used: `url` is no https URL",
+        });
+    }
     let discard = look.each(&key.name("discard"), &raw.discard, words::relative);
-    Some(GitSource { url: url?, follow: follow?, allow: allow?, discard: discard?, sparse: raw.sparse })
+    Some(GitSource {
+        url: url?,
+        follow: follow?,
+        allow: allow?,
+        credential: credential?,
+        discard: discard?,
+        sparse: raw.sparse,
+    })
 }
 
 fn follow(look: &mut Look<'_>, key: &Key, raw: &raw::Git) -> Option<Follow> {

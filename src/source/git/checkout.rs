@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::call::{in_checkout, text};
 use crate::error::{Error, Result};
 use crate::host::account::Account;
-use crate::host::fs::Rooted;
+use crate::host::fs::{NodeKind, Rooted};
 
 /// A checkout, read-only.
 #[derive(Debug, Clone, Default)]
@@ -112,6 +112,7 @@ impl Checkout {
             .because("its index, its locks and its branches belong to another repository")
             .hint("give the install a clone of its own: git clone URL, then `root` in the manifest"));
         }
+        plain(&directory)?;
         let mut checkout = Checkout::default();
         for (path, operation) in OPERATIONS {
             if checkout.operation.is_none() && directory.exists(Path::new(path))? {
@@ -207,6 +208,41 @@ impl Checkout {
         self.hidden = hidden.map(|(_, path)| path.to_owned()).collect();
         Ok(())
     }
+}
+
+/// What git reads whole and waits for, gitrepository-layout(5).
+const READ: [&str; 17] = [
+    ".git/HEAD",
+    ".git/ORIG_HEAD",
+    ".git/config",
+    ".git/config.worktree",
+    ".git/index",
+    ".git/packed-refs",
+    ".git/shallow",
+    ".git/commondir",
+    ".git/gitdir",
+    ".git/info/attributes",
+    ".git/info/exclude",
+    ".git/info/grafts",
+    ".git/info/sparse-checkout",
+    ".git/objects/info/alternates",
+    ".git/objects/info/commit-graph",
+    ".gitattributes",
+    ".gitignore",
+];
+
+/// A pipe in the place of a file would keep git waiting for whoever writes to it.
+fn plain(checkout: &Rooted) -> Result<()> {
+    for path in READ {
+        let node = checkout.node(Path::new(path)).unwrap_or_default();
+        if node.is_some_and(|node| node.kind == NodeKind::Special) {
+            let path = checkout.path().join(path);
+            return Err(Error::failed(format!("{} is a pipe, a socket or a device", path.display()))
+                .because("git would wait for whoever writes to it")
+                .hint(format!("see who made it, then take it away: rm {}", path.display())));
+        }
+    }
+    Ok(())
 }
 
 /// git in the checkout, as an operator with a root shell types it: as its owner, so that git trusts it and the files

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use git2::{Oid, Repository};
 
-use super::call::{Remote, SOURCE, explain, in_mirror, text};
-use super::locks;
+use super::call::{explain, in_mirror, text};
+use super::credential::Secret;
+use super::remote::{Remote, SOURCE};
+use super::{locks, relay};
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{make_private, sync_directory, sync_filesystem, write_durably};
-use crate::host::process::{Output, Running};
+use crate::host::process::{Command, Output, Running};
 use crate::manifest::{Follow, GitSource};
 use crate::report::{Event, Reporter};
 
@@ -33,13 +35,14 @@ const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tfi
 /// Our own copy of a remote.
 pub struct Mirror {
     path: PathBuf,
+    cache: PathBuf,
     remote: Remote,
     repository: Repository,
 }
 
 impl Mirror {
-    /// Opens the mirror below `state`, or makes it; needs no network.
-    pub fn open(state: &Path, source: &GitSource, owner: &Account) -> Result<Mirror> {
+    /// Opens the mirror below `state`, or makes it; needs no network. Below `cache` lies what the owner fetches for us.
+    pub fn open(state: &Path, cache: &Path, source: &GitSource, owner: &Account) -> Result<Mirror> {
         make_private(state, 0o700)?;
         let path = state.join("mirror.git");
         if !path.join("HEAD").exists() {
@@ -50,10 +53,15 @@ impl Mirror {
         make_private(&path.join("info"), 0o700)?;
         // A release is staged whole: what .gitattributes leaves out of archives is part of it.
         write_if_other(&path.join("info/attributes"), "* -export-ignore -export-subst\n")?;
-        let remote = Remote { url: source.url.clone(), owner: owner.clone(), config: state.join("remote.gitconfig") };
+        let remote = Remote {
+            url: source.url.clone(),
+            owner: owner.clone(),
+            config: state.join("remote.gitconfig"),
+            secret: source.credential.as_ref().map(|place| Secret::new(place, &source.url)),
+        };
         write_if_other(&remote.config, &remote.config_text())?;
         let repository = Repository::open_bare(&path).context("the mirror cannot be opened")?;
-        Ok(Mirror { path, remote, repository })
+        Ok(Mirror { path, cache: cache.to_owned(), remote, repository })
     }
 
     /// Where it is.
@@ -89,23 +97,20 @@ impl Mirror {
             Follow::Branch(branch) => refspecs.push(format!("+refs/heads/{branch}:refs/heads/{branch}")),
             Follow::Tags(_) => refspecs.push("+HEAD:refs/relift/remote-head".to_owned()),
         }
-        let command = self
-            .remote
-            .git(&self.path)
-            .args([
-                "fetch",
-                "--progress",
-                "--no-auto-maintenance",
-                "--no-write-fetch-head",
-                "--no-tags",
-                "--prune",
-                "--",
-            ])
-            .args([SOURCE])
-            .args(refspecs);
-        let mut running = command.spawn()?;
-        let stderr = running.child.stderr.take().map(|pipe| watch(pipe, &mut running, reporter)).unwrap_or_default();
-        let output = Output { status: running.wait("git")?, stdout: Vec::new(), stderr };
+        let lent = self.remote.lend()?;
+        let command = self.remote.git(&self.path, lent.as_ref()).args(FETCH).args([SOURCE]).args(&refspecs);
+        let mut output = converse(command, reporter)?;
+        if self.remote.is_http() && relay::is_needed(&output) {
+            let near = relay::refill(&self.remote, &self.cache, lent.as_ref(), &refspecs, reporter)?;
+            let near = Remote {
+                url: near,
+                config: self.remote.config.with_file_name("relay.gitconfig"),
+                secret: None,
+                ..self.remote.clone()
+            };
+            write_if_other(&near.config, &near.config_text())?;
+            output = converse(near.git(&self.path, None).args(FETCH).args([SOURCE]).args(&refspecs), reporter)?;
+        }
         let is_gone = output.stderr.iter().any(|line| line.contains("couldn't find remote ref"));
         match follow {
             _ if output.success() => Ok(()),
@@ -127,6 +132,17 @@ impl Mirror {
         let blob = entry.to_object(&self.repository).ok()?.into_blob().ok()?;
         Some(blob.content().to_vec())
     }
+}
+
+/// A fetch that leaves alone what is not ours to change.
+pub(super) const FETCH: [&str; 7] =
+    ["fetch", "--progress", "--no-auto-maintenance", "--no-write-fetch-head", "--no-tags", "--prune", "--"];
+
+/// Runs a git that talks to a remote, telling how far it is.
+pub(super) fn converse(command: Command, reporter: &dyn Reporter) -> Result<Output> {
+    let mut running = command.spawn()?;
+    let stderr = running.child.stderr.take().map(|pipe| watch(pipe, &mut running, reporter)).unwrap_or_default();
+    Ok(Output { status: running.wait("git")?, stdout: Vec::new(), stderr })
 }
 
 /// Makes an empty mirror at `path`: whole and durable, or not there. git syncs nothing of a repository that it makes.

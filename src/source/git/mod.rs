@@ -4,21 +4,24 @@
 
 mod call;
 mod checkout;
+mod credential;
 mod locks;
 mod mirror;
 mod offer;
 mod pins;
 mod preflight;
+mod relay;
+mod remote;
 mod stage;
 pub mod switch;
 mod target;
 
-pub use call::Remote;
 pub use checkout::{Checkout, Dirty, Operation, by_hand};
 pub use mirror::{Mirror, Refs};
 pub use offer::{offer, parse_version, was_shipped};
 pub use pins::{pin, unpin};
 pub use preflight::{preflight, remote_name, unknown_commit, without_password};
+pub use remote::Remote;
 pub use stage::{remove as remove_stage, stage};
 pub use switch::Goal;
 pub use target::{Target, candidates, choose};

@@ -65,7 +65,14 @@ mod tests {
 
     fn source(follow: Follow, allow: Option<&str>) -> GitSource {
         let allow = allow.map(|range| VersionReq::parse(range).unwrap());
-        GitSource { url: "https://git.example.org/a.git".into(), follow, allow, discard: vec![], sparse: true }
+        GitSource {
+            url: "https://git.example.org/a.git".into(),
+            follow,
+            allow,
+            credential: None,
+            discard: vec![],
+            sparse: true,
+        }
     }
 
     fn shape() -> Follow {
