@@ -67,7 +67,7 @@ impl Session {
         }
         let paths = globals.paths();
         let owner = Account::named(&install.owner)?;
-        for place in [paths.state(&install.name), paths.cache(&install.name), paths.runtime()] {
+        for place in [paths.states(), paths.state(&install.name), paths.cache(&install.name), paths.runtime()] {
             must_be_ours(&place)?;
         }
         Ok(Session {

@@ -9,7 +9,7 @@ const MANIFEST: &str = "/etc/relift/app.toml";
 
 /// Stands in for every `git`: writes down who calls it with which words, and whether a token is in its words or environment.
 const WITNESS: &str = r#"#!/bin/sh
-{ echo "$(/usr/bin/id -u) $*"; tr '\0' '\n' < /proc/$$/environ | grep -aq s3cr3t-canary && echo "LEAK environment"; } >> /run/witness
+{ echo "$(/usr/bin/id -u) $*"; tr '\0' '\n' < /proc/$$/environ | grep -aq 's3cr3t-canary-toke[n]' && echo "LEAK environment"; } >> /run/witness
 exec /usr/local/lib/real-git/git "$@"
 "#;
 
@@ -23,7 +23,7 @@ while not os.path.exists('/run/stop-watching'):
             try: bytes = open(f'/proc/{pid}/{file}', 'rb').read()
             except OSError: continue
             looked += 1
-            if b's3cr3t-' + b'canary' in bytes: found.add(f'{file}: {bytes[:300]}')
+            if b's3cr3t-' + b'canary-token' in bytes: found.add(f'{file}: {bytes[:300]}')
 print(looked)
 print(chr(10).join(sorted(found)))";
 
@@ -70,6 +70,7 @@ fn over_http_the_owner_talks_and_a_token_is_in_no_argv_and_no_environment() {
     host.sh("rm -f /run/stop-watching /run/watching; setsid python3 /root/watch.py > /run/watched 2>&1 &");
     host.wait_for("test -e /run/watching");
 
+    host.relift(&["check"]).exits(0);
     let before = server.requests().len();
     host.assert_no_secret(&host.relift(&["check"]).exits(0));
     let asked = server.requests().split_off(before);
@@ -79,11 +80,12 @@ fn over_http_the_owner_talks_and_a_token_is_in_no_argv_and_no_environment() {
     host.assert_no_secret(&host.relift(&["plan", "app"]).exits(0));
     host.assert_no_secret(&host.relift(&["upgrade", "app", "--yes", "-v"]).exits(0));
     assert_eq!(host.must("runuser -u app -- git -C /opt/app rev-parse HEAD"), commit);
-    // As a service that systemd gives the token to.
+    // As a service that systemd gives the token to, systemd.exec(5); the twin's cannot mount what holds it.
     credential(&host, "credential = \"forge\"");
     let out = host.relift(&["check"]).exits(1);
     assert!(out.stderr.contains("LoadCredentialEncrypted=forge"), "{out}");
-    let service = "systemd-run --quiet --wait --pipe -p LoadCredential=forge:/etc/relift/token relift check";
+    let service = "install -d -m 700 /run/given; install -m 400 /etc/relift/token /run/given/forge; \
+                   CREDENTIALS_DIRECTORY=/run/given relift check; e=$?; rm -r /run/given; exit $e";
     host.assert_no_secret(&host.sh(service).exits(0));
     assert_eq!(callers(&host, "remote-https"), [owner.as_str()], "{}", host.read("/run/witness"));
 
@@ -104,8 +106,7 @@ fn over_http_the_owner_talks_and_a_token_is_in_no_argv_and_no_environment() {
     assert!(looked.parse::<usize>().is_ok_and(|looked| looked > 1000), "{watched}");
     assert_eq!(found.trim(), "", "a process shows the token");
     assert!(!host.read("/run/witness").contains(CANARY) && !host.read("/run/witness").contains("LEAK"), "git shows it");
-    let copies =
-        "grep -rlaF -D skip s3cr3t-canary /var/lib/relift /var/cache/relift /run/relift /opt/app /home /tmp /var/tmp";
+    let copies = "grep -rlaF -D skip s3cr3t-canary-token /var/lib/relift /var/cache/relift /run/relift /opt/app /home /tmp /var/tmp";
     assert_eq!(host.sh(copies).stdout, "", "a copy of the token is left");
 }
 
@@ -120,11 +121,20 @@ fn a_local_repository_is_served_by_its_own_account_and_runs_nothing_of_it_as_roo
     host.must("install -m 666 /dev/null /run/canary");
     // git heeds it in the configuration of whoever serves, and nowhere else: it shows who that is.
     host.sh_as("git", "git config --global uploadpack.packObjectsHook /srv/canary; git --git-dir=/srv/git/app.git config uploadpack.packObjectsHook /srv/canary").exits(0);
-    host.release(|release| release.next("1.1.0"));
+    // What a step finds about it: three descriptors and the one that ls opens, a fixed umask, its account's own groups, no terminal.
+    host.must("groupadd more; usermod -aG more app");
+    let look = "mkdir -p build; cp VERSION build/version
+        { echo fds $(ls /proc/self/fd); echo umask $(umask); echo core $(ulimit -c)
+          echo groups; id -G; grep NoNewPrivs /proc/$$/status; echo tty $(cut -d' ' -f7 /proc/$$/stat); } > /tmp/seen; mv /tmp/seen build/seen\n";
+    host.release(|release| release.next("1.1.0").edit("manager/scripts/build.sh", |_| look.into()));
     host.relift(&["check"]).exits(100);
     assert_eq!(host.must("sort -u /run/canary"), git);
     assert_eq!(callers(&host, "upload-pack"), [git.as_str()]);
     host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    let seen = host.read("/opt/app/manager/build/seen");
+    let lines: Vec<&str> = seen.lines().map(str::trim_end).collect();
+    let groups = host.must("id -G app");
+    assert_eq!(lines, ["fds 0 1 2 3", "umask 0022", "core 0", "groups", &groups, "NoNewPrivs:\t1", "tty 0"], "{seen}");
     // One that became the owner's own is served by the owner.
     host.must("chown -R app: /srv/git; : > /run/witness; : > /run/canary");
     host.relift(&["check"]).exits(0);
@@ -167,7 +177,11 @@ fn places_that_another_account_could_have_made_are_refused_with_words() {
         let out = host.sh_as("app", &format!("find {place} -mindepth 1 2>&1; flock --nonblock {place} true"));
         assert!(out.code != 0 && out.stdout.contains("Permission denied"), "{place}: {out}");
     }
-    assert_eq!(host.must("find /run/relift /var/lib/relift -type f -perm /037"), "", "files that others may open");
+    assert_eq!(
+        host.must("find /run/relift /var/lib/relift -name mirror.git -prune -o -type f -perm /037 -print"),
+        "",
+        "files that others may open"
+    );
     assert_eq!(host.must("find /run/relift /var/lib/relift/* -maxdepth 0 -printf '%m %U\\n' | sort -u"), "700 0");
     host.relift(&["upgrade", "app", "--yes"]).exits(0);
 }
@@ -178,12 +192,12 @@ fn nobody_gets_at_the_memory_of_a_run() {
     host.must("mkdir -p /run/relift; chmod 700 /run/relift; setsid flock /run/relift/app.lock sleep 60 >/dev/null 2>&1 &\n sleep 0.3");
     // Root without the right to look into others is as near as another process gets.
     let script = r#"ulimit -c unlimited
-        setpriv --bounding-set=-sys_ptrace relift upgrade app --yes --lock-timeout 1min >/dev/null 2>&1 & run=$!
-        setpriv --bounding-set=-sys_ptrace sleep 30 & other=$!
+        setpriv --bounding-set=-sys_ptrace,-sys_admin,-perfmon relift upgrade app --yes --lock-timeout 1min >/dev/null 2>&1 & run=$!
+        setpriv --bounding-set=-sys_ptrace,-sys_admin,-perfmon sleep 30 & other=$!
         sleep 1
         grep 'Max core' /proc/$run/limits
-        setpriv --bounding-set=-sys_ptrace sh -c "cat /proc/$other/environ >/dev/null && echo other is readable"
-        setpriv --bounding-set=-sys_ptrace sh -c "cat /proc/$run/environ >/dev/null 2>&1 || echo run is not"
+        setpriv --bounding-set=-sys_ptrace,-sys_admin,-perfmon sh -c "cat /proc/$other/environ >/dev/null && echo other is readable"
+        setpriv --bounding-set=-sys_ptrace,-sys_admin,-perfmon sh -c "cat /proc/$run/environ >/dev/null 2>&1 || echo run is not"
         kill $other; exec python3 -c "import os, signal, sys
 os.kill($run, signal.SIGABRT)""#;
     let out = host.sh(script).exits(0).stdout;

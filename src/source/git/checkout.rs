@@ -231,12 +231,21 @@ const READ: [&str; 17] = [
     ".gitignore",
 ];
 
+/// No configuration is larger, in bytes.
+const LARGEST: u64 = 1 << 20;
+
 /// A pipe in the place of a file would keep git waiting for whoever writes to it.
 fn plain(checkout: &Rooted) -> Result<()> {
     for path in READ {
-        let node = checkout.node(Path::new(path)).unwrap_or_default();
-        if node.is_some_and(|node| node.kind == NodeKind::Special) {
-            let path = checkout.path().join(path);
+        let Ok(Some(node)) = checkout.node(Path::new(path)) else { continue };
+        let is_config = path.starts_with(".git/config");
+        let path = checkout.path().join(path);
+        if is_config && node.size > LARGEST {
+            return Err(Error::failed(format!("{} is {} bytes long", path.display(), node.size))
+                .because("git would be busy with it for minutes, and no configuration is that large")
+                .hint(format!("look at it: less {}", path.display())));
+        }
+        if node.kind == NodeKind::Special {
             return Err(Error::failed(format!("{} is a pipe, a socket or a device", path.display()))
                 .because("git would wait for whoever writes to it")
                 .hint(format!("see who made it, then take it away: rm {}", path.display())));

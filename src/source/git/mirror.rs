@@ -246,6 +246,64 @@ fn bytes(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn source() -> GitSource {
+        GitSource {
+            url: "https://git.example.org/app.git".into(),
+            follow: Follow::Branch("main".into()),
+            allow: None,
+            credential: None,
+            discard: Vec::new(),
+            sparse: true,
+        }
+    }
+
+    #[test]
+    fn whatever_got_into_the_mirrors_configuration_is_gone_and_its_hooks_do_not_run() {
+        let place = tempfile::tempdir().unwrap();
+        let (state, cache) = (place.path().join("state"), place.path().join("cache"));
+        let open = || Mirror::open(&state, &cache, &source(), &Account::root()).unwrap();
+        let mirror = open();
+        let path = mirror.path().to_owned();
+        assert!(!path.join("hooks").exists(), "no template is used");
+        let canary = place.path().join("ran");
+        let hook = format!("#!/bin/sh\ntouch {}\n", canary.display());
+        std::fs::create_dir(path.join("hooks")).unwrap();
+        for name in ["reference-transaction", "post-update", "post-index-change"] {
+            std::fs::write(path.join("hooks").join(name), &hook).unwrap();
+            let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(path.join("hooks").join(name), executable).unwrap();
+        }
+        std::fs::write(path.join("config"), format!("{CONFIG}[core]\n\thooksPath = hooks\n\tfsmonitor = x\n")).unwrap();
+        open();
+        assert_eq!(std::fs::read_to_string(path.join("config")).unwrap(), CONFIG);
+        let git = |words: &[&str]| text(in_mirror(&path).args(words.iter().copied()), "git").unwrap();
+        let tree = git(&["mktree", "--missing"]);
+        let with_name = |command: Command| {
+            ["AUTHOR", "COMMITTER"].iter().fold(command, |command, who| {
+                command.env(&format!("GIT_{who}_NAME"), "a").env(&format!("GIT_{who}_EMAIL"), "a@example.org")
+            })
+        };
+        let commit = text(with_name(in_mirror(&path)).args(["commit-tree", "-m", "x", &tree]), "git").unwrap();
+        super::super::pin(&state, &commit).unwrap();
+        assert!(!canary.exists(), "a hook ran");
+        // What each key of ours says, as git reads it.
+        for (key, value) in [
+            ("core.hooksPath", "/dev/null"),
+            ("core.fsync", "all"),
+            ("core.protectHFS", "true"),
+            ("core.protectNTFS", "true"),
+            ("fetch.fsckObjects", "true"),
+            ("transfer.fsckObjects", "true"),
+            ("fetch.recurseSubmodules", "false"),
+            ("submodule.recurse", "false"),
+            ("gc.auto", "0"),
+            ("maintenance.auto", "false"),
+        ] {
+            let config = path.join("config").display().to_string();
+            assert_eq!(git(&["config", "--file", &config, "--get", key]), value, "{key}");
+        }
+    }
+
     #[test]
     fn progress_is_told_in_bytes_once_git_tells_them() {
         let told = |line: &str| match progress(line) {

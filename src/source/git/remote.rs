@@ -106,15 +106,17 @@ impl Remote {
         let secret = self.secret.as_ref();
         // It is opened by root and read where curl asks for it, from the descriptor: it is in no argv and no environment.
         let open = secret.map_or_else(String::new, |_| format!("exec 3<\"${SECRET}\"; "));
-        let asked = secret.map_or_else(String::new, |_| {
-            let helper = quoted("credential.helper=!f() { test \"$1\" = get && cat <&3; }; f");
-            format!(" -c credential.helper= -c {helper}")
-        });
+        // Nothing is stored and nothing erased: what the owner keeps, only the owner's own git changes.
+        let fill = match secret {
+            Some(_) => "cat <&3",
+            None => "env -u GIT_CONFIG_PARAMETERS git -C / credential fill 2>/dev/null",
+        };
+        let helper = quoted(&format!("credential.helper=!f() {{ test \"$1\" = get && {fill}; }}; f"));
         // A server may lead from http to https, and nowhere else.
         let allowed = if self.protocol() == "http" { "http:https" } else { "https" };
         format!(
             "{open}exec {} GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=/bin/false GIT_ALLOW_PROTOCOL={allowed} \
-             GIT_HTTP_LOW_SPEED_LIMIT=1 GIT_HTTP_LOW_SPEED_TIME=20 git -C / -c protocol.version=2{asked}",
+             GIT_HTTP_LOW_SPEED_LIMIT=1 GIT_HTTP_LOW_SPEED_TIME=20 git -C / -c protocol.version=2 -c credential.helper= -c {helper}",
             as_account(&self.owner)
         )
     }

@@ -155,7 +155,21 @@ fn no_command_of_the_owners_is_ever_run_by_root() {
     assert!(ran(&host).contains_key("0"), "no canary ran: {:?}", ran(&host));
     host.must(": > /run/canaries/log; systemctl reset-failed");
 
-    host.release(|release| release.next("1.1.0").env_key("manager", "GREETING", "hello", "New."));
+    // Upstream names drivers for everything, and root's own git would know them.
+    let own = ["filter.planted.smudge", "filter.planted.clean", "diff.planted.textconv", "merge.planted.driver"];
+    own.iter().for_each(|key| drop(host.must(&format!("git config --global {key} '/srv/canary of-root'"))));
+    host.release(|release| {
+        let attributes = "* filter=planted diff=planted merge=planted ident export-subst\n*.txt text eol=crlf\n*.utf16 working-tree-encoding=UTF-16\n";
+        let modules = "[submodule \"x\"]\n\tpath = x\n\turl = ext::/srv/canary submodule\n";
+        release
+            .next("1.1.0")
+            .env_key("manager", "GREETING", "hello", "New.")
+            .file(".gitattributes", attributes)
+            .file("manager/.gitattributes", attributes)
+            .file(".gitmodules", modules)
+            .file(".mailmap", "A <a@example.org> <!/srv/canary mailmap>\n")
+            .file("manager/some.txt", "$Format:%an$ $Id$\n")
+    });
     host.relift(&["check"]).exits(100);
     host.relift(&["plan", "app"]).exits(0);
     let out = host.relift(&["upgrade", "app", "--yes"]).exits(0);
@@ -175,6 +189,7 @@ fn no_command_of_the_owners_is_ever_run_by_root() {
     host.relift(&["status", "app"]).exits(0);
     host.relift(&["init", "--stdout", "/opt/app"]);
 
+    host.must("rm /root/.gitconfig");
     let mut by_account = ran(&host);
     let by_root = by_account.remove("0").unwrap_or_default();
     println!("{} places; as the owner ran: {by_account:?}", INPUTS.len());

@@ -44,7 +44,7 @@ pub const INPUTS: &[Input] = &[
         "mkdir -p .git/hooks; rm -f .git/hooks/post-checkout; mkfifo .git/hooks/post-checkout",
         0,
     ),
-    input("a configuration of 20 MB", "yes '[a]x=y' | head -c 20000000 >> .git/config", 0),
+    input("a configuration of 20 MB", "yes '[a]x=y' | head -c 20000000 >> .git/config", 1),
     input(
         "a URL that is rewritten into a program",
         "git config protocol.ext.allow always; git config url.'ext::/srv/canary insteadOf '.insteadOf file:///srv/",
