@@ -68,6 +68,8 @@ fn known(paths: &Paths) -> Result<Vec<String>> {
 fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
     let reporter = output::reporter(globals);
     let (state, runtime) = (globals.paths().state(name), globals.paths().runtime());
+    crate::host::fs::must_be_ours(&globals.paths().states())?;
+    crate::host::fs::must_be_ours(&state)?;
     let _lock = run::lock(&runtime, name, globals.lock_timeout)?;
     let root = open_run(&state)?.and_then(|journal| journal.start().map(|begin| begin.plan.root.clone()));
     let root = root.map(|root| run::lock_root(&runtime, name, &root, globals.lock_timeout));

@@ -7,6 +7,7 @@ use super::globals::Globals;
 use crate::backup;
 use crate::error::{Error, Kind, Result};
 use crate::host::account::Account;
+use crate::host::fs::must_be_ours;
 use crate::ledger::{Ledger, last_downtime, open_run};
 use crate::manifest::{self, GitSource, Install, Layer, RepositoryManifest, Source};
 use crate::plan::{Blocker, Contents, Intent, ManifestPlan, Plan, Request, build};
@@ -68,6 +69,9 @@ impl Session {
         }
         let paths = globals.paths();
         let owner = Account::named(&install.owner)?;
+        for place in [paths.states(), paths.state(&install.name), paths.cache(&install.name), paths.runtime()] {
+            must_be_ours(&place)?;
+        }
         Ok(Session {
             state: paths.state(&install.name),
             cache: paths.cache(&install.name),
@@ -90,7 +94,7 @@ impl Session {
 
     /// The mirror, made when it is not there.
     pub fn mirror(&self) -> Result<Mirror> {
-        Mirror::open(&self.state, self.source(), &self.owner)
+        Mirror::open(&self.state, &self.cache, self.source(), &self.owner)
     }
 
     /// The same install as a revision declares it, where the host's manifest asks for the repository's own.

@@ -17,7 +17,9 @@ use crate::trust::Assessment;
 /// asked once at most; it is not asked where its answer would not matter.
 pub fn settled(session: &Session, globals: &Globals) -> Result<Option<(Target, Assessment)>> {
     let source = session.source();
-    let Some(mirror) = Mirror::as_it_is(&session.state, source, &session.owner) else { return Ok(None) };
+    let Some(mirror) = Mirror::as_it_is(&session.state, &session.cache, source, &session.owner) else {
+        return Ok(None);
+    };
     let Ok(target) = choose(source, &mirror.known(&source.follow)) else { return Ok(None) };
     let session = &session.at(globals, &mirror, &target.revision)?;
     let install = &session.install;

@@ -244,7 +244,7 @@ fn ask(install: &Install, may_ask: bool) -> remote::Remote {
         true => Err(Error::failed("not asked")),
         false => Account::named(&install.owner).and_then(|owner| {
             let place = probe::files::scratch(Path::new("/run"))?;
-            answers(&source.url, &owner, place.path(), NETWORK)
+            answers(source, &owner, place.path(), NETWORK)
         }),
     };
     let answer = asked.map_err(|error| (error.to_string(), error.hints.first().cloned()));

@@ -31,6 +31,12 @@ impl Account {
         Ok(Account { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw(), home: user.dir })
     }
 
+    /// The account with a user id; `None` where the host knows none.
+    pub fn of(uid: u32) -> Option<Account> {
+        let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok()??;
+        Some(Account { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw(), home: user.dir })
+    }
+
     /// root, without a look-up.
     pub fn root() -> Account {
         Account { name: "root".into(), uid: 0, gid: 0, home: PathBuf::from("/root") }

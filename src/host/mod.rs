@@ -13,5 +13,6 @@ pub mod occupants;
 pub mod paths;
 pub mod probe;
 pub mod process;
+pub mod secrecy;
 pub mod systemd;
 mod xattr;

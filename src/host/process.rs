@@ -178,7 +178,7 @@ impl Command {
         let program = self.program();
         let mut words = self.argv.iter();
         let mut command = std::process::Command::new(words.next().cloned().unwrap_or_default());
-        command.args(words).env_clear().envs(self.env).current_dir(&self.cwd).process_group(0);
+        command.args(words).env_clear().envs(self.env);
         command.envs(run().map(|run| (RUN_VARIABLE, run)));
         let (stdin, bytes) = match self.stdin {
             Input::Empty => (Stdio::null(), None),
@@ -186,9 +186,11 @@ impl Command {
             Input::File(file) => (file.into(), None),
         };
         command.stdin(stdin).stdout(self.stdout.map_or_else(Stdio::piped, Into::into)).stderr(Stdio::piped());
+        detach(&mut command);
         if let Some(account) = self.account {
             become_account(&mut command, account);
         }
+        enter(&mut command, &self.cwd)?;
         die_with_us(&mut command);
         let child = command.spawn().map_err(|error| {
             let hint = match error.kind() {
@@ -322,6 +324,47 @@ fn those_of(variable: &str) -> Result<Vec<i32>> {
     Ok(pids.filter(|pid| *pid != own && belongs(pid)).collect())
 }
 
+/// A session of its own, so that no terminal is its own, with nothing of ours open, umask(2) 022 and no core dumps.
+fn detach(command: &mut std::process::Command) {
+    // SAFETY: only async-signal-safe system calls run between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            nix::unistd::setsid()?;
+            libc::umask(0o022);
+            close_at_exec();
+            Ok(nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0)?)
+        });
+    }
+}
+
+/// Whatever else is open, whoever opened it, stays behind at exec; close_range(2).
+fn close_at_exec() {
+    // SAFETY: no memory is passed.
+    match unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) } {
+        0 => {}
+        // Before Linux 5.11. What is not open is no error.
+        _ => (3..1024).for_each(|fd| {
+            // SAFETY: as above.
+            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }),
+    }
+}
+
+/// Enters the working directory as whoever the child is by then: root can reach what its account cannot.
+fn enter(command: &mut std::process::Command, cwd: &std::path::Path) -> Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let place = std::ffi::CString::new(cwd.as_os_str().as_bytes())
+        .with_context(|| format!("{} names no directory", cwd.display()))?;
+    // SAFETY: as above; the name was made before the fork.
+    unsafe {
+        command.pre_exec(move || match libc::chdir(place.as_ptr()) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        });
+    }
+    Ok(())
+}
+
 fn die_with_us(command: &mut std::process::Command) {
     let parent = nix::unistd::getpid();
     // SAFETY: only async-signal-safe system calls run between fork and exec.
@@ -404,4 +447,67 @@ pub fn tail(mut reader: impl BufRead) -> Vec<String> {
         push(&mut line);
     }
     lines.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// Some account of every host that is not root.
+    fn nobody() -> Account {
+        Account::of(65_534).expect("every host has nobody")
+    }
+
+    fn said(command: Command) -> String {
+        command.succeed().unwrap().text()
+    }
+
+    #[test]
+    fn a_child_gets_nothing_of_ours_but_its_three_pipes() {
+        // One that nobody marked to be closed, as a library might leave it.
+        let place = std::ffi::CString::new("/").unwrap();
+        // SAFETY: a plain system call.
+        let leaked = unsafe { libc::open(place.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY) };
+        assert!(leaked > 2);
+        for account in [None, Some(nobody())] {
+            let shell = Command::new([
+                "sh",
+                "-c",
+                "for fd in $(seq 0 99); do [ ! -e /proc/$$/fd/$fd ] || echo $fd; done; umask; ulimit -c",
+            ]);
+            let shell = account.iter().fold(shell, |shell, account| shell.account(account));
+            assert_eq!(said(shell).lines().collect::<Vec<_>>(), ["0", "1", "2", "0022", "0"], "{account:?}");
+        }
+        // SAFETY: it is ours.
+        unsafe { libc::close(leaked) };
+    }
+
+    #[test]
+    fn a_child_has_no_terminal_no_new_privileges_and_its_own_groups() {
+        let shell =
+            "cut -d' ' -f6,7 /proc/$$/stat; echo $$; grep -E '^(NoNewPrivs|Groups|Uid|Gid|CapEff):' /proc/$$/status";
+        let told = said(Command::new(["sh", "-c", shell]).account(&nobody()));
+        let lines: Vec<&str> = told.lines().map(str::trim_end).collect();
+        assert_eq!(lines[0], format!("{} 0", lines[1]), "a session of its own, and no terminal: {told}");
+        let has = |line: &str| assert!(lines.contains(&line), "{line}: {told}");
+        has("NoNewPrivs:\t1");
+        has("Groups:\t65534");
+        has("Uid:\t65534\t65534\t65534\t65534");
+        has("CapEff:\t0000000000000000");
+    }
+
+    #[test]
+    fn the_working_directory_is_entered_as_the_account() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let pwd = |account: Option<&Account>| {
+            let pwd = Command::new(["pwd", "-P"]).cwd(place.path());
+            account.into_iter().fold(pwd, Command::account).output()
+        };
+        assert_eq!(pwd(None).unwrap().text(), place.path().canonicalize().unwrap().display().to_string());
+        let error = pwd(Some(&nobody())).unwrap_err();
+        assert!(error.to_string().contains("Permission denied"), "{error}");
+    }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    Backup, BackupWhen, Check, CheckAt, Component, Dialect, EnvFile, EnvPolicy, Follow, Health, Install, MustBeSigned,
-    Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, Verify, raw,
+    Backup, BackupWhen, Check, CheckAt, Component, Credential, Dialect, EnvFile, EnvPolicy, Follow, Health, Install,
+    MustBeSigned, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit,
+    Verify, raw,
 };
 use crate::error::{Context, Result};
 
@@ -30,6 +31,10 @@ pub fn effective(install: &Install) -> Result<String> {
                 branch,
                 tags,
                 allow: git.allow.as_ref().map(ToString::to_string),
+                credential: git.credential.as_ref().map(|place| match place {
+                    Credential::Named(name) => name.clone(),
+                    Credential::File(path) => path.display().to_string(),
+                }),
                 discard: texts(&git.discard),
                 sparse: git.sparse,
                 manifest: git.manifest,

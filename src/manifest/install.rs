@@ -77,6 +77,8 @@ pub struct GitSource {
     pub follow: Follow,
     /// Versions that a run may move to by itself.
     pub allow: Option<VersionReq>,
+    /// The token that opens the remote, in place of what the owner's git knows.
+    pub credential: Option<Credential>,
     /// Tracked paths whose local changes a run may set aside.
     pub discard: Vec<RelPath>,
     /// Whether the work tree is kept to the installed components (git-sparse-checkout(1)); the default.
@@ -127,6 +129,15 @@ pub struct Keyring {
     pub file: PathBuf,
     /// The whole fingerprints of the keys that count, upper-case; of a primary key or of a subkey.
     pub fingerprints: Vec<String>,
+}
+
+/// Where a token is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A credential that systemd passes on to the service that runs this, by its name: systemd.exec(5).
+    Named(String),
+    /// A file that root alone may read.
+    File(PathBuf),
 }
 
 /// What a git source follows.

@@ -68,6 +68,10 @@ pub(super) struct Git {
     /// The versions that a run may move to by itself, in Cargo's notation: `^1.7`, `>=1.6, <2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow: Option<String>,
+    /// A token for a private remote over HTTPS: the name of a systemd credential (LoadCredential=), or the absolute path of a
+    /// file that root alone may read. Without it the owner's own git credentials are used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
     /// Tracked files whose local changes a run sets aside, relative to the root. Undo puts them back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub discard: Vec<String>,

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use super::problem::{Fault, Looked};
-use super::{RelPath, TagShape};
+use super::{Credential, RelPath, TagShape};
 
 /// The longest that anything may be told to take; every run ends.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -210,14 +210,30 @@ pub(super) fn git_url(text: &str) -> Looked<String> {
     if let Some((user, _)) = authority.rsplit_once('@')
         && user.contains(':')
     {
-        return Err(Fault::new("holds a password, and every account of the host may read a manifest")
-            .help("leave it out, and give it to the owner's git: see gitcredentials(7)"));
+        return Err(Fault::new("holds a password, and every account of the host may read a manifest").help(
+            "leave it out, and give it to the owner's git: see gitcredentials(7); or name its place in `credential`",
+        ));
     }
     let host = authority.rsplit('@').next().unwrap_or(authority);
     let has_host = scheme == "file" || (!host.is_empty() && !host.starts_with('-'));
     match has_host && !path.is_empty() {
         true => Ok(text.to_owned()),
         false => Err(Fault::new("names no host or no path").help(form)),
+    }
+}
+
+/// Where a token is: the name of a systemd credential, or an absolute path.
+pub(super) fn credential(text: &str) -> Looked<Credential> {
+    if text.starts_with('/') {
+        return Ok(Credential::File(text.into()));
+    }
+    // As systemd takes them, systemd.exec(5).
+    let is_name = !text.is_empty() && text.len() < 256 && !text.starts_with('.');
+    match is_name && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)) {
+        true => Ok(Credential::Named(text.to_owned())),
+        false => Err(Fault::new("is neither the name of a systemd credential nor an absolute path").help(
+            "write the name that LoadCredential= gives, or the path of a file of root's; never the token itself",
+        )),
     }
 }
 

@@ -1,12 +1,12 @@
 //! One run per install: a lock in a directory that is root's alone.
 
 use std::fs::{File, TryLockError};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::{Context, Error, Kind, Result};
-use crate::host::fs::make_private;
+use crate::host::fs::make_ours;
 
 /// The right to change an install; released when it is dropped, or when its holder dies.
 #[derive(Debug)]
@@ -39,9 +39,10 @@ pub fn lock_root(runtime: &Path, install: &str, root: &Path, timeout: Duration) 
 
 /// Takes a lock by its name, waiting at most `timeout`.
 pub fn lock(runtime: &Path, install: &str, timeout: Duration) -> Result<Lock> {
-    make_private(runtime, 0o700)?;
+    make_ours(runtime)?;
     let path = runtime.join(format!("{install}.lock"));
-    let open = File::options().create(true).truncate(false).write(true).open(&path);
+    let open =
+        File::options().create(true).truncate(false).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path);
     let file = open.with_context(|| format!("the lock {} cannot be opened", path.display()))?;
     let deadline = Instant::now() + timeout;
     loop {

@@ -10,7 +10,7 @@ use crate::action::{Link, Links};
 use crate::backup::Outlook;
 use crate::error::{Error, Result};
 use crate::host::account::Account;
-use crate::host::fs::{Content, Rooted, Times, sha256};
+use crate::host::fs::{Content, NodeKind, Rooted, Times, sha256};
 use crate::host::systemd::{Manager, UnitState};
 use crate::ledger::{Activated, Activation, FailedRelease, Hold, KnownGood, Ledger};
 use crate::manifest::{Component, GitSource, Install, Scope, Source, Unit};
@@ -245,7 +245,8 @@ fn unit_place(scope: Scope, owner: &Account) -> (PathBuf, PathBuf) {
 
 fn has_file(unit: &Unit, owner: &Account) -> bool {
     let (directory, below) = unit_place(unit.scope, owner);
-    std::fs::symlink_metadata(directory.join(below).join(unit.file.file_name())).is_ok()
+    let file = below.join(unit.file.file_name());
+    Rooted::open(&directory).and_then(|place| place.node(&file)).is_ok_and(|node| node.is_some())
 }
 
 /// The unit of the same name in the other scope, where it is one of this install: it names the checkout.
@@ -270,7 +271,7 @@ fn unit_as_it_is(unit: &Unit, managers: &mut Managers) -> Result<SurveyedUnit> {
     let (directory, below) = unit_place(unit.scope, managers.owner);
     let file = below.join(name);
     let place = Rooted::open(&directory)?;
-    let is_link = std::fs::symlink_metadata(directory.join(&file)).is_ok_and(|meta| meta.is_symlink());
+    let is_link = place.link(&file)?.is_some();
     let installed = if is_link { None } else { place.read(&file)? };
     let local = place.read(&below.join(format!("{name}.d/50-local.conf")))?;
     let drop_ins = drop_ins(&place, &below.join(format!("{name}.d")))?;
@@ -297,11 +298,13 @@ fn unit_as_it_is(unit: &Unit, managers: &mut Managers) -> Result<SurveyedUnit> {
 /// The drop-ins in a unit's directory. One that is a link, or no text, is the operator's own affair.
 fn drop_ins(place: &Rooted, directory: &Path) -> Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir(place.path().join(directory)).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_plain = entry.file_type().is_ok_and(|kind| kind.is_file());
+    for entry in place.entries(directory).unwrap_or_default() {
+        let name = entry.to_string_lossy().into_owned();
+        let is_plain = || {
+            place.node(&directory.join(&entry)).is_ok_and(|node| node.is_some_and(|node| node.kind == NodeKind::File))
+        };
         if name.ends_with(".conf")
-            && is_plain
+            && is_plain()
             && let Some(content) = place.read(&directory.join(&name))?
         {
             found.insert(name, String::from_utf8_lossy(&content.bytes).into_owned());

@@ -19,6 +19,7 @@ mod env_readers;
 mod env_secrets;
 mod env_units;
 mod fast_check;
+mod guard;
 mod health;
 mod hostile;
 mod links;

@@ -36,13 +36,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if mode == 'hang': time.sleep(3600)
         if mode == 'error': return self.send_error(500)
         cut = int(mode.split()[1]) if mode.startswith('cut ') else None
-        if mode == 'private' and self.headers.get('Authorization') != 'Basic ' + credentials:
+        private = next((base64.b64encode(word[8:].encode()).decode() for word in mode.split() if word.startswith('private=')), credentials)
+        if mode.startswith('private') and self.headers.get('Authorization') != 'Basic ' + private:
             self.send_response(401); self.send_header('WWW-Authenticate', 'Basic realm="git"'); self.end_headers(); return
         path, _, query = self.path.partition('?')
         environment = dict(PATH=os.environ['PATH'], GIT_PROJECT_ROOT=root, GIT_HTTP_EXPORT_ALL='1', PATH_INFO=path,
             QUERY_STRING=query, REQUEST_METHOD=self.command, CONTENT_TYPE=self.headers.get('Content-Type', ''),
             CONTENT_LENGTH=str(len(body)), REMOTE_ADDR=self.client_address[0],
-            HTTP_CONTENT_ENCODING=self.headers.get('Content-Encoding', ''), GIT_PROTOCOL=self.headers.get('Git-Protocol', ''))
+            HTTP_CONTENT_ENCODING=self.headers.get('Content-Encoding', ''), GIT_PROTOCOL='' if 'v0' in mode else self.headers.get('Git-Protocol', ''))
         answer = subprocess.run(['git', 'http-backend'], input=body, env=environment, stdout=subprocess.PIPE).stdout
         head, _, content = answer.partition(b'\r\n\r\n')
         fields = [line.split(': ', 1) for line in head.decode().split('\r\n') if line]
@@ -129,7 +130,7 @@ impl GitServer {
     }
 
     /// What the HTTP server does from now on: `private` (asks for user `user` and password `password`), `error`, `hang`,
-    /// `cut N` (no answer is longer than N bytes, its connection is dropped), or nothing of it (empty).
+    /// `private=USER:PASSWORD` (asks for these), `v0` (speaks the oldest protocol), `cut N` (no answer is longer than N bytes, its connection is dropped), or nothing of it (empty).
     pub fn behave(&self, mode: &str) {
         self.host.write("/srv/git/mode", mode, 0o644, "root:root");
     }

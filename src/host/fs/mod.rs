@@ -4,6 +4,7 @@
 //! openat2(2), `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`.
 
 mod node;
+mod private;
 mod rooted;
 
 use std::fs::{self, File};
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Context, Error, Result};
 
 pub use node::{Fresh, Meta, Node, NodeKind};
+pub use private::{make_ours, must_be_ours};
 pub use rooted::Rooted;
 
 /// What a file was, without its bytes: enough to tell whether it still is that, and to make it so again.

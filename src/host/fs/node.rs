@@ -7,10 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
+use nix::fcntl::{OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, UtimensatFlags, fstat, futimens, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
+use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, linkat, symlinkat, unlinkat};
 
 use super::{Rooted, sha256};
 use crate::error::{Error, Result};
@@ -133,10 +133,7 @@ impl Rooted {
         let temporary = temporary(&name);
         vacate(&parent, &temporary)
             .and_then(|()| symlinkat(target.as_os_str(), &parent, temporary.as_str()))
-            .and_then(|()| {
-                let (uid, gid) = (Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)));
-                fchownat(&parent, temporary.as_str(), uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
-            })
+            .and_then(|()| super::rooted::give_link(&parent, Path::new(&temporary), meta.uid, meta.gid))
             .and_then(|()| {
                 let time = time(meta.mtime);
                 utimensat(&parent, temporary.as_str(), &time, &time, UtimensatFlags::NoFollowSymlink)

@@ -47,9 +47,19 @@ impl Rooted {
         Ok(Rooted { directory, path: path.to_owned() })
     }
 
+    /// The directory itself.
+    pub fn into_descriptor(self) -> OwnedFd {
+        self.directory
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whose the directory is; `None` where that cannot be told.
+    pub fn owner(&self) -> Option<u32> {
+        fstat(&self.directory).ok().map(|stat| stat.st_uid)
     }
 
     /// When the file at `path` was last written, and when anything of it last changed (its name, too); `None` where there is none.
@@ -155,9 +165,8 @@ impl Rooted {
     /// Makes a symbolic link at `path`, where nothing is, owned by `uid` and `gid`. Durable.
     pub fn make_link(&self, path: &Path, target: &Path, uid: u32, gid: u32) -> Result<()> {
         let (parent, name) = self.parent(path)?;
-        let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
         nix::unistd::symlinkat(target, &parent, &name)
-            .and_then(|()| nix::unistd::fchownat(&parent, &name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW))
+            .and_then(|()| give_link(&parent, &name, uid, gid))
             .and_then(|()| nix::unistd::fsync(&parent))
             .map_err(|errno| self.error("be made", path, errno))
     }
@@ -206,11 +215,8 @@ impl Rooted {
                 continue;
             }
             let (parent, name) = self.parent(&so_far)?;
-            nix::sys::stat::mkdirat(&parent, &name, Mode::from_bits_truncate(0o755))
-                .and_then(|()| {
-                    let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-                    nix::unistd::fchownat(&parent, &name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW)
-                })
+            nix::sys::stat::mkdirat(&parent, &name, Mode::from_bits_truncate(0o700))
+                .and_then(|()| give_new_directory(&parent, &name, uid, gid))
                 .and_then(|()| nix::unistd::fsync(&parent))
                 .map_err(|errno| self.error("be made", &so_far, errno))?;
         }
@@ -263,6 +269,32 @@ impl Rooted {
             errno => error.because(errno.desc()),
         }
     }
+}
+
+/// Gives the directory `name`, which was just made, to an account, 0755. In a directory of that account another thing may
+/// be there by now: given away is what is root's and empty, by its descriptor.
+fn give_new_directory(parent: &OwnedFd, name: &Path, uid: u32, gid: u32) -> nix::Result<()> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let directory = File::from(openat(parent, name, flags, Mode::empty())?);
+    let copy = directory.try_clone().map_err(|_| Errno::EMFILE)?;
+    let listed = nix::dir::Dir::from_fd(copy.into())?;
+    if fstat(&directory)?.st_uid != nix::unistd::geteuid().as_raw() || listed.into_iter().count() > 2 {
+        return Err(Errno::EEXIST);
+    }
+    nix::sys::stat::fchmod(&directory, Mode::from_bits_truncate(0o755))?;
+    fchown(&directory, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+}
+
+/// Gives the symbolic link `name`, which was just made, to an account: a link of root's with one name, whatever else
+/// somebody put there meanwhile.
+pub(super) fn give_link(parent: &OwnedFd, name: &Path, uid: u32, gid: u32) -> nix::Result<()> {
+    let link = openat(parent, name, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
+    let stat = fstat(&link)?;
+    let is_link = stat.st_mode & libc::S_IFMT == libc::S_IFLNK;
+    if !is_link || stat.st_nlink != 1 || stat.st_uid != nix::unistd::geteuid().as_raw() {
+        return Err(Errno::EEXIST);
+    }
+    nix::unistd::fchownat(&link, "", Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::AT_EMPTY_PATH)
 }
 
 /// Why a directory is not opened.

@@ -26,6 +26,13 @@ fn git(look: &mut Look<'_>, key: &Key, raw: &raw::Git, root: Option<&Path>) -> O
     }
     let follow = follow(look, key, raw);
     let allow = look.take_optional(&key.name("allow"), raw.allow.as_deref().map(range));
+    let credential = look.take_optional(&key.name("credential"), raw.credential.as_deref().map(words::credential));
+    if raw.credential.is_some() && !raw.url.starts_with("https://") {
+        look.warn(match raw.url.starts_with("http://") {
+            true => "`source.git.credential` goes over the network in the clear: `url` is no https URL",
+            false => "`source.git.credential` is not used: `url` is no https URL",
+        });
+    }
     let discard = look.each(&key.name("discard"), &raw.discard, words::relative);
     let verify = match &raw.verify {
         None => Some(None),
@@ -35,6 +42,7 @@ fn git(look: &mut Look<'_>, key: &Key, raw: &raw::Git, root: Option<&Path>) -> O
         url: url?,
         follow: follow?,
         allow: allow?,
+        credential: credential?,
         discard: discard?,
         sparse: raw.sparse,
         manifest: raw.manifest,

@@ -1,16 +1,15 @@
 //! Calling git: argv only, nothing inherited, a bound on time, and words for what it says when it fails.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+use super::remote::Remote;
 use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::process::{Command, Output};
 
 /// How long a local git command may take; the largest measured switch took seconds.
 pub const LOCAL: Duration = Duration::from_secs(600);
-/// How long a conversation with a remote may take in all; a silent one is ended long before by `http.lowSpeedTime` and ssh.
-const NETWORK: Duration = Duration::from_secs(1800);
 
 /// Settings that take every hook, monitor and background job out of a repository's own configuration.
 const QUIET: [&str; 12] = [
@@ -51,114 +50,6 @@ fn base(command: Command, directory: &Path) -> Command {
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("GIT_ASKPASS", "/bin/false")
         .env("LC_ALL", "C")
-}
-
-/// What our own configuration calls the remote.
-pub const SOURCE: &str = "source";
-
-/// The remote of an install: its pinned URL, and the account whose ssh keys open it.
-#[derive(Debug, Clone)]
-pub struct Remote {
-    /// The URL.
-    pub url: String,
-    /// The owner of the checkout: ssh runs as this account, with its keys and known hosts, as `git pull` by hand did.
-    pub owner: Account,
-    /// A configuration of our own, in which git trusts exactly the pinned path of a local remote.
-    pub config: PathBuf,
-}
-
-impl Remote {
-    /// git in our mirror, about to talk to the remote.
-    pub fn git(&self, mirror: &Path) -> Command {
-        in_mirror(mirror)
-            .env("GIT_CONFIG_GLOBAL", self.config.display().to_string())
-            .env("GIT_ALLOW_PROTOCOL", self.protocol())
-            .env("GIT_SSH_COMMAND", self.ssh())
-            .env("GIT_HTTP_LOW_SPEED_LIMIT", "1")
-            .env("GIT_HTTP_LOW_SPEED_TIME", "20")
-            .timeout(NETWORK)
-    }
-
-    /// git's name for how it is talked to.
-    fn protocol(&self) -> &str {
-        match self.url.split_once("://") {
-            Some(("git+ssh" | "ssh+git", _)) => "ssh",
-            Some((scheme, _)) => scheme,
-            // scp-like `host:path`, or a plain path.
-            None if self.url.starts_with('/') => "file",
-            None => "ssh",
-        }
-    }
-
-    /// The configuration's text: the URL, which may hold a token and so must not stand in argv; and for a local remote of
-    /// another account exactly its path as trusted, since a `-c` does not reach the serving child.
-    pub fn config_text(&self) -> String {
-        let remote = format!("[remote \"{SOURCE}\"]\n\turl = \"{}\"\n", escaped(&self.url));
-        match self.url.strip_prefix("file://").or(Some(self.url.as_str()).filter(|url| url.starts_with('/'))) {
-            Some(path) => format!(
-                "{remote}[safe]\n\tdirectory = \"{0}\"\n\tdirectory = \"{0}/.git\"\n",
-                escaped(path.trim_end_matches('/'))
-            ),
-            None if matches!(self.protocol(), "http" | "https") => {
-                format!("{remote}[credential]\n\thelper = \"{}\"\n", escaped(&self.credentials()))
-            }
-            None => remote,
-        }
-    }
-
-    /// The helper that gives what the owner's own git would (gitcredentials(7)), asked as the owner; it stores nothing.
-    fn credentials(&self) -> String {
-        format!(
-            "!f() {{ test \"$1\" = get && {} GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=/bin/false git -C / credential fill 2>/dev/null; }}; f",
-            self.as_owner()
-        )
-    }
-
-    /// The URL as it may be shown.
-    pub fn shown(&self) -> String {
-        super::preflight::without_password(&self.url)
-    }
-
-    /// The same question as the account whose keys and credentials are used.
-    fn try_by_hand(&self) -> String {
-        match self.owner.is_root() {
-            true => format!("try it: git ls-remote {}", self.shown()),
-            false => format!(
-                "the keys and credentials of {0} are used, try it as that account: runuser -l {0} -s /bin/sh -c 'git ls-remote {1}'",
-                self.owner.name,
-                self.shown()
-            ),
-        }
-    }
-
-    fn ssh(&self) -> String {
-        let ssh = "ssh -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=10 -oServerAliveCountMax=3";
-        format!("{} {ssh}", self.as_owner())
-    }
-
-    /// What comes before a command of a shell's to make it the owner's, with nothing of ours.
-    fn as_owner(&self) -> String {
-        let Account { uid, gid, home, name } = &self.owner;
-        let become_owner = match self.owner.is_root() {
-            true => String::new(),
-            false => format!("setpriv --reuid={uid} --regid={gid} --init-groups --no-new-privs "),
-        };
-        format!(
-            "{become_owner}env -i HOME={} USER={} PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C",
-            quoted(&home.to_string_lossy()),
-            quoted(name)
-        )
-    }
-}
-
-/// A word of a shell's, whatever it holds.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
-/// A value between the quotes of a git configuration.
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// What git said when a conversation with a remote failed, as one of the few things that an operator can do something about.
@@ -280,29 +171,5 @@ pub fn text(command: Command, doing: &str) -> Result<String> {
     match output.success() {
         true => Ok(output.text()),
         false => Err(Error::failed(format!("{doing}: git {}", output.ending())).detail(significant(&output.stderr))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_home_with_quotes_and_spaces_is_a_word_and_not_a_command_of_root() {
-        let home = PathBuf::from("/srv/o'neil \"x\" $(id); touch y");
-        let owner = Account { name: "app".into(), uid: 0, gid: 0, home: home.clone() };
-        let remote = Remote { url: "https://git.example.org/a.git".into(), owner, config: PathBuf::new() };
-        let shell = Command::new(["sh", "-c", &format!("{} printenv HOME", remote.as_owner())]);
-        assert_eq!(shell.succeed().unwrap().text(), home.to_str().unwrap());
-
-        let place = tempfile::tempdir().unwrap();
-        let config = place.path().join("config");
-        std::fs::write(&config, remote.config_text()).unwrap();
-        let read = |key: &str| {
-            let git = Command::new(["git", "config", "--file"]).args([config.as_os_str()]).args(["--get", key]);
-            git.succeed().unwrap().text()
-        };
-        assert_eq!(read("remote.source.url"), remote.url);
-        assert_eq!(read("credential.helper"), remote.credentials());
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::call::{in_checkout, text};
 use crate::error::{Error, Result};
 use crate::host::account::Account;
-use crate::host::fs::Rooted;
+use crate::host::fs::{NodeKind, Rooted};
 use crate::text::word;
 
 /// A checkout, read-only.
@@ -113,6 +113,7 @@ impl Checkout {
             .because("its index, its locks and its branches belong to another repository")
             .hint("give the install a clone of its own: git clone URL, then `root` in the manifest"));
         }
+        plain(&directory)?;
         let mut checkout = Checkout::default();
         for (path, operation) in OPERATIONS {
             if checkout.operation.is_none() && directory.exists(Path::new(path))? {
@@ -208,6 +209,50 @@ impl Checkout {
         self.hidden = hidden.map(|(_, path)| path.to_owned()).collect();
         Ok(())
     }
+}
+
+/// What git reads whole and waits for, gitrepository-layout(5).
+const READ: [&str; 17] = [
+    ".git/HEAD",
+    ".git/ORIG_HEAD",
+    ".git/config",
+    ".git/config.worktree",
+    ".git/index",
+    ".git/packed-refs",
+    ".git/shallow",
+    ".git/commondir",
+    ".git/gitdir",
+    ".git/info/attributes",
+    ".git/info/exclude",
+    ".git/info/grafts",
+    ".git/info/sparse-checkout",
+    ".git/objects/info/alternates",
+    ".git/objects/info/commit-graph",
+    ".gitattributes",
+    ".gitignore",
+];
+
+/// No configuration is larger, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// A pipe in the place of a file would keep git waiting for whoever writes to it.
+fn plain(checkout: &Rooted) -> Result<()> {
+    for path in READ {
+        let Ok(Some(node)) = checkout.node(Path::new(path)) else { continue };
+        let is_config = path.starts_with(".git/config");
+        let path = checkout.path().join(path);
+        if is_config && node.size > LARGEST {
+            return Err(Error::failed(format!("{} is {} bytes long", path.display(), node.size))
+                .because("git would be busy with it for minutes, and no configuration is that large")
+                .hint(format!("look at it: less {}", path.display())));
+        }
+        if node.kind == NodeKind::Special {
+            return Err(Error::failed(format!("{} is a pipe, a socket or a device", path.display()))
+                .because("git would wait for whoever writes to it")
+                .hint(format!("see who made it, then take it away: rm {}", path.display())));
+        }
+    }
+    Ok(())
 }
 
 /// git in the checkout, as an operator with a root shell types it: as its owner, so that git trusts it and the files

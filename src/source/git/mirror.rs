@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use git2::{Oid, Repository};
 
-use super::call::{Remote, SOURCE, explain, in_mirror, text};
-use super::locks;
+use super::call::{explain, in_mirror, text};
+use super::credential::Secret;
+use super::remote::{Remote, SOURCE};
+use super::{locks, relay};
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{make_private, sync_directory, sync_filesystem, write_durably};
-use crate::host::process::{Output, Running};
+use crate::host::process::{Command, Output, Running};
 use crate::manifest::{Follow, GitSource};
 use crate::report::{Event, Reporter};
 
@@ -36,13 +38,14 @@ const ATTRIBUTES: &str = "* -export-ignore -export-subst\n";
 /// Our own copy of a remote.
 pub struct Mirror {
     path: PathBuf,
+    cache: PathBuf,
     remote: Remote,
     repository: Repository,
 }
 
 impl Mirror {
-    /// Opens the mirror below `state`, or makes it; needs no network.
-    pub fn open(state: &Path, source: &GitSource, owner: &Account) -> Result<Mirror> {
+    /// Opens the mirror below `state`, or makes it; needs no network. Below `cache` lies what the owner fetches for us.
+    pub fn open(state: &Path, cache: &Path, source: &GitSource, owner: &Account) -> Result<Mirror> {
         make_private(state, 0o700)?;
         let path = state.join("mirror.git");
         if !path.join("HEAD").exists() {
@@ -55,11 +58,11 @@ impl Mirror {
         let remote = remote(state, source, owner);
         write_if_other(&remote.config, &remote.config_text())?;
         let repository = Repository::open_bare(&path).context("the mirror cannot be opened")?;
-        Ok(Mirror { path, remote, repository })
+        Ok(Mirror { path, cache: cache.to_owned(), remote, repository })
     }
 
     /// Opens the mirror where it is there and as [`Mirror::open`] would leave it; writes nothing.
-    pub fn as_it_is(state: &Path, source: &GitSource, owner: &Account) -> Option<Mirror> {
+    pub fn as_it_is(state: &Path, cache: &Path, source: &GitSource, owner: &Account) -> Option<Mirror> {
         let path = state.join("mirror.git");
         let remote = remote(state, source, owner);
         let files = [
@@ -69,7 +72,7 @@ impl Mirror {
         ];
         let is_whole = files.iter().all(|(file, text)| is_this(file, text));
         let repository = is_whole.then(|| Repository::open_bare(&path).ok()).flatten()?;
-        Some(Mirror { path, remote, repository })
+        Some(Mirror { path, cache: cache.to_owned(), remote, repository })
     }
 
     /// What it mirrors.
@@ -110,23 +113,20 @@ impl Mirror {
             Follow::Branch(branch) => refspecs.push(format!("+refs/heads/{branch}:refs/heads/{branch}")),
             Follow::Tags(_) => refspecs.push("+HEAD:refs/relift/remote-head".to_owned()),
         }
-        let command = self
-            .remote
-            .git(&self.path)
-            .args([
-                "fetch",
-                "--progress",
-                "--no-auto-maintenance",
-                "--no-write-fetch-head",
-                "--no-tags",
-                "--prune",
-                "--",
-            ])
-            .args([SOURCE])
-            .args(refspecs);
-        let mut running = command.spawn()?;
-        let stderr = running.child.stderr.take().map(|pipe| watch(pipe, &mut running, reporter)).unwrap_or_default();
-        let output = Output { status: running.wait("git")?, stdout: Vec::new(), stderr };
+        let lent = self.remote.lend()?;
+        let command = self.remote.git(&self.path, lent.as_ref()).args(FETCH).args([SOURCE]).args(&refspecs);
+        let mut output = converse(command, reporter)?;
+        if self.remote.is_http() && relay::is_needed(&output) {
+            let near = relay::refill(&self.remote, &self.cache, lent.as_ref(), &refspecs, reporter)?;
+            let near = Remote {
+                url: near,
+                config: self.remote.config.with_file_name("relay.gitconfig"),
+                secret: None,
+                ..self.remote.clone()
+            };
+            write_if_other(&near.config, &near.config_text())?;
+            output = converse(near.git(&self.path, None).args(FETCH).args([SOURCE]).args(&refspecs), reporter)?;
+        }
         let is_gone = output.stderr.iter().any(|line| line.contains("couldn't find remote ref"));
         match follow {
             _ if output.success() => Ok(()),
@@ -148,6 +148,17 @@ impl Mirror {
         let blob = entry.to_object(&self.repository).ok()?.into_blob().ok()?;
         Some(blob.content().to_vec())
     }
+}
+
+/// A fetch that leaves alone what is not ours to change.
+pub(super) const FETCH: [&str; 7] =
+    ["fetch", "--progress", "--no-auto-maintenance", "--no-write-fetch-head", "--no-tags", "--prune", "--"];
+
+/// Runs a git that talks to a remote, telling how far it is.
+pub(super) fn converse(command: Command, reporter: &dyn Reporter) -> Result<Output> {
+    let mut running = command.spawn()?;
+    let stderr = running.child.stderr.take().map(|pipe| watch(pipe, &mut running, reporter)).unwrap_or_default();
+    Ok(Output { status: running.wait("git")?, stdout: Vec::new(), stderr })
 }
 
 /// Makes an empty mirror at `path`: whole and durable, or not there. git syncs nothing of a repository that it makes.
@@ -175,8 +186,13 @@ pub fn no_branch(url: &str, branch: &str) -> Error {
         .hint(format!("correct `branch` in the manifest; what is there: git ls-remote --heads {url}"))
 }
 
-fn remote(state: &Path, source: &GitSource, owner: &Account) -> Remote {
-    Remote { url: source.url.clone(), owner: owner.clone(), config: state.join("remote.gitconfig") }
+pub(super) fn remote(state: &Path, source: &GitSource, owner: &Account) -> Remote {
+    Remote {
+        url: source.url.clone(),
+        owner: owner.clone(),
+        config: state.join("remote.gitconfig"),
+        secret: source.credential.as_ref().map(|place| Secret::new(place, &source.url)),
+    }
 }
 
 fn is_this(path: &Path, text: &str) -> bool {
@@ -258,6 +274,66 @@ fn bytes(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn source() -> GitSource {
+        GitSource {
+            url: "https://git.example.org/app.git".into(),
+            follow: Follow::Branch("main".into()),
+            allow: None,
+            credential: None,
+            discard: Vec::new(),
+            sparse: true,
+            manifest: false,
+            verify: None,
+        }
+    }
+
+    #[test]
+    fn whatever_got_into_the_mirrors_configuration_is_gone_and_its_hooks_do_not_run() {
+        let place = tempfile::tempdir().unwrap();
+        let (state, cache) = (place.path().join("state"), place.path().join("cache"));
+        let open = || Mirror::open(&state, &cache, &source(), &Account::root()).unwrap();
+        let mirror = open();
+        let path = mirror.path().to_owned();
+        assert!(!path.join("hooks").exists(), "no template is used");
+        let canary = place.path().join("ran");
+        let hook = format!("#!/bin/sh\ntouch {}\n", canary.display());
+        std::fs::create_dir(path.join("hooks")).unwrap();
+        for name in ["reference-transaction", "post-update", "post-index-change"] {
+            std::fs::write(path.join("hooks").join(name), &hook).unwrap();
+            let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(path.join("hooks").join(name), executable).unwrap();
+        }
+        std::fs::write(path.join("config"), format!("{CONFIG}[core]\n\thooksPath = hooks\n\tfsmonitor = x\n")).unwrap();
+        open();
+        assert_eq!(std::fs::read_to_string(path.join("config")).unwrap(), CONFIG);
+        let git = |words: &[&str]| text(in_mirror(&path).args(words.iter().copied()), "git").unwrap();
+        let tree = git(&["mktree", "--missing"]);
+        let with_name = |command: Command| {
+            ["AUTHOR", "COMMITTER"].iter().fold(command, |command, who| {
+                command.env(&format!("GIT_{who}_NAME"), "a").env(&format!("GIT_{who}_EMAIL"), "a@example.org")
+            })
+        };
+        let commit = text(with_name(in_mirror(&path)).args(["commit-tree", "-m", "x", &tree]), "git").unwrap();
+        super::super::pin(&state, &commit).unwrap();
+        assert!(!canary.exists(), "a hook ran");
+        // What each key of ours says, as git reads it.
+        for (key, value) in [
+            ("core.hooksPath", "/dev/null"),
+            ("core.fsync", "all"),
+            ("core.protectHFS", "true"),
+            ("core.protectNTFS", "true"),
+            ("fetch.fsckObjects", "true"),
+            ("transfer.fsckObjects", "true"),
+            ("fetch.recurseSubmodules", "false"),
+            ("submodule.recurse", "false"),
+            ("gc.auto", "0"),
+            ("maintenance.auto", "false"),
+        ] {
+            let config = path.join("config").display().to_string();
+            assert_eq!(git(&["config", "--file", &config, "--get", key]), value, "{key}");
+        }
+    }
 
     #[test]
     fn progress_is_told_in_bytes_once_git_tells_them() {

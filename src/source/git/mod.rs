@@ -4,6 +4,7 @@
 
 mod call;
 mod checkout;
+mod credential;
 mod export;
 mod locks;
 mod manifest;
@@ -12,13 +13,14 @@ mod offer;
 mod pins;
 mod preflight;
 mod reach;
+mod relay;
+mod remote;
 pub mod robust;
 mod stage;
 pub mod switch;
 mod target;
 mod tip;
 
-pub use call::Remote;
 pub use checkout::{Checkout, Dirty, Operation, by_hand};
 pub use export::{beneath, export};
 pub use manifest::repository_manifest;
@@ -27,6 +29,7 @@ pub use offer::{offer, parse_version, was_shipped};
 pub use pins::{pin, unpin};
 pub use preflight::{preflight, remote_name, unknown_commit, without_password};
 pub use reach::answers;
+pub use remote::Remote;
 pub use stage::{remove as remove_stage, stage};
 pub use switch::Goal;
 pub use target::{Target, candidates, choose};

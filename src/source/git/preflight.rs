@@ -201,6 +201,7 @@ mod tests {
             url: "https://git.example.org/app.git".into(),
             follow: Follow::Branch("main".into()),
             allow: None,
+            credential: None,
             discard: vec![crate::manifest::RelPath::parse("runner/uv.lock").unwrap()],
             manifest: false,
             sparse: true,

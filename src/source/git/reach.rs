@@ -3,20 +3,23 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::call::{Remote, SOURCE, explain};
+use super::call::explain;
+use super::mirror;
+use super::remote::SOURCE;
 use crate::error::{Context, Result};
 use crate::host::account::Account;
+use crate::manifest::GitSource;
 
 /// Asks for the remote's HEAD within `bound`. `place` is a scratch directory of root's own.
 ///
 /// # Errors
 /// What git said, in words, with what to do next.
-pub fn answers(url: &str, owner: &Account, place: &Path, bound: Duration) -> Result<()> {
-    let config = place.join("remote.gitconfig");
-    let remote = Remote { url: url.to_owned(), owner: owner.clone(), config };
+pub fn answers(source: &GitSource, owner: &Account, place: &Path, bound: Duration) -> Result<()> {
+    let remote = mirror::remote(place, source, owner);
     std::fs::write(&remote.config, remote.config_text())
         .with_context(|| format!("{} cannot be written", remote.config.display()))?;
-    let command = remote.git(place).args(["ls-remote", "--quiet", "--", SOURCE, "HEAD"]);
+    let lent = remote.lend()?;
+    let command = remote.git(place, lent.as_ref()).args(["ls-remote", "--quiet", "--", SOURCE, "HEAD"]);
     let output = command.timeout(bound).output()?;
     if output.success() { Ok(()) } else { Err(explain(&remote, &output)) }
 }

@@ -29,6 +29,7 @@ pub fn any_bytes(bytes: &[u8]) {
         url: "https://git.example.org/a.git".into(),
         follow,
         allow,
+        credential: None,
         discard: vec![],
         sparse: true,
         manifest: false,

@@ -69,6 +69,7 @@ mod tests {
             url: "https://git.example.org/a.git".into(),
             follow,
             allow,
+            credential: None,
             discard: vec![],
             sparse: true,
             manifest: false,

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::call::{SOURCE, explain};
+use super::call::explain;
 use super::mirror::{Mirror, Refs};
+use super::remote::SOURCE;
 use crate::error::Result;
 use crate::host::fs::Rooted;
 use crate::manifest::Follow;
@@ -25,8 +26,9 @@ impl Mirror {
             Follow::Branch(_) => "--heads",
             Follow::Tags(_) => "--tags",
         };
-        let command = self.remote().git(self.path()).args(["ls-remote", "--refs", kind, "--", SOURCE]).timeout(BOUND);
-        let output = command.output()?;
+        let lent = self.remote().lend()?;
+        let command = self.remote().git(self.path(), lent.as_ref()).args(["ls-remote", "--refs", kind, "--", SOURCE]);
+        let output = command.timeout(BOUND).output()?;
         match output.success() {
             true => Ok(listed(&String::from_utf8_lossy(&output.stdout), follow)),
             false => Err(explain(self.remote(), &output)),

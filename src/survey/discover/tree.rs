@@ -10,7 +10,8 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 use super::FoundComponent;
 use super::git::Git;
-use crate::error::{Context, Result};
+use crate::error::Result;
+use crate::host::fs::Rooted;
 
 /// No file that is read here is longer, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -41,11 +42,11 @@ pub(super) struct Tree<'a> {
 impl<'a> Tree<'a> {
     /// Reads the names of the tracked files; with a sparse checkout most of them are not there.
     pub fn open(git: &'a Git) -> Result<Tree<'a>> {
-        let root = File::open(git.root()).with_context(|| format!("{} cannot be opened", git.root().display()))?;
+        let root = Rooted::open(git.root())?;
         let list = git.run(["ls-tree", "-r", "-z", "--name-only", "HEAD"])?;
         let names = String::from_utf8_lossy(&list.stdout);
         let tracked = names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        Ok(Tree { git, root: root.into(), tracked })
+        Ok(Tree { git, root: root.into_descriptor(), tracked })
     }
 
     /// git in this checkout.

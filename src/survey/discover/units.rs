@@ -1,13 +1,11 @@
 //! Unit files of the tree, and what of them this host has.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::FoundUnit;
 use super::tree::{self, Tree};
 use crate::host::account::Account;
+use crate::host::fs::Rooted;
 use crate::manifest::{RelPath, RestartPolicy, Scope};
 
 /// Where the system manager's units are, the administrator's first: systemd.unit(5).
@@ -140,16 +138,23 @@ fn entries(directory: &Path) -> Vec<String> {
 pub(super) fn foreign(tree: &Tree<'_>, owner: &Account, component: &str, known: &[FoundUnit]) -> Vec<String> {
     let directory = tree.git().root().join(component);
     let wanted = directory.display().to_string();
-    let own = [(Scope::System, PathBuf::from(SYSTEM[0])), (Scope::User, owner.home.join(".config/systemd/user"))];
+    // In its home the account may put links in the place of directories.
+    let own = [(Path::new(SYSTEM[0]), Path::new(".")), (&owner.home, Path::new(".config/systemd/user"))];
     let mut notes = Vec::new();
-    for (_, place) in own {
-        for name in entries(&place).into_iter().filter(|name| name.ends_with(".service")) {
-            let runs_here = !known.iter().any(|unit| unit.file.file_name() == name)
-                && small_file(&place.join(&name)).is_some_and(|text| mentions(&text, &wanted));
+    for (place, below) in own {
+        let Ok(directory) = Rooted::open(place) else { continue };
+        let mut names = directory.entries(below).unwrap_or_default();
+        names.retain(|name| name.extension().is_some_and(|end| end == "service"));
+        names.sort();
+        for name in names {
+            let file = below.join(&name);
+            let text = || directory.read(&file).ok().flatten().filter(|file| file.bytes.len() <= 64 << 10);
+            let runs_here = !known.iter().any(|unit| Path::new(unit.file.file_name()) == name)
+                && text().is_some_and(|file| mentions(&String::from_utf8_lossy(&file.bytes), &wanted));
             if runs_here {
                 notes.push(format!(
                     "{} runs from here, and upstream ships no such file: after an upgrade it is not restarted.",
-                    place.join(&name).display()
+                    place.join(below.strip_prefix(".").unwrap_or(below)).join(&name).display()
                 ));
             }
         }
@@ -160,13 +165,4 @@ pub(super) fn foreign(tree: &Tree<'_>, owner: &Account, component: &str, known: 
 fn mentions(text: &str, directory: &str) -> bool {
     let ends = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "-_.".contains(c));
     text.match_indices(directory).any(|(at, _)| ends(&text[at + directory.len()..]))
-}
-
-fn small_file(path: &Path) -> Option<String> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
-    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
-    let mut text = String::new();
-    file.metadata().ok()?.is_file().then_some(())?;
-    file.take(64 << 10).read_to_string(&mut text).ok()?;
-    Some(text)
 }

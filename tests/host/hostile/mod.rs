@@ -1,3 +1,5 @@
 //! Hostile inputs, by category: each a table of what is planted and what must happen.
 
+mod configs;
+mod shapes;
 mod signatures;

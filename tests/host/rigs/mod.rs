@@ -17,6 +17,7 @@ mod full;
 mod load;
 mod midrun;
 mod mutations;
+mod racer;
 mod random;
 mod reboots;
 mod records;

@@ -1,0 +1,236 @@
+//! Remotes: who talks to them. Root's git fetches into the mirror, and never opens a connection: ssh, curl with TLS, and
+//! what serves a local repository are each a child of another account, and root's side reads what they pass on, packets of
+//! git's protocol, gitprotocol-v2(5).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::call::in_mirror;
+use super::credential::{Lent, Secret};
+use crate::error::Result;
+use crate::host::account::Account;
+use crate::host::fs::Rooted;
+use crate::host::process::Command;
+
+/// How long a conversation with a remote may take in all; a silent one is ended long before by `http.lowSpeedTime` and ssh.
+const NETWORK: Duration = Duration::from_secs(1800);
+
+/// What our own configuration calls the remote.
+pub const SOURCE: &str = "source";
+
+/// The remote helper of ours, gitremote-helpers(7): git's own for HTTP, as the owner.
+const HELPER: &str = "relift";
+
+/// The variable that names the place, in memory, of a token.
+const SECRET: &str = "RELIFT_CREDENTIAL";
+
+/// The remote of an install: its pinned URL, and the account whose keys and credentials open it.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// The URL.
+    pub url: String,
+    /// The owner of the checkout: ssh and curl run as this account, with its keys, known hosts, proxies and credentials, as
+    /// `git pull` by hand did.
+    pub owner: Account,
+    /// A configuration of our own, which says how the remote is talked to.
+    pub config: PathBuf,
+    /// A token that the manifest names, in place of the owner's own credentials.
+    pub secret: Option<Secret>,
+}
+
+impl Remote {
+    /// git in our mirror, about to talk to the remote. What is lent must live as long as that.
+    pub fn git(&self, mirror: &Path, lent: Option<&Lent>) -> Command {
+        let command = self.settled(in_mirror(mirror));
+        lent.into_iter().fold(command, |command, lent| command.env(SECRET, lent.path()))
+    }
+
+    /// git as the owner over HTTP, in no repository; its arguments follow.
+    pub fn owners_git(&self, lent: Option<&Lent>) -> Command {
+        let line = format!("{} \"$@\"", self.git_as_owner());
+        let command = Command::new(["sh", "-c", &line, "sh"]).timeout(NETWORK);
+        lent.into_iter().fold(command, |command, lent| command.env(SECRET, lent.path()))
+    }
+
+    /// Reads the token that the manifest names, where it names one.
+    pub fn lend(&self) -> Result<Option<Lent>> {
+        self.secret.as_ref().map(Secret::lend).transpose()
+    }
+
+    fn settled(&self, command: Command) -> Command {
+        let allowed = if self.is_http() { HELPER } else { self.protocol() };
+        command
+            .env("GIT_CONFIG_GLOBAL", self.config.display().to_string())
+            .env("GIT_ALLOW_PROTOCOL", allowed)
+            .env("GIT_SSH_COMMAND", self.ssh())
+            .timeout(NETWORK)
+    }
+
+    /// git's name for how it is talked to.
+    fn protocol(&self) -> &str {
+        match self.url.split_once("://") {
+            Some(("git+ssh" | "ssh+git", _)) => "ssh",
+            Some((scheme, _)) => scheme,
+            // scp-like `host:path`, or a plain path.
+            None if self.url.starts_with('/') => "file",
+            None => "ssh",
+        }
+    }
+
+    /// Whether curl talks to it.
+    pub fn is_http(&self) -> bool {
+        matches!(self.protocol(), "http" | "https")
+    }
+
+    /// The configuration's text: the URL, and the command that takes part in the conversation in root's place.
+    pub fn config_text(&self) -> String {
+        let remote = format!("[remote \"{SOURCE}\"]\n\turl = \"{}\"\n", escaped(&self.url));
+        match self.protocol() {
+            "http" | "https" => {
+                // An alias needs no program of ours on PATH, where a state directory on a filesystem without exec could not hold it.
+                format!("{remote}\tvcs = {HELPER}\n[alias]\n\tremote-{HELPER} = \"{}\"\n", escaped(&self.helper()))
+            }
+            "file" => format!("{remote}\tuploadpack = \"{}\"\n", escaped(&self.upload_pack())),
+            _ => remote,
+        }
+    }
+
+    /// git's own helper, as the owner: only protocol version 2 leaves the objects to root's git, which checks them.
+    fn helper(&self) -> String {
+        format!("!f() {{ {} remote-https \"$@\"; }}; f", self.git_as_owner())
+    }
+
+    /// The beginning of a line for a shell: git as the owner, outside any repository, about to talk over HTTP. Its own
+    /// configuration says what proxies, certificates and credentials there are, unless the manifest names a token.
+    fn git_as_owner(&self) -> String {
+        let secret = self.secret.as_ref();
+        // It is opened by root and read where curl asks for it, from the descriptor: it is in no argv and no environment.
+        let open = secret.map_or_else(String::new, |_| format!("exec 3<\"${SECRET}\"; "));
+        // Nothing is stored and nothing erased: what the owner keeps, only the owner's own git changes.
+        let fill = match secret {
+            Some(_) => "cat <&3",
+            None => "env -u GIT_CONFIG_PARAMETERS git -C / credential fill 2>/dev/null",
+        };
+        let helper = quoted(&format!("credential.helper=!f() {{ test \"$1\" = get && {fill}; }}; f"));
+        // A server may lead from http to https, and nowhere else.
+        let allowed = if self.protocol() == "http" { "http:https" } else { "https" };
+        format!(
+            "{open}exec {} GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=/bin/false GIT_ALLOW_PROTOCOL={allowed} \
+             GIT_HTTP_LOW_SPEED_LIMIT=1 GIT_HTTP_LOW_SPEED_TIME=20 git -C / -c protocol.version=2 -c credential.helper= -c {helper}",
+            as_account(&self.owner)
+        )
+    }
+
+    /// What serves a local repository runs as whom that repository belongs to, so that what it is configured to run is
+    /// never run by root; git refuses one that holds what belongs to yet another account.
+    fn upload_pack(&self) -> String {
+        format!("{} GIT_PROTOCOL=\"$GIT_PROTOCOL\" git upload-pack", as_account(&self.server()))
+    }
+
+    /// Whose a local repository is; the owner where that cannot be told.
+    fn server(&self) -> Account {
+        let path = self.url.strip_prefix("file://").unwrap_or(&self.url).trim_end_matches('/');
+        let owner = |path: String| {
+            let place = Rooted::open(Path::new(&path)).ok()?;
+            let uid = place.owner()?;
+            Account::of(uid)
+        };
+        // As git completes a path, gitrepository-layout(5).
+        let found = ["", ".git"].iter().find_map(|end| owner(format!("{path}{end}")));
+        found.unwrap_or_else(|| self.owner.clone())
+    }
+
+    /// The URL as it may be shown.
+    pub fn shown(&self) -> String {
+        super::preflight::without_password(&self.url)
+    }
+
+    /// The same question as the account whose keys and credentials are used.
+    pub fn try_by_hand(&self) -> String {
+        match self.owner.is_root() {
+            true => format!("try it: git ls-remote {}", self.shown()),
+            false => format!(
+                "the keys and credentials of {0} are used, try it as that account: runuser -l {0} -s /bin/sh -c 'git ls-remote {1}'",
+                self.owner.name,
+                self.shown()
+            ),
+        }
+    }
+
+    fn ssh(&self) -> String {
+        let ssh = "ssh -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=10 -oServerAliveCountMax=3";
+        format!("{} {ssh}", as_account(&self.owner))
+    }
+}
+
+/// What comes before a command of a shell's to make it an account's, with nothing of ours.
+fn as_account(account: &Account) -> String {
+    let Account { uid, gid, home, name } = account;
+    let become_it = match account.is_root() {
+        true => String::new(),
+        false => format!("setpriv --reuid={uid} --regid={gid} --init-groups --no-new-privs "),
+    };
+    format!(
+        "{become_it}env -i HOME={} USER={} PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C",
+        quoted(&home.to_string_lossy()),
+        quoted(name)
+    )
+}
+
+/// A word of a shell's, whatever it holds.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// A value between the quotes of a git configuration.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote(url: &str, home: &str) -> Remote {
+        let owner = Account { name: "app".into(), uid: 0, gid: 0, home: home.into() };
+        Remote { url: url.into(), owner, config: PathBuf::new(), secret: None }
+    }
+
+    #[test]
+    fn a_home_with_quotes_and_spaces_is_a_word_and_not_a_command_of_root() {
+        let home = "/srv/o'neil \"x\" $(id); touch y";
+        let remote = remote("https://git.example.org/a.git", home);
+        let shell = Command::new(["sh", "-c", &format!("{} printenv HOME", as_account(&remote.owner))]);
+        assert_eq!(shell.succeed().unwrap().text(), home);
+
+        let place = tempfile::tempdir().unwrap();
+        let config = place.path().join("config");
+        std::fs::write(&config, remote.config_text()).unwrap();
+        let read = |key: &str| {
+            let git = Command::new(["git", "config", "--file"]).args([config.as_os_str()]).args(["--get", key]);
+            git.succeed().unwrap().text()
+        };
+        assert_eq!(read("remote.source.url"), remote.url);
+        assert_eq!(read("alias.remote-relift"), remote.helper());
+    }
+
+    #[test]
+    fn whoever_owns_a_local_repository_serves_it() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("app.git");
+        std::fs::create_dir(&path).unwrap();
+        let serves = |path: &Path| remote(&format!("file://{}", path.display()), "/root").upload_pack();
+        assert!(!serves(&path).contains("setpriv"), "a repository of root's is root's");
+        let nobody = Account::of(65_534).expect("every host has nobody");
+        std::os::unix::fs::chown(&path, Some(nobody.uid), None).expect("this test needs root");
+        for path in [path.clone(), place.path().join("app")] {
+            assert!(serves(&path).starts_with("setpriv --reuid=65534 "), "{}", serves(&path));
+        }
+        // Where a link of another account's leads nobody knows, the owner of the checkout serves.
+        std::os::unix::fs::symlink("/root", place.path().join("link")).unwrap();
+        std::os::unix::fs::lchown(place.path().join("link"), Some(nobody.uid), None).unwrap();
+        let mut remote = remote(&place.path().join("link").display().to_string(), "/root");
+        remote.owner.uid = 4_321;
+        assert!(remote.upload_pack().starts_with("setpriv --reuid=4321 "));
+    }
+}
