@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::document::{Document, Key};
 use super::problem::{Fault, Looked, Problem};
-use super::{EnvPolicy, Install, Policy, Reach, raw, window, words};
+use super::{EnvPolicy, Install, Policy, Reach, Source, raw, window, words};
 
 /// How long a release must stay healthy where the manifest says nothing.
 const SOAK: Duration = Duration::from_secs(30);
@@ -48,6 +48,15 @@ pub(super) fn install(
     }
     if raw.install.trust_checkout {
         look.warn("`install.trust-checkout`: root runs whatever the owner, or upstream, puts into the tree");
+    }
+    let is_verified = source.as_ref().is_none_or(|Source::Git(git)| git.verify.is_some());
+    if policy.as_ref().is_some_and(|policy| policy.unattended != Reach::None && !policy.allow_unverified)
+        && !is_verified
+    {
+        look.warn(
+            "`policy.unattended`: nothing says who signs releases, so that unattended runs are refused; add `verify` to \
+             [source.git], or allow-unverified = true to [policy]",
+        );
     }
     let complete = (root, owner, source, components, backup, policy);
     match complete {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::manifest::{Reach, Source};
+use crate::trust::{Lineage, Standing};
 
 fn lockstep() -> World {
     let mut world = World::pair();
@@ -105,4 +106,58 @@ fn an_upgrade_never_goes_back() {
     assert_eq!(world.blockers(), ["bbbbbbbbbb is older than what is installed: that is a step back"]);
     world.request.intent = Intent::Rollback;
     assert_eq!(world.blockers(), Vec::<String>::new());
+}
+
+#[test]
+fn nobody_being_asked_what_nothing_vouches_for_is_refused_unless_the_policy_allows_it() {
+    let mut world = World::pair();
+    world.install.policy.unattended = Reach::Minor;
+    let unverified = "releases of this source are not verified, and nobody is asked in an unattended run";
+    for (unattended, allowed, standing, expected) in [
+        (true, false, Standing::Unverified, vec![unverified]),
+        (true, true, Standing::Unverified, vec![]),
+        (false, false, Standing::Unverified, vec![]),
+        (true, false, Standing::Verified { by: "upstream".into() }, vec![]),
+        (true, false, Standing::Pinned { by: "root".into() }, vec![]),
+    ] {
+        (world.request.unattended, world.install.policy.allow_unverified) = (unattended, allowed);
+        world.offer.standing = standing;
+        assert_eq!(world.blockers(), expected, "{unattended} {allowed} {:?}", world.offer.standing);
+    }
+}
+
+#[test]
+fn below_the_floor_goes_nobody_by_itself_and_an_operator_who_names_it() {
+    let mut world = World::pair();
+    world.install.policy.unattended = Reach::Minor;
+    let step = |why: &str| format!("bbbbbbbbbb is a step back: {why}");
+    let behind = step("known-good/1, which was proven here, came after it");
+    let beside = step("it does not descend from known-good/2, the last known-good release");
+    world.offer.lineage = Lineage { behind: Some("known-good/1".into()), beside: Some("known-good/2".into()) };
+    // (nobody is asked, the target was named, what is said)
+    for (unattended, named, expected) in
+        [(true, true, vec![behind.as_str()]), (false, false, vec![behind.as_str()]), (false, true, vec![])]
+    {
+        (world.request.unattended, world.request.is_explicit) = (unattended, named);
+        assert_eq!(world.blockers(), expected, "{unattended} {named}");
+    }
+    assert!(world.plan().warnings.contains(&behind), "an operator is told");
+    world.offer.lineage.behind = None;
+    for (unattended, expected) in [(true, vec![beside.as_str()]), (false, vec![])] {
+        (world.request.unattended, world.request.is_explicit) = (unattended, false);
+        assert_eq!(world.blockers(), expected, "{unattended}");
+    }
+    // By version, beside the line of what is installed: not even by name.
+    world.offer.lineage = Lineage::default();
+    world.survey.known_good = vec![crate::ledger::KnownGood {
+        tag: "known-good/3".into(),
+        revision: "c".repeat(40),
+        versions: [("manager".to_owned(), "9.0.0".to_owned())].into(),
+        run: None,
+        env: Default::default(),
+        artifacts: Default::default(),
+    }];
+    world.offer.direction = Direction::Diverged;
+    (world.request.unattended, world.request.is_explicit) = (false, true);
+    assert_eq!(world.blockers(), [step("manager 1.1.0 is below 9.0.0, which was proven here")]);
 }

@@ -1,0 +1,7 @@
+//! Real repositories and real keys, made by each test.
+
+mod memory;
+mod objects;
+mod policy;
+mod status;
+mod world;
