@@ -292,9 +292,11 @@ fn what_is_risky_is_a_warning() {
     let text = GOOD
         .replace("example = \".env.example\"", "example = \".env\"")
         .replace("https://git", "http://git")
+        .replace("[source.git]", "trust-checkout = true\n[source.git]")
         .replace("\"${AUTHORIZED_TOKENS__app}\"", "\"hunter2\"");
     let warnings = parse(&text).unwrap().warnings.join("\n");
-    for word in ["the file itself", "not authenticated", "runs as root", "runner declares no health", "is written out"]
+    for word in
+        ["the file itself", "not authenticated", "root runs whatever", "runner declares no health", "is written out"]
     {
         assert!(warnings.contains(word), "{word}: {warnings}");
     }

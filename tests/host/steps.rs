@@ -92,7 +92,7 @@ fn a_step_runs_when_what_it_names_changed_as_who_is_declared_in_a_clean_environm
         step("other", "when = { changed = [\"uv.lock\"] }"),
     ];
     declare(&host, &steps.concat());
-    host.must("sed -i 's/^owner = .*/&\ntrust-checkout = true/' /etc/relift/app.toml");
+    host.must("sed -i 's/^owner = .*/&\\ntrust-checkout = true/' /etc/relift/app.toml");
     host.release(|release| {
         release.next("1.1.0").program("manager/scripts/new.sh", "").env_key("manager", "GREETING", "x", "Hm.")
     });

@@ -9,7 +9,7 @@ use super::merge::named_by;
 use crate::text::harmless;
 
 /// How many changes are told one by one.
-const TOLD: usize = 30;
+const TOLD: usize = 200;
 /// How much of a value is shown, in characters.
 const SHOWN: usize = 100;
 

@@ -20,6 +20,7 @@ use toml::{Spanned, Table, Value};
 
 use super::super::document::{Document, Key};
 use super::super::problem::{Fault, Problem};
+use super::merge::named_by;
 
 /// The tables that are the host's alone.
 const HOSTS: [&str; 4] = ["install", "source", "policy", "backup"];
@@ -109,6 +110,7 @@ impl Rules<'_> {
         match value.get_ref() {
             DeValue::Table(table) => self.table(key, table),
             DeValue::Array(list) => {
+                self.twice(key, name, list);
                 let texts = list.iter().filter_map(|value| value.get_ref().as_str());
                 let length: usize = texts.map(|text| text.len() + 1).sum();
                 if matches!(name, "run" | "command") && length > LONGEST_COMMAND {
@@ -123,6 +125,21 @@ impl Rules<'_> {
                 self.fault(key, Fault::new("git's own files are not the repository's to name"));
             }
             _ => {}
+        }
+    }
+}
+
+impl Rules<'_> {
+    /// The host's file would be merged into both.
+    fn twice(&mut self, key: &Key, array: &str, list: &[Spanned<DeValue<'_>>]) {
+        let Some(by) = named_by(array) else { return };
+        let mut seen = std::collections::BTreeSet::new();
+        for (at, one) in list.iter().enumerate() {
+            let name = one.get_ref().as_table().and_then(|table| text(table, by));
+            if let Some(name) = name.filter(|name| !seen.insert(*name)) {
+                let fault = Fault::new(format!("the {array} \"{name}\" is declared twice"));
+                self.fault(&key.index(at).name(by), fault);
+            }
         }
     }
 }
