@@ -69,14 +69,14 @@ pub fn judge(place: &Place, owner: Option<&Owner>) -> Finding {
     let is_sticky = place.mode & 0o1000 != 0;
     let others = place.mode & 0o002 != 0;
     let group = place.mode & 0o020 != 0 && place.gid != 0 && place.gid != holder.gid;
-    if place.is_link && matches!(place.role, Role::Rootly | Role::Private | Role::Checkout) {
+    if place.is_link && matches!(place.role, Role::Private | Role::Checkout) {
         return problem(
             "is a symbolic link".into(),
             format!("put what it leads to into its place: readlink -f {shown}"),
         );
     }
-    if place.is_link {
-        return Finding::ok(Files, subject, "is a link, whose target is looked at by itself");
+    if place.is_link && place.uid == 0 {
+        return Finding::ok(Files, subject, "is a link that root made");
     }
     if place.uid != 0 && place.uid != holder.uid {
         let what = format!("belongs to uid {}, not to {}", place.uid, holder.name);
