@@ -69,10 +69,13 @@ fn every_way(host: &Host, line: &str, seen: &mut Vec<String>) {
     }
 }
 
+/// A comment of one line for every reader of a `.env`.
+fn comment() -> String {
+    EVIL.replace(['\r', '\u{85}', '\u{2028}'], "")
+}
+
 fn hostile_host() -> Host {
     let host = Host::with_sample();
-    let old = host.read("/opt/app/manager/.env");
-    host.write("/opt/app/manager/.env", format!("{old}# {EVIL}\nEV\x1b[2JIL=1\n\"{EVIL}\"=2\n"), 0o640, "app:app");
     let manifest = host.read("/etc/relift/app.toml");
     let manifest = manifest.replacen("name = \"build\"", &format!("name = \"build-{MARKS}\""), 1).replace(
         "run  = [\"sh\", \"scripts/build.sh\"]",
@@ -103,13 +106,19 @@ fn hostile_host() -> Host {
 fn nothing_of_others_drives_the_terminal_whatever_the_verb() {
     let mut host = hostile_host();
     let mut seen = Vec::new();
+    let old = host.read("/opt/app/manager/.env");
+    host.write("/opt/app/manager/.env", format!("{old}EV\x1b[2JIL=1\n\"{EVIL}\"=2\n# {EVIL}\n"), 0o640, "app:app");
+    for line in ["env lint app", "status app", "plan app"] {
+        every_way(&host, line, &mut seen);
+    }
+    host.write("/opt/app/manager/.env", format!("{old}# {}\n", comment()), 0o640, "app:app");
     host.release(|release| {
         release
             .next("1.1.0")
             .message(&format!("{EVIL} {}\n\n{EVIL}", "x".repeat(100_000)))
             .note("manager", EVIL)
             .note("manager", &format!("## 1.1.0 {EVIL}"))
-            .env_key("manager", "GREETING", &format!("CHANGE_ME{EVIL}"), EVIL)
+            .env_key("manager", "GREETING", &format!("hello{MARKS}"), &comment())
             .unit_line("manager", "Unit", &format!("Documentation=https://x/{MARKS}"))
             .unit_line("manager", "Unit", &format!("# {EVIL}"))
             .file(&format!("manager/{MARKS} $(touch x)"), "a file")
@@ -180,8 +189,9 @@ fn nothing_of_others_drives_the_terminal_whatever_the_verb() {
     }
     let history = host.relift(&["history", "app", "--json"]).exits(0);
     let history: Value = serde_json::from_str(&history.stdout).unwrap();
-    let run = history["runs"].as_array().or(history.as_array()).and_then(|runs| runs[0]["run"].as_str());
-    let run = run.unwrap_or_else(|| panic!("{history}")).to_owned();
+    let run = history["runs"].as_array().or(history.as_array()).and_then(|runs| runs.first()?["run"].as_str());
+    let run =
+        run.unwrap_or_else(|| panic!("no run was begun: {}", host.relift(&["upgrade", "app", "--yes"]))).to_owned();
     every_way(&host, &format!("show {run}"), &mut seen);
     every_way(&host, &format!("logs {run}"), &mut seen);
     // A manifest and a checkout that somebody made.
