@@ -100,15 +100,22 @@ pub fn logs(args: &LogsArgs, globals: &Globals) -> Result<Exit> {
         .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
         .unwrap_or_default();
     logs.sort();
-    if logs.is_empty() {
+    if logs.is_empty() && !globals.json {
         output::message(&format!("run {} ran no steps and no checks\n", journal.run()));
     }
+    let mut documents = Vec::new();
     for path in logs {
         let bytes = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let clean = |line| crate::text::harmless(&uncoloured(line));
         let lines: String = String::from_utf8_lossy(&bytes).lines().map(|line| format!("{}\n", clean(line))).collect();
-        output::data(&format!("==> {name} <==\n{lines}"));
+        match globals.json {
+            true => documents.push(json!({"name": name, "lines": lines.lines().collect::<Vec<_>>()})),
+            false => output::data(&format!("==> {name} <==\n{lines}")),
+        }
+    }
+    if globals.json {
+        output::document(&json!({"format": 1, "run": journal.run(), "logs": documents}));
     }
     Ok(Exit::Done)
 }

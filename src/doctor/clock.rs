@@ -42,14 +42,14 @@ pub fn judge(seen: &Observed) -> Vec<Finding> {
         (_, [first, ..]) => Finding::problem(Clock, "time zones", format!("this host does not know {first}"))
             .means("a window that names it is refused, and unattended runs do not start")
             .mend("apt-get install tzdata"),
+        _ if !seen.has_zones => Finding::warning(Clock, "time zones", "there is no time zone data base")
+            .means("a window that names a zone would be refused")
+            .mend("apt-get install tzdata"),
         (Some(why), _) => {
             Finding::warning(Clock, "time zones", format!("this host's own time zone cannot be had: {why}"))
                 .means("times are shown as UTC")
                 .mend("timedatectl set-timezone Europe/Paris")
         }
-        _ if !seen.has_zones => Finding::warning(Clock, "time zones", "there is no time zone data base")
-            .means("a window that names a zone would be refused")
-            .mend("apt-get install tzdata"),
         _ => Finding::ok(Clock, "time zones", "the data base is there"),
     });
     found.push(match seen.has_locale {

@@ -110,8 +110,9 @@ fn files(paths: &Paths, installs: &[&Install]) -> Vec<Finding> {
     }
     for install in installs {
         let state = paths.state(&install.name);
-        for below in ["", "mirror.git", "runs", "backups", "remote.gitconfig"] {
-            wanted.push((state.join(below), Role::Private, None));
+        wanted.push((state.clone(), Role::Private, None));
+        for below in ["mirror.git", "runs", "backups", "remote.gitconfig"] {
+            wanted.push((state.join(below), Role::Inner, None));
         }
         let owner = owner(install);
         wanted.push((install.root.clone(), Role::Checkout, owner.clone()));

@@ -13,6 +13,8 @@ pub enum Role {
     Rootly,
     /// Root alone writes here and nobody else looks: state, locks, backups.
     Private,
+    /// A place within a private one.
+    Inner,
     /// The checkout: its owner writes here, and nobody else but root.
     Checkout,
     /// A directory above the checkout or above a place of root's: who writes there can put something else in its place.
@@ -55,12 +57,12 @@ pub fn judge(place: &Place, owner: Option<&Owner>) -> Finding {
     let shown = word(&subject);
     let root = &Owner { name: "root".into(), uid: 0, gid: 0 };
     let holder = match place.role {
-        Role::Rootly | Role::Private => root,
+        Role::Rootly | Role::Private | Role::Inner => root,
         Role::Checkout | Role::Secrets | Role::Above => owner.unwrap_or(root),
     };
     let means = match place.role {
         Role::Rootly => "who can write it decides what root does",
-        Role::Private => "who gets in reads secrets of old releases, or decides what recovery does",
+        Role::Private | Role::Inner => "who gets in reads secrets of old releases, or decides what recovery does",
         Role::Checkout => "another account could change what the service runs",
         Role::Above => "another account could put something else into the place of the directory below",
         Role::Secrets => "another account reads the secrets of the service",
@@ -69,14 +71,14 @@ pub fn judge(place: &Place, owner: Option<&Owner>) -> Finding {
     let is_sticky = place.mode & 0o1000 != 0;
     let others = place.mode & 0o002 != 0;
     let group = place.mode & 0o020 != 0 && place.gid != 0 && place.gid != holder.gid;
-    if place.is_link && matches!(place.role, Role::Rootly | Role::Private | Role::Checkout) {
+    if place.is_link && matches!(place.role, Role::Private | Role::Inner | Role::Checkout) {
         return problem(
             "is a symbolic link".into(),
             format!("put what it leads to into its place: readlink -f {shown}"),
         );
     }
-    if place.is_link {
-        return Finding::ok(Files, subject, "is a link, whose target is looked at by itself");
+    if place.is_link && place.uid == 0 {
+        return Finding::ok(Files, subject, "is a link that root made");
     }
     if place.uid != 0 && place.uid != holder.uid {
         let what = format!("belongs to uid {}, not to {}", place.uid, holder.name);
@@ -96,7 +98,7 @@ pub fn judge(place: &Place, owner: Option<&Owner>) -> Finding {
             let what = format!("every account may read it (mode {:04o})", place.mode);
             Finding::warning(Files, subject, what).means(means).mend(format!("chmod o-r {shown}"))
         }
-        _ => Finding::ok(Files, subject, format!("mode {:04o}, as it should be", place.mode)),
+        _ => Finding::ok(Files, subject, format!("mode {:04o}", place.mode)),
     }
 }
 
@@ -131,6 +133,8 @@ mod tests {
         (Role::Private, 0o755, 0, 0, Warning),
         (Role::Private, 0o733, 0, 0, Problem),
         (Role::Private, 0o700, 1000, 0, Problem),
+        (Role::Inner, 0o755, 0, 0, Ok),
+        (Role::Inner, 0o777, 0, 0, Problem),
         (Role::Checkout, 0o755, 1000, 1000, Ok),
         (Role::Checkout, 0o2775, 1000, 1000, Ok),
         (Role::Checkout, 0o755, 0, 0, Ok),

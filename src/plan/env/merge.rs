@@ -62,12 +62,15 @@ fn replacements(
 
 /// How many bytes at the end of an assignment are a comment, for readers that know comments there.
 fn tail(file: &File, found: &Assignment, dialect: Dialect) -> usize {
-    let rest = file.text(&found.rest);
-    if dialect == Dialect::Systemd || rest.contains(['"', '\'', '\\', '\n']) {
+    // Bytes, and not text that stands for them: what is no UTF-8 has another length there.
+    let rest = &file.bytes[found.rest.clone()];
+    if dialect == Dialect::Systemd || rest.iter().any(|byte| b"\"'\\\n".contains(byte)) {
         return 0;
     }
-    let comment = rest.match_indices('#').find(|(at, _)| rest[..*at].ends_with([' ', '\t']));
-    comment.map_or(0, |(at, _)| rest.len() - rest[..at].trim_end_matches([' ', '\t']).len())
+    let is_blank = |byte: u8| matches!(byte, b' ' | b'\t');
+    let comment = (1..rest.len()).find(|at| rest[*at] == b'#' && is_blank(rest[at - 1]));
+    let value = comment.map(|at| rest[..at].iter().rposition(|byte| !is_blank(*byte)).map_or(0, |last| last + 1));
+    value.map_or(0, |value| rest.len() - value)
 }
 
 /// The text to insert for the `added` keys. What was decided takes the place of upstream's default.

@@ -533,3 +533,18 @@ proptest! {
         prop_assert!(secrets(&mine).iter().all(|secret| secret.chars().count() >= 4));
     }
 }
+
+#[test]
+fn a_comment_that_is_not_utf_8_is_kept_and_nothing_of_the_old_value_is() {
+    let decisions = BTreeMap::from([("A".to_owned(), Decision::TakeDefault)]);
+    let (mine, theirs, base) = (&b"A=old-value # caf\xe9 \xff\xfe\n"[..], &b"A=new\n"[..], &b"A=old-value\n"[..]);
+    let sides = ThreeWay {
+        base: Some(base),
+        theirs: Some(theirs),
+        mine,
+        dialect: Dialect::Dotenv,
+        public: &[],
+        decisions: &decisions,
+    };
+    assert_eq!(three_way(&sides).unwrap().merged, b"A=new # caf\xe9 \xff\xfe\n");
+}
