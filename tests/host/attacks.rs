@@ -131,7 +131,9 @@ fn a_full_disk_in_prepare_is_no_fault_of_the_release() {
     let mut host = quick();
     host.release(|release| release.next("1.1.0"));
     // The staged tree has no room.
-    host.must("mkdir -p /var/cache/relift/app && mount -t tmpfs -o size=4k,nr_inodes=2 none /var/cache/relift/app");
+    host.must(
+        "mkdir -p /var/cache/relift/app && mount -t tmpfs -o mode=755,size=4k,nr_inodes=2 none /var/cache/relift/app",
+    );
     let out = host.relift(&["upgrade", "app", "--yes"]).exits(1);
     assert!(out.stderr.contains("nothing was changed"), "{out}");
     host.must("umount /var/cache/relift/app");
