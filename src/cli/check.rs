@@ -81,8 +81,8 @@ fn one(session: &Session, globals: &Globals) -> Result<(Found, Option<String>)> 
         return Ok((current(target), None));
     }
     let mirror = session.mirror()?;
-    let target = session.target(&mirror, None, globals.offline, &Silent)?;
-    let planned = session.plan(&mirror, &target, &request(globals, None))?;
+    let (target, survey) = session.target_and_survey(&mirror, None, globals.offline, &Silent)?;
+    let planned = session.plan_on(survey, &mirror, &target, &request(globals, None))?;
     let plan = planned.plan;
     let is_current = plan.from.revision == plan.to.revision
         && plan.components.iter().all(|component| component.activated == plan.to.revision);

@@ -145,6 +145,22 @@ impl Session {
         })
     }
 
+    /// The target, and meanwhile a survey: the one mostly waits for the remote, the other for systemd and for git.
+    pub fn target_and_survey(
+        &self,
+        mirror: &Mirror,
+        to: Option<&str>,
+        offline: bool,
+        reporter: &dyn Reporter,
+    ) -> Result<(Target, Survey)> {
+        let (target, survey) = std::thread::scope(|scope| {
+            let survey = scope.spawn(|| Survey::take(&self.install, &self.owner, &self.state));
+            let target = self.target(mirror, to, offline, reporter);
+            (target, survey.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        Ok((target?, survey?))
+    }
+
     /// Fetches: one conversation. A lock of its own, since a check may run while an upgrade does.
     pub fn update(&self, mirror: &Mirror, reporter: &dyn Reporter) -> Result<()> {
         let name = &self.install.name;

@@ -18,7 +18,7 @@ pub use call::Remote;
 pub use checkout::{Checkout, Dirty, Operation, by_hand};
 pub use mirror::{Mirror, Refs};
 pub use offer::{offer, parse_version, was_shipped};
-pub use pins::{pin, unpin};
+pub use pins::{pin, pin_all, unpin};
 pub use preflight::{preflight, remote_name, unknown_commit, without_password};
 pub use stage::{remove as remove_stage, stage};
 pub use switch::Goal;
