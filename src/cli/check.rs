@@ -86,9 +86,8 @@ fn one(session: &Session, globals: &Globals) -> Result<(Found, Option<String>)> 
         return Ok((Found { at: at(target), news: None, standing: trusted.standing, alarms: trusted.alarms }, None));
     }
     let mirror = session.mirror()?;
-    let target = session.target(&mirror, None, globals.offline, &Silent)?;
-    let session = session.at(globals, &mirror, &target.revision)?;
-    let planned = session.plan(&mirror, &target, &request(globals, None))?;
+    let (session, target, survey) = session.aim(globals, &mirror, None, &Silent)?;
+    let planned = session.plan_on(survey, &mirror, &target, &request(globals, None))?;
     let plan = &planned.plan;
     let is_current = plan.from.revision == plan.to.revision
         && plan.components.iter().all(|component| component.activated == plan.to.revision);

@@ -170,6 +170,31 @@ impl Session {
         })
     }
 
+    /// The target, a survey, and the install as the target declares it.
+    pub fn aim(
+        &self,
+        globals: &Globals,
+        mirror: &Mirror,
+        to: Option<&str>,
+        reporter: &dyn Reporter,
+    ) -> Result<(Session, Target, Survey)> {
+        if self.source().manifest {
+            // What there is to look at is known only when the target is.
+            let target = self.target(mirror, to, globals.offline, reporter)?;
+            let session = self.at(globals, mirror, &target.revision)?;
+            let survey = Survey::take(&session.install, &session.owner, &session.state)?;
+            return Ok((session, target, survey));
+        }
+        // The one mostly waits for the remote, the other for systemd and for git.
+        let (target, survey) = std::thread::scope(|scope| {
+            let survey = scope.spawn(|| Survey::take(&self.install, &self.owner, &self.state));
+            let target = self.target(mirror, to, globals.offline, reporter);
+            (target, survey.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        let target = target?;
+        Ok((self.at(globals, mirror, &target.revision)?, target, survey?))
+    }
+
     /// Fetches: one conversation. A lock of its own, since a check may run while an upgrade does.
     pub fn update(&self, mirror: &Mirror, reporter: &dyn Reporter) -> Result<()> {
         let name = &self.install.name;

@@ -39,15 +39,14 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         within_window(&session)?;
     }
     let mirror = session.mirror()?;
-    let target = session.target(&mirror, args.to.as_deref(), globals.offline, &*reporter)?;
-    let session = session.at(globals, &mirror, &target.revision)?;
+    let (session, target, survey) = session.aim(globals, &mirror, args.to.as_deref(), &*reporter)?;
     let asked = Request {
         unattended: args.unattended,
         attended: output::is_attended() && !globals.yes && !args.unattended,
         allow_irreversible: args.allow_irreversible,
         ..request(globals, args.to.as_deref())
     };
-    let planned = session.plan(&mirror, &target, &asked)?;
+    let planned = session.plan_on(survey, &mirror, &target, &asked)?;
     if args.unattended
         && let Some(skipped) = failed_before(&planned, &target)
     {

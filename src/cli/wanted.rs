@@ -39,11 +39,10 @@ impl Wanted {
         let reporter = output::reporter(&told);
         let locks = session.lock(globals, false, &*reporter)?;
         let mirror = session.mirror()?;
-        let target = session.target(&mirror, self.to.as_deref(), globals.offline, &*reporter)?;
-        let session = session.at(globals, &mirror, &target.revision)?;
+        let (session, target, survey) = session.aim(globals, &mirror, self.to.as_deref(), &*reporter)?;
         // What an upgrade would be refused for is told by the upgrade; here it is only looked at.
         let request = Request { allow_irreversible: true, ..request(globals, self.to.as_deref()) };
-        let planned = session.plan(&mirror, &target, &request)?;
+        let planned = session.plan_on(survey, &mirror, &target, &request)?;
         Ok(Looked { session, planned, mirror, target, request, _locks: locks })
     }
 }

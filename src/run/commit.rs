@@ -1,6 +1,6 @@
 //! Commit: the known-good tag, the ledger, the end. May be begun again after a kill at any point.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::journal::Journal;
@@ -24,7 +24,9 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     arrive(journal, &begin, &mut known_good);
     let dropped = prune(&mut known_good, begin.keep_known_good, &plan.to.revision);
     let mut lost = Vec::new();
-    for entry in &known_good {
+    // Together; and one by one where that fails, to tell which it was.
+    let together = keep_all(state, site, &known_good);
+    for entry in known_good.iter().filter(|_| together.is_err()) {
         let kept = git::pin(state, &entry.revision)
             .and_then(|()| switch::tag_known_good(&site.owner, &site.root, &entry.tag, &entry.revision));
         match kept {
@@ -56,6 +58,14 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
         ledger.remember_failed(rolled_back(journal, plan))?;
     }
     journal.append(Body::End(End { outcome: Outcome::Done, why: None, detail: Vec::new() }))
+}
+
+/// Pins and tags all of them: two children, however many they are.
+fn keep_all(state: &Path, site: &Site, known_good: &[KnownGood]) -> Result<()> {
+    let revisions: BTreeSet<&str> = known_good.iter().map(|entry| entry.revision.as_str()).collect();
+    git::pin_all(state, &revisions.into_iter().collect::<Vec<_>>())?;
+    let tags: Vec<_> = known_good.iter().map(|entry| (entry.tag.as_str(), entry.revision.as_str())).collect();
+    switch::tag_all_known_good(&site.owner, &site.root, &tags)
 }
 
 /// What an operator went back from is not for a timer to install again.

@@ -154,7 +154,7 @@ fn trusted(engine: &Engine, plan: &Plan) -> Result<()> {
 
 /// The approval may have taken a while: what the plan was made from must still hold.
 fn unchanged(engine: &Engine, plan: &Plan) -> Result<()> {
-    let now = Checkout::observe(&engine.owner, &plan.root)?;
+    let now = Checkout::glance(&engine.owner, &plan.root)?;
     if now.head != plan.from.revision || !now.locks.is_empty() || now.operation.is_some() {
         return Err(
             Error::failed("the checkout was changed since the plan was made").hint("start again: nothing was changed")

@@ -7,15 +7,19 @@ use crate::table::{Row, median};
 const OURS: RGBColor = RGBColor(0x1b, 0x6c, 0xa8);
 const THEIRS: RGBColor = RGBColor(0xb0, 0x5a, 0x1e);
 
-/// Writes `tests/bench/plots/ROW.svg`, and removes those of rows that are no more.
-pub fn write(rows: &[Row]) {
+/// Writes `tests/bench/plots/ROW.svg`, and removes those of rows that are no more; what each shows, and the names of the files.
+pub fn write(rows: &[Row]) -> Vec<(String, String)> {
     let directory = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/plots"));
     std::fs::remove_dir_all(directory).unwrap_or_default();
     std::fs::create_dir_all(directory).unwrap();
+    let mut written = Vec::new();
     for row in rows {
-        let path = directory.join(format!("{}.svg", file_name(row)));
+        let name = format!("{}.svg", file_name(row));
+        let path = directory.join(&name);
         draw(row, &path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        written.push((format!("{} beside {}", row.name, row.against), name));
     }
+    written
 }
 
 fn file_name(row: &Row) -> String {

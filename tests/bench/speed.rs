@@ -33,12 +33,12 @@ pub struct Effort {
     pub files: usize,
     /// Runs in a long history.
     pub runs: usize,
-    /// Two rounds of everything, on a small repository.
+    /// One round of everything, on a small repository.
     pub is_short: bool,
 }
 
 const FULL: Effort = Effort { rounds: 11, files: 100_000, runs: 10_000, is_short: false };
-const SHORT: Effort = Effort { rounds: 2, files: 4_000, runs: 200, is_short: true };
+const SHORT: Effort = Effort { rounds: 1, files: 2_000, runs: 100, is_short: true };
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -68,6 +68,6 @@ fn main() {
     eprintln!("{} rows in {:.0} s", found.len(), begun.elapsed().as_secs_f64());
     if !effort.is_short && wanted.is_empty() {
         table::write(&found);
-        plot::write(&found);
+        table::show(&plot::write(&found));
     }
 }

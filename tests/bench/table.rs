@@ -122,6 +122,17 @@ pub fn write(rows: &[Row]) {
     std::fs::write(path, text + &notes).unwrap();
 }
 
+/// Puts the plots into the README, between the marks that are there for them.
+pub fn show(plots: &[(String, String)]) {
+    const MARKS: [&str; 2] = ["<!-- plots, written by tests/bench/run -->\n", "<!-- end of plots -->\n"];
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (head, rest) = text.split_once(MARKS[0]).expect("the README has a mark for plots");
+    let (_, tail) = rest.split_once(MARKS[1]).expect("the README has a mark for the end of plots");
+    let images = plots.iter().map(|(what, file)| format!("![{}](tests/bench/plots/{file})\n", what.replace('`', "")));
+    std::fs::write(path, format!("{head}{}{}{}{tail}", MARKS[0], images.collect::<String>(), MARKS[1])).unwrap();
+}
+
 /// Where and when: processor, memory, kernel, versions, date.
 fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
@@ -145,7 +156,7 @@ fn machine() -> String {
         said(&["systemctl", "--version"]),
         said(&["ansible-pull", "--version"]),
         env!("CARGO_PKG_VERSION"),
-        if cfg!(debug_assertions) { "debug" } else { "release" },
+        if std::env::var_os("RELIFT_PROGRAM").is_some() { "release" } else { "debug" },
         jiff::Zoned::now().strftime("%Y-%m-%d"),
     )
 }

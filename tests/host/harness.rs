@@ -101,7 +101,7 @@ impl Host {
     pub fn boot_with(target: Target, change: impl FnOnce(Spec) -> Spec) -> Host {
         needs(&[("nsenter", "util-linux"), ("git", "git"), ("dbus-daemon", "dbus"), ("useradd", "passwd")]);
         let number = HOSTS.fetch_add(1, Ordering::Relaxed);
-        let spec = change(Spec::new(&format!("host{number}"), target, RELIFT));
+        let spec = change(Spec::new(&format!("host{number}"), target, program()));
         let twin = Twin::boot(spec).unwrap_or_else(|error| panic!("no host: {error}\n{:#?}", error.detail));
         Host { twin, site: None, upstream: None }
     }
@@ -283,6 +283,11 @@ pub fn needs(programs: &[(&str, &str)]) {
         let found = path.split(':').any(|directory| std::path::Path::new(directory).join(program).exists());
         assert!(found, "this test needs `{program}`: apt-get install {package} (tests/run does it)");
     }
+}
+
+/// The program that hosts have: another build than the one under test where `RELIFT_PROGRAM` names it.
+pub fn program() -> String {
+    std::env::var("RELIFT_PROGRAM").unwrap_or_else(|_| RELIFT.to_owned())
 }
 
 fn bounded(command: &mut std::process::Command, argv: &[&str]) -> i32 {

@@ -98,22 +98,28 @@ pub const LOCKS: [&str; 8] = [
 impl Checkout {
     /// Looks at the checkout.
     pub fn observe(owner: &Account, root: &Path) -> Result<Checkout> {
-        let directory = Rooted::open(root).map_err(|error| {
-            error.hint("clone the repository there by hand once, or correct `root` in the manifest")
-        })?;
-        if !directory.exists(Path::new(".git"))? {
-            return Err(Error::failed(format!("{} is no git checkout: it has no .git", root.display()))
-                .hint("clone the repository there by hand once, or correct `root` in the manifest"));
-        }
-        if !directory.is_directory(Path::new(".git")) {
-            return Err(Error::failed(format!(
-                "{} is a linked worktree or a submodule: its .git is no directory",
-                root.display()
-            ))
-            .because("its index, its locks and its branches belong to another repository")
-            .hint("give the install a clone of its own: git clone URL, then `root` in the manifest"));
-        }
-        plain(&directory)?;
+        let directory = open(root)?;
+        // Each is a git that mostly waits for the kernel: side by side.
+        let (checkout, settings, listed) = std::thread::scope(|scope| {
+            let settings = scope.spawn(|| Settings::read(owner, root));
+            let listed = scope
+                .spawn(|| text(in_checkout(owner, root).args(["ls-files", "-v", "-z"]), "the index cannot be read"));
+            (Checkout::glance_at(owner, root, &directory), joined(settings), joined(listed))
+        });
+        let (mut checkout, settings) = (checkout?, settings?);
+        (checkout.remotes, checkout.cone) = (settings.remotes, settings.cone);
+        checkout.has_sparse_patterns = settings.has_sparse_patterns;
+        checkout.hidden = hidden(&listed?, checkout.cone.is_some() || checkout.has_sparse_patterns);
+        checkout.head_moved = head_moved(&directory)?;
+        Ok(checkout)
+    }
+
+    /// What may have changed since it was observed: HEAD, its branch, local changes, locks and operations; nothing else is looked at.
+    pub fn glance(owner: &Account, root: &Path) -> Result<Checkout> {
+        Checkout::glance_at(owner, root, &open(root)?)
+    }
+
+    fn glance_at(owner: &Account, root: &Path, directory: &Rooted) -> Result<Checkout> {
         let mut checkout = Checkout::default();
         for (path, operation) in OPERATIONS {
             if checkout.operation.is_none() && directory.exists(Path::new(path))? {
@@ -128,13 +134,10 @@ impl Checkout {
         checkout.is_shallow = directory.exists(Path::new(".git/shallow"))?;
         checkout.has_submodules = directory.exists(Path::new(".git/modules"))?;
         checkout.read_status(owner, root)?;
-        checkout.read_config(owner, root)?;
         if let Some(branch) = &checkout.branch {
             let lock = format!(".git/refs/heads/{branch}.lock");
             checkout.locks.extend(directory.exists(Path::new(&lock))?.then_some(lock));
         }
-        checkout.read_hidden(owner, root)?;
-        checkout.head_moved = head_moved(&directory)?;
         Ok(checkout)
     }
 
@@ -171,8 +174,41 @@ impl Checkout {
             _ => Ok(()),
         }
     }
+}
 
-    fn read_config(&mut self, owner: &Account, root: &Path) -> Result<()> {
+/// The checkout's directory; an error that says what is wrong with one that is no checkout.
+fn open(root: &Path) -> Result<Rooted> {
+    let clone = "clone the repository there by hand once, or correct `root` in the manifest";
+    let directory = Rooted::open(root).map_err(|error| error.hint(clone))?;
+    if !directory.exists(Path::new(".git"))? {
+        return Err(Error::failed(format!("{} is no git checkout: it has no .git", root.display())).hint(clone));
+    }
+    if !directory.is_directory(Path::new(".git")) {
+        return Err(Error::failed(format!(
+            "{} is a linked worktree or a submodule: its .git is no directory",
+            root.display()
+        ))
+        .because("its index, its locks and its branches belong to another repository")
+        .hint("give the install a clone of its own: git clone URL, then `root` in the manifest"));
+    }
+    plain(&directory)?;
+    Ok(directory)
+}
+
+/// What a thread gave; its panic is this one's.
+fn joined<T>(thread: std::thread::ScopedJoinHandle<Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// What the checkout's configuration says.
+struct Settings {
+    remotes: Vec<(String, String)>,
+    cone: Option<Vec<String>>,
+    has_sparse_patterns: bool,
+}
+
+impl Settings {
+    fn read(owner: &Account, root: &Path) -> Result<Settings> {
         let config = in_checkout(owner, root).args(["config", "--null", "--list"]);
         let config = text(config, "the checkout's configuration cannot be read")?;
         let (mut is_sparse, mut is_cone) = (false, true);
@@ -187,28 +223,25 @@ impl Checkout {
         let remotes =
             text(in_checkout(owner, root).args(["remote", "--verbose"]), "the checkout's remotes cannot be read")?;
         let fetched = remotes.lines().filter_map(|line| line.split_once(" (fetch)")?.0.split_once('\t'));
-        self.remotes = fetched.map(|(name, url)| (name.to_owned(), url.to_owned())).collect();
+        let remotes = fetched.map(|(name, url)| (name.to_owned(), url.to_owned())).collect();
+        let mut cone = None;
         if is_sparse && is_cone {
             let list = text(
                 in_checkout(owner, root).args(["sparse-checkout", "list"]),
                 "the sparse-checkout cone cannot be read",
             )?;
-            self.cone = Some(list.lines().map(str::to_owned).collect());
+            cone = Some(list.lines().map(str::to_owned).collect());
         }
-        self.has_sparse_patterns = is_sparse && !is_cone;
-        Ok(())
+        Ok(Settings { remotes, cone, has_sparse_patterns: is_sparse && !is_cone })
     }
+}
 
-    /// `git status` says nothing of such paths, and a switch would take their changes for nobody's.
-    fn read_hidden(&mut self, owner: &Account, root: &Path) -> Result<()> {
-        let list = text(in_checkout(owner, root).args(["ls-files", "-v", "-z"]), "the index cannot be read")?;
-        let is_sparse = self.cone.is_some() || self.has_sparse_patterns;
-        let entries = list.split('\0').filter_map(|entry| entry.split_once(' '));
-        let hidden =
-            entries.filter(|(tag, _)| tag.starts_with(|c: char| c.is_ascii_lowercase() || (c == 'S' && !is_sparse)));
-        self.hidden = hidden.map(|(_, path)| path.to_owned()).collect();
-        Ok(())
-    }
+/// Paths of git-ls-files(1) `-v` whose changes `git status` says nothing of: a switch would take them for nobody's.
+fn hidden(list: &str, is_sparse: bool) -> Vec<String> {
+    let entries = list.split('\0').filter_map(|entry| entry.split_once(' '));
+    let hidden =
+        entries.filter(|(tag, _)| tag.starts_with(|c: char| c.is_ascii_lowercase() || (c == 'S' && !is_sparse)));
+    hidden.map(|(_, path)| path.to_owned()).collect()
 }
 
 /// What git reads whole and waits for, gitrepository-layout(5).

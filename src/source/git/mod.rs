@@ -26,7 +26,7 @@ pub use export::{beneath, export};
 pub use manifest::repository_manifest;
 pub use mirror::{Mirror, Refs};
 pub use offer::{offer, parse_version, was_shipped};
-pub use pins::{pin, unpin};
+pub use pins::{pin, pin_all, unpin};
 pub use preflight::{preflight, remote_name, unknown_commit, without_password};
 pub use reach::answers;
 pub use remote::Remote;

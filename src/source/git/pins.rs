@@ -5,6 +5,7 @@ use std::path::Path;
 use super::call::{in_mirror, text};
 use super::locks;
 use crate::error::Result;
+use crate::host::process::{Command, Input};
 
 /// Keeps a commit from being collected, for as long as it can be rolled back to. git makes the ref durable; libgit2 does not.
 pub fn pin(state: &Path, revision: &str) -> Result<()> {
@@ -13,6 +14,22 @@ pub fn pin(state: &Path, revision: &str) -> Result<()> {
     locks::of(&mirror, &pin_of(revision))?;
     let command = in_mirror(&mirror).args(["update-ref", &pin_of(revision), revision]);
     text(command, "the mirror cannot be written").map(drop)
+}
+
+/// The same for several at once: all of them, or an error and none.
+pub fn pin_all(state: &Path, revisions: &[&str]) -> Result<()> {
+    let mirror = state.join("mirror.git");
+    for revision in revisions {
+        locks::of(&mirror, &pin_of(revision))?;
+    }
+    let refs: Vec<(String, &str)> = revisions.iter().map(|revision| (pin_of(revision), *revision)).collect();
+    update_refs(in_mirror(&mirror), &refs, "the mirror cannot be written")
+}
+
+/// Sets refs in one transaction of git-update-ref(1).
+pub(super) fn update_refs(git: Command, refs: &[(String, &str)], doing: &str) -> Result<()> {
+    let lines: String = refs.iter().map(|(name, revision)| format!("update {name} {revision}\n")).collect();
+    text(git.args(["update-ref", "--stdin"]).stdin(Input::Bytes(lines.into_bytes())), doing).map(drop)
 }
 
 /// Lets a commit go; one that is not kept is no error.

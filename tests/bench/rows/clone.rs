@@ -11,7 +11,7 @@ pub fn measure(effort: Effort) -> Vec<Row> {
     monorepo::create(&host, "large", effort.files);
     let size = |path: &str| host.must(&format!("du -sk {path} | cut -f1")).parse::<f64>().unwrap() / 1024.0;
     let clone = Task::sh(&format!(
-        "cd; git clone -q file:///srv/git/large.git cloned; git -C cloned sparse-checkout set {INSTALLED}"
+        "cd; git clone -q --sparse file:///srv/git/large.git cloned; git -C cloned sparse-checkout set {INSTALLED}"
     ))
     .of("large");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -33,7 +33,7 @@ pub fn measure(effort: Effort) -> Vec<Row> {
         ],
     );
     let name = format!("first mirror and plan, 1 of 50 components, {} files", effort.files);
-    let clone = "`git clone`, `sparse-checkout set`";
+    let clone = "`git clone --sparse`, `sparse-checkout set`";
     vec![
         Row::new(&name, clone, "ms", Target::Ratio(1.0), times),
         Row::new("size of what the first mirror fetched", clone, "MiB", Target::Ratio(0.2), [ours, theirs]),

@@ -15,11 +15,16 @@ pub fn measure(effort: Effort) -> Vec<Row> {
         host.must("systemctl reset-failed; systemctl --user -M app@ reset-failed");
     }
     // Older runs, each with the records that the oldest one has. ULIDs sort by time.
-    host.must(&format!(
-        "cd /var/lib/relift/app; cp -a runs many; oldest=$(ls runs | head -1)
-         for n in $(seq 1 {}); do run=$(printf '01ARZ3NDEKTSV4RRFF%08d' $n); mkdir many/$run; cp -l runs/$oldest/*.json many/$run/; done",
-        effort.runs
-    ));
+    host.must("cd /var/lib/relift/app; cp -a runs many");
+    let program = "import os, sys
+os.chdir('/var/lib/relift/app')
+oldest = 'runs/' + min(os.listdir('runs'))
+records = [name for name in os.listdir(oldest) if name.endswith('.json')]
+for number in range(int(sys.argv[1])):
+    run = f'many/01ARZ3NDEKTSV4RRFF{number:08}'
+    os.mkdir(run)
+    for name in records: os.link(f'{oldest}/{name}', f'{run}/{name}')";
+    host.run(&["python3", "-c", program, &effort.runs.to_string()], b"").exits(0);
     let timed = |runs: &str, words: &[&str]| {
         host.must(&format!("cd /var/lib/relift/app; rm -f runs.was; [ -d few ] || mv runs few; ln -sfn {runs} runs"));
         Task::new(words).exits(0, &host).wall

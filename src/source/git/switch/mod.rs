@@ -21,7 +21,7 @@ use crate::plan::abbreviate;
 pub use cone::{directories, is_tracked, leftovers, missing_directories};
 pub use forward::{both_ways, discard, go, transfer};
 pub use look::look;
-pub use refs::{clear_ref_locks, head, tag_known_good, track, untag};
+pub use refs::{clear_ref_locks, head, tag_all_known_good, tag_known_good, track, untag};
 pub use restore::{Foreign, restore};
 
 /// Where a checkout should be.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::call::{in_checkout, text};
+use super::super::pins::update_refs;
 use crate::error::Result;
 use crate::host::account::Account;
 use crate::host::fs::Rooted;
@@ -17,6 +18,13 @@ pub fn tag_known_good(owner: &Account, root: &Path, name: &str, revision: &str) 
     let reference = format!("refs/tags/{name}");
     text(in_checkout(owner, root).args(["update-ref", &reference, revision]), "the known-good tag cannot be made")
         .map(drop)
+}
+
+/// The same for several at once, by name and commit: all of them, or an error and none.
+pub fn tag_all_known_good(owner: &Account, root: &Path, tags: &[(&str, &str)]) -> Result<()> {
+    let refs: Vec<(String, &str)> =
+        tags.iter().map(|(name, revision)| (format!("refs/tags/{name}"), *revision)).collect();
+    update_refs(in_checkout(owner, root), &refs, "the known-good tags cannot be made")
 }
 
 /// Removes a known-good tag; one that is not there is no error.
