@@ -18,6 +18,7 @@ mod env_readers;
 mod env_secrets;
 mod env_units;
 mod health;
+mod hostile;
 mod links;
 mod moves;
 mod newcomer;
