@@ -4,6 +4,7 @@
 
 mod call;
 mod checkout;
+mod declared;
 mod locks;
 mod mirror;
 mod offer;

@@ -22,8 +22,8 @@ pub struct Ground {
     pub host: Host,
     /// The commit that is checked out before each input.
     pub base: String,
-    outside: Outside,
     mine: String,
+    before: Snapshot,
 }
 
 impl Ground {
@@ -36,8 +36,14 @@ impl Ground {
         host.must("cp -a /srv/git /srv/git.kept; cp -a /etc/relift /root/relift.kept; mkdir /root/env; for c in manager runner; do cp -a /opt/app/$c/.env /root/env/$c; done");
         let base = host.must("runuser -u app -- git -C /opt/app rev-parse HEAD");
         host.relift(&["check"]).exits(0);
-        let (outside, mine) = (Outside::of(&host), mine(&host));
-        Ground { host, base, outside, mine }
+        let (mine, before) = (mine(&host), host.snapshot());
+        Ground { host, base, mine, before }
+    }
+
+    /// Forgets how often the services were started.
+    fn calm(&self) {
+        self.host.must("systemctl reset-failed");
+        self.host.sh_as("app", "systemctl --user reset-failed").exits(0);
     }
 
     /// The sample whose upstream may be forged.
@@ -47,7 +53,11 @@ impl Ground {
 
     /// Runs a verb of relift's as the input wants it run; a crash is no way to end.
     fn relift(&self, by: &str, words: &str) -> Result<Out, String> {
+        let begun = Instant::now();
         let out = self.host.sh(&format!("{by} relift {words}"));
+        if std::env::var_os("RELIFT_TIMES").is_some() {
+            println!("    {:?} {words}", begun.elapsed());
+        }
         let crashed = out.code == 101 || out.code > 128 || out.stderr.contains("panicked");
         match crashed || !out.stderr.is_ascii() && out.stderr.chars().any(|c| c.is_control() && c != '\n') {
             true => Err(format!("it crashed, or printed what a terminal obeys: {out}")),
@@ -57,7 +67,7 @@ impl Ground {
 
     /// Plants an input and judges what becomes of it; the host may not be usable any more after an error.
     fn judge(&mut self, input: &Input) -> Result<Ended, String> {
-        self.host.must("systemctl reset-failed; systemctl --user -M app@ reset-failed");
+        self.calm();
         (input.plant)(self);
         let planted = Outside::of(&self.host);
         let before = self.host.snapshot();
@@ -84,26 +94,41 @@ impl Ground {
             Must::Take if out.code != 0 => return Err(format!("it was not taken: {out}")),
             Must::Take => {}
         }
-        (input.and)(self, &out);
-        self.back(&before)?;
+        self.back(&before, &planted)?;
         Ok(if matches!(input.must, Must::Take) { Ended::New } else { Ended::Old })
     }
 
     /// To the state before the input: by `rollback` where the release was taken, upstream and configuration as they were.
-    fn back(&self, before: &Snapshot) -> Result<(), String> {
+    fn back(&self, before: &Snapshot, planted: &Outside) -> Result<(), String> {
         if self.host.must("runuser -u app -- git -C /opt/app rev-parse HEAD") != self.base {
-            self.host.must("systemctl reset-failed; systemctl --user -M app@ reset-failed");
+            self.calm();
             let out = self.relift("", &format!("rollback app --yes --to {}", self.base))?;
             if out.code != 0 {
                 return Err(format!("there is no way back: {out}"));
             }
             same(before, &self.host.snapshot(), "rollback", &out)?;
+            let difference = planted.difference(&Outside::of(&self.host));
+            if !difference.is_empty() {
+                return Err(format!("rollback changed a canary:\n{difference}{out}"));
+            }
         }
         self.host.must(
             "rm -rf /srv/git; cp -a /srv/git.kept /srv/git; rm -rf /etc/relift; cp -a /root/relift.kept /etc/relift
              for c in manager runner; do chattr -i /opt/app/$c/.env 2>/dev/null; rm -rf /opt/app/$c/.env; cp -a /root/env/$c /opt/app/$c/.env; done",
         );
         Ok(())
+    }
+}
+
+impl Ground {
+    /// After something went wrong: whether the host is as it was, by whatever way back there is.
+    fn mended(&self) -> bool {
+        self.host.sh("relift recover app");
+        let clean = self.host.sh("find /srv/canary/secret /tmp -name 'owned*'");
+        self.back(&self.before, &Outside::of(&self.host)).is_ok()
+            && clean.stdout.is_empty()
+            && mine(&self.host) == self.mine
+            && self.before.difference(&self.host.snapshot()).is_empty()
     }
 }
 
@@ -133,16 +158,15 @@ pub fn run(category: &str, inputs: &[Input], site: fn() -> Site) {
     let only = std::env::var("RELIFT_INPUT").ok();
     let mut figure = Figure::new("hostile corpus", category, "check, plan, upgrade, rollback");
     let mut ground = None;
-    for input in inputs.iter().filter(|input| only.as_ref().is_none_or(|only| input.name.contains(only))) {
+    for input in inputs
+        .iter()
+        .filter(|input| only.as_ref().is_none_or(|only| only.split('|').any(|only| input.name.contains(only))))
+    {
         let begun = Instant::now();
         let on = ground.get_or_insert_with(|| Ground::new(site(), plain));
         let judged = catch_unwind(AssertUnwindSafe(|| on.judge(input))).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
             Err(text.or(panic.downcast_ref::<&str>().map(|text| text.to_string())).unwrap_or_default())
-        });
-        let judged = judged.and_then(|ended| {
-            let difference = on.outside.difference(&Outside::of(&on.host));
-            if difference.is_empty() { Ok(ended) } else { Err(format!("it left something outside:\n{difference}")) }
         });
         println!(
             "{:5.1} s  {}  {}",
@@ -150,8 +174,13 @@ pub fn run(category: &str, inputs: &[Input], site: fn() -> Site) {
             if judged.is_ok() { "ok   " } else { "WRONG" },
             input.name
         );
-        if judged.is_err() {
-            ground = None;
+        if let Err(wrong) = &judged {
+            println!("{wrong}");
+            // What was done may be undone; else the next input gets another host.
+            let again = catch_unwind(AssertUnwindSafe(|| on.mended()));
+            if !again.unwrap_or(false) {
+                ground = None;
+            }
         }
         figure.count(judged.map_err(|wrong| format!("=== {}: {wrong}", input.name)));
     }

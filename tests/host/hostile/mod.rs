@@ -8,13 +8,16 @@ mod forge;
 mod ground;
 mod outside;
 
+mod env;
+mod environment;
+mod objects;
+mod refs;
 mod total;
 mod trees;
+mod units;
 
 pub use forge::{Entry, Forge};
 pub use ground::{Ground, run};
-
-use crate::harness::Out;
 
 /// One hostile input, and what must become of it.
 pub struct Input {
@@ -26,8 +29,6 @@ pub struct Input {
     pub must: Must,
     /// What stands before `relift` in the shell that runs it: an environment, redirections, limits.
     pub by: &'static str,
-    /// What must hold besides, after `upgrade`, which printed this.
-    pub and: fn(&Ground, &Out),
 }
 
 /// What must become of an input.
@@ -42,23 +43,16 @@ pub enum Must {
 impl Input {
     /// An input that `upgrade` must refuse with this exit and these words.
     pub const fn refused(name: &'static str, plant: fn(&Ground), exit: i32, says: &'static [&'static str]) -> Input {
-        Input { name, plant, must: Must::Refuse(exit, says), by: "", and: nothing }
+        Input { name, plant, must: Must::Refuse(exit, says), by: "" }
     }
 
     /// An input that does no harm.
     pub const fn harmless(name: &'static str, plant: fn(&Ground)) -> Input {
-        Input { name, plant, must: Must::Take, by: "", and: nothing }
+        Input { name, plant, must: Must::Take, by: "" }
     }
 
     /// The same with words of a shell's before `relift`.
     pub const fn by(self, by: &'static str) -> Input {
         Input { by, ..self }
     }
-
-    /// The same with something that must hold after `upgrade`.
-    pub const fn and(self, and: fn(&Ground, &Out)) -> Input {
-        Input { and, ..self }
-    }
 }
-
-fn nothing(_: &Ground, _: &Out) {}

@@ -8,8 +8,16 @@ use std::path::{Path, PathBuf};
 use crate::harness::Host;
 
 /// Where they are: the system's configuration, root's and another account's home, and files of our own.
-const PLACES: &[&str] =
-    &["/etc", "/root", "/home/other", "/srv/canary", "/usr/local", "/var/spool", "/usr/lib/systemd/system"];
+const PLACES: &[&str] = &[
+    "/etc",
+    "/root/.ssh",
+    "/home/other",
+    "/srv/canary",
+    "/usr/local/bin",
+    "/usr/local/sbin",
+    "/var/spool/cron",
+    "/usr/lib/systemd/system",
+];
 /// What runs may change there, and a snapshot holds.
 const NOT_HERE: &[&str] = &["/etc/systemd/system"];
 
