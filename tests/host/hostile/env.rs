@@ -65,10 +65,12 @@ pub const INPUTS: &[Input] = &[
         1,
         &["UTF-8", "state: nothing was changed"],
     ),
-    Input::harmless("a line of 1 MB", |on| with(on, format!("LONG={}\n", "x".repeat(1_000_000)).as_bytes())),
-    Input::harmless("5,000 keys", |on| {
-        with(on, (0..5000).map(|at| format!("KEY_{at}={at}\n")).collect::<String>().as_bytes())
-    }),
+    Input::refused(
+        "a line of 1 MB",
+        |on| with(on, format!("LONG={}\n", "x".repeat(1_000_000)).as_bytes()),
+        1,
+        &["the values of .env cannot be looked for in output", "stopped before any change"],
+    ),
     Input::harmless("values of a shell's", |on| {
         with(on, b"A=$(touch /tmp/owned-a)\nB=`touch /tmp/owned-b`\nC=${IFS}touch\nD='; touch /tmp/owned-d'\n")
     }),
@@ -80,9 +82,6 @@ pub const INPUTS: &[Input] = &[
     }),
     Input::harmless("an example with bidirectional marks and escapes in comments", |on| {
         example(on, "# \u{202e}New\u{1b}[2J\u{7}.\nMARKED=x\n".as_bytes())
-    }),
-    Input::harmless("an example of 2,000 new keys", |on| {
-        example(on, (0..2000).map(|at| format!("NEW_{at}={at}\n")).collect::<String>().as_bytes())
     }),
     Input::refused(
         "an example of 9 MiB",

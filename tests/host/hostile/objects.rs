@@ -81,11 +81,11 @@ pub const INPUTS: &[Input] = &[
         BROKEN,
     ),
     Input::refused("a NUL in the head of a commit", |on| author(on, "A\0B <a@b> 1 +0000"), 1, BROKEN),
-    Input::harmless("a NUL in a message", |on| commit(on, |text| [text.as_bytes(), b"a\0b\n"].concat())),
+    Input::refused("a NUL in a message", |on| commit(on, |text| [text.as_bytes(), b"a\0b\n"].concat()), 1, BROKEN),
     Input::harmless("escapes and bidirectional marks in a message", |on| {
         commit(on, |text| text.replace("Hostile", "\u{1b}]0;x\u{7}\u{1b}[2J\u{202e}Hostile\r\u{9b}31m").into_bytes())
     }),
-    Input::harmless("a message of 20 MB", |on| commit(on, |text| [text.as_bytes(), &vec![b'x'; 20_000_000]].concat())),
+    Input::harmless("a message of 2 MB", |on| commit(on, |text| [text.as_bytes(), &vec![b'x'; 2_000_000]].concat())),
     Input::refused(
         "a VERSION of 64 MiB of zeros, in 64 KiB of a pack",
         |on| drop(on.forge().file("manager/VERSION", vec![0; 64 << 20])),

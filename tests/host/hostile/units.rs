@@ -101,9 +101,6 @@ pub const INPUTS: &[Input] = &[
         &["is no plain file", "state: nothing was changed"],
     ),
     Input::harmless("3,000 sections", |on| appended(on, "[X-Section]\nKey=1\n".repeat(3000).as_bytes())),
-    Input::harmless("drop-ins beside it, which nobody installs", |on| {
-        drop(on.forge().file("manager/production/sample-manager.service.d/root.conf", "[Service]\nUser=root\n"))
-    }),
     Input::harmless("other units beside it, which nobody declared", |on| {
         drop(on.forge().file("manager/production/ssh.service", "[Service]\nExecStart=/bin/touch /tmp/owned-ssh\n"))
     }),
