@@ -118,11 +118,16 @@ pub const INPUTS: &[Input] = &[
         1,
         REFUSED,
     ),
-    Input::harmless("grafts and replacements in the remote", |on| {
-        on.forge().file("docs/news.txt", "news\n");
-        let tip = on.forge().git(&["rev-parse", "main"]);
-        on.host.must(&format!("echo {tip} > /srv/git/app.git/info/grafts; true"));
-    }),
+    Input::refused(
+        "grafts and replacements in the remote",
+        |on| {
+            on.forge().file("docs/news.txt", "news\n");
+            let tip = on.forge().git(&["rev-parse", "main"]);
+            on.host.must(&format!("echo {tip} > /srv/git/app.git/info/grafts; true"));
+        },
+        1,
+        REFUSED,
+    ),
 ];
 
 #[test]
