@@ -6,7 +6,7 @@ use super::configuration::Configuration;
 use super::subject::{Case, Part, Subject};
 use super::{
     Blocker, ComponentPlan, Contents, GatePlan, Intent, ServiceChange, StagedCheck, UnitPlan, notes, services, steps,
-    units,
+    unit, units,
 };
 use crate::action::{Action, Artifact, EnvFile, Service};
 use crate::error::Result;
@@ -62,6 +62,7 @@ pub(super) fn draft(
     warnings.extend(unasked(&subject));
     let mut blockers = configuration.blockers;
     blockers.extend(absent(&subject));
+    blockers.extend(privileges(case, &unit_plans));
 
     let name = &part.component.name;
     let env_file = |swap| Action::EnvFile(EnvFile { component: name.clone(), swap });
@@ -118,6 +119,26 @@ fn absent(subject: &Subject) -> Option<Blocker> {
             "correct `path` in the manifest, or stay below this release",
         )
     })
+}
+
+/// System units that gain power by the release: somebody has to have seen that. Going back is to what was seen before.
+fn privileges(case: &Case, units: &[UnitPlan]) -> Vec<Blocker> {
+    let is_seen = (case.request.attended || case.request.is_explicit) && !case.request.unattended;
+    if is_seen || case.request.intent == Intent::Rollback {
+        return Vec::new();
+    }
+    let system = units.iter().filter(|unit| unit.scope == Scope::System);
+    let gains = system.flat_map(|unit| unit::gains(&unit.settings).into_iter().map(|gain| (unit.name.as_str(), gain)));
+    let (name, to) = (&case.install.name, case.offer.to.short());
+    let blocker = |(unit, gain): (&str, String)| {
+        Blocker::refused(
+            format!("{unit} {gain}"),
+            format!(
+                "look at it: relift units diff {name}; when it is meant, name the release: relift upgrade {name} --to {to}"
+            ),
+        )
+    };
+    gains.map(blocker).collect()
 }
 
 fn unasked(subject: &Subject) -> Option<String> {

@@ -6,6 +6,7 @@ mod impact;
 mod install;
 mod keys;
 mod merge;
+mod privilege;
 mod redacted;
 mod relations;
 pub mod robust;
@@ -18,6 +19,7 @@ use settings::Settings;
 
 pub use accounts::accounts;
 pub use install::{also, install_links};
+pub use privilege::gains;
 pub use redacted::{diff, shown_sides};
 pub use relations::{Relations, ordered, relations};
 

@@ -11,7 +11,7 @@ use git2::{Oid, Repository};
 use super::call::{explain, in_mirror, text};
 use super::credential::Secret;
 use super::remote::{Remote, SOURCE};
-use super::{locks, relay};
+use super::{declared, locks, relay};
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{make_private, sync_directory, sync_filesystem, write_durably};
@@ -141,10 +141,11 @@ impl Mirror {
         self.repository.revparse_single(&revision).ok().map(|object| object.id())
     }
 
-    /// The text of a file at a commit; `None` where there is none.
+    /// The text of a plain file at a commit; `None` where there is none, a link, or one too large to be read.
     pub fn file(&self, commit: Oid, path: &str) -> Option<Vec<u8>> {
         let tree = self.repository.find_commit(commit).and_then(|commit| commit.tree()).ok()?;
         let entry = tree.get_path(Path::new(path)).ok()?;
+        declared::fits(&self.repository, &entry).ok()?;
         let blob = entry.to_object(&self.repository).ok()?.into_blob().ok()?;
         Some(blob.content().to_vec())
     }

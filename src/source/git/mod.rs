@@ -5,6 +5,7 @@
 mod call;
 mod checkout;
 mod credential;
+mod declared;
 mod export;
 mod locks;
 mod manifest;

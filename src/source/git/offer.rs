@@ -4,6 +4,7 @@ use std::path::Path;
 
 use git2::{Commit as GitCommit, Delta, DiffOptions, Oid, Repository, Sort, Tree};
 
+use super::declared;
 use super::mirror::Mirror;
 use super::target::Target;
 use crate::error::{Context, Result};
@@ -55,9 +56,10 @@ pub fn offer(
         warnings: Vec::new(),
     };
     for (component, activated) in components {
+        declared::readable(repository, &to, component)?;
         let base = activated.as_deref().and_then(|oid| commit(repository, oid).ok()).unwrap_or_else(|| from.clone());
         offer.components.push(read_component(mirror, component, &base, &to)?);
-        offer.blockers.extend(pointers(mirror, &to, component, &offer.components[offer.components.len() - 1]));
+        offer.blockers.extend(pointers(repository, &base, &to, component)?);
         offer.blockers.extend(submodules(repository, &to, component)?);
     }
     let (added, removed) = entries(repository, Some(&from), &to)?;
@@ -248,8 +250,9 @@ fn leaving(from: &GitCommit, cone: &[String]) -> Result<Vec<String>> {
 fn entries(repository: &Repository, from: Option<&GitCommit>, to: &GitCommit) -> Result<(Vec<String>, Vec<String>)> {
     let old = from.map(|commit| commit.tree()).transpose().context("the mirror cannot be read")?;
     let new = to.tree().context("the mirror cannot be read")?;
+    // A file that becomes a link is tracked before and after.
     let diff = repository
-        .diff_tree_to_tree(old.as_ref(), Some(&new), Some(&mut DiffOptions::new()))
+        .diff_tree_to_tree(old.as_ref(), Some(&new), Some(DiffOptions::new().include_typechange(true)))
         .context("the releases cannot be compared")?;
     let (mut added, mut removed) = (Vec::new(), Vec::new());
     for delta in diff.deltas() {
@@ -279,16 +282,34 @@ fn stops_tracking(component: &Component, removed: &[String]) -> Vec<Blocker> {
         .collect()
 }
 
-fn pointers(mirror: &Mirror, to: &GitCommit, component: &Component, offer: &ComponentOffer) -> Option<Blocker> {
-    let is_pointer = |path: &&String| {
-        let file = mirror.file(to.id(), &format!("{}/{path}", component.path));
-        file.is_some_and(|bytes| bytes.len() < 1024 && bytes.starts_with(LFS))
+/// A changed file that stands for one elsewhere. Looked up by object, since a path costs a reading of each tree on the way.
+fn pointers(
+    repository: &Repository,
+    base: &GitCommit,
+    to: &GitCommit,
+    component: &Component,
+) -> Result<Option<Blocker>> {
+    let path = component.path.as_str();
+    let (old, new) = (subtree(repository, base, path)?, subtree(repository, to, path)?);
+    let diff = repository
+        .diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut DiffOptions::new()))
+        .context("the releases cannot be compared")?;
+    let objects = repository.odb().context("the mirror cannot be read")?;
+    let is_pointer = |oid: Oid| {
+        let is_small = objects.read_header(oid).is_ok_and(|(size, kind)| kind == git2::ObjectType::Blob && size < 1024);
+        is_small && objects.read(oid).is_ok_and(|object| object.data().starts_with(LFS))
     };
-    let path = offer.changed.iter().find(is_pointer)?;
-    Some(Blocker::impossible(
-        format!("{}/{path} is a Git LFS pointer, and this version does not fetch LFS objects", component.path),
-        "ask upstream for a release without LFS in this component, or upgrade this checkout by hand",
-    ))
+    let found = diff.deltas().find(|delta| is_pointer(delta.new_file().id()));
+    Ok(found.map(|delta| {
+        let file = String::from_utf8_lossy(delta.new_file().path_bytes().unwrap_or_default()).into_owned();
+        Blocker::impossible(
+            format!(
+                "{path}/{} is a Git LFS pointer, and this version does not fetch LFS objects",
+                crate::text::harmless(&file)
+            ),
+            "ask upstream for a release without LFS in this component, or upgrade this checkout by hand",
+        )
+    }))
 }
 
 /// Commits of other repositories in the component's directory (gitmodules(5)).

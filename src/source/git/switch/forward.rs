@@ -33,9 +33,11 @@ pub fn transfer(mirror: &Mirror, owner: &Account, root: &Path, head: &str, to: &
     }
 }
 
+/// In no directory: `TMPDIR` is whoever's, and may not be there (memfd_create(2)).
 fn in_memory(bytes: &[u8]) -> Result<std::fs::File> {
     use std::io::{Seek, Write};
-    let file = tempfile::tempfile().and_then(|mut file| {
+    let made = nix::sys::memfd::memfd_create(c"revisions", nix::sys::memfd::MFdFlags::MFD_CLOEXEC);
+    let file = made.map_err(std::io::Error::from).map(std::fs::File::from).and_then(|mut file| {
         file.write_all(bytes)?;
         file.rewind()?;
         Ok(file)
