@@ -111,6 +111,7 @@ enum Verb {
 /// Runs the command line; the value is the process's exit status.
 pub fn main() -> u8 {
     crate::host::secrecy::keep_memory();
+    crate::host::inherited::reset();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

@@ -6,6 +6,7 @@ pub mod account;
 pub mod clock;
 pub mod fs;
 pub mod http;
+pub mod inherited;
 pub mod interrupt;
 pub mod journal;
 pub mod net;

@@ -12,9 +12,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aho_corasick::{AhoCorasick, Input};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use regex::bytes::Regex;
 
 use crate::error::{Context, Result};
 
@@ -188,7 +188,7 @@ impl Output {
 /// The texts that must not get into a log.
 struct Secrets {
     texts: Vec<String>,
-    pattern: Option<Regex>,
+    pattern: Option<AhoCorasick>,
     longest: usize,
 }
 
@@ -197,10 +197,9 @@ impl Secrets {
     fn of(texts: &[String]) -> Result<Secrets> {
         let texts: Vec<String> =
             texts.iter().filter(|text| !text.is_empty() && !text.contains('\n')).cloned().collect();
-        let words: Vec<String> = texts.iter().map(|text| regex::escape(text)).collect();
-        let pattern = match words.is_empty() {
+        let pattern = match texts.is_empty() {
             true => None,
-            false => Some(Regex::new(&words.join("|")).context("the values of .env cannot be looked for in output")?),
+            false => Some(AhoCorasick::new(&texts).context("the values of .env cannot be looked for in output")?),
         };
         let longest = texts.iter().map(String::len).max().unwrap_or(0);
         Ok(Secrets { texts, pattern, longest })
@@ -220,10 +219,8 @@ impl Secrets {
         let mut at = at;
         loop {
             let window = at.saturating_sub(self.longest)..bytes.len().min(at + self.longest);
-            let start = window.start;
-            let over = (start..at).find_map(|from| {
-                pattern.find_at(&bytes[..window.end], from).filter(|found| found.start() < at && found.end() > at)
-            });
+            let found = pattern.find_overlapping_iter(Input::new(bytes).range(window));
+            let over = found.filter(|found| found.start() < at && found.end() > at).min_by_key(|found| found.start());
             match over {
                 Some(found) if found.start() > 0 => at = found.start(),
                 Some(_) => return bytes.len(),
