@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -36,6 +37,7 @@ pub struct Command {
     stdout: Option<File>,
     timeout: Duration,
     cap: usize,
+    largest_file: Option<u64>,
 }
 
 /// What a child reads.
@@ -96,6 +98,7 @@ impl Command {
             stdout: None,
             timeout: Duration::from_secs(60),
             cap: 64 << 20,
+            largest_file: None,
         }
     }
 
@@ -143,6 +146,12 @@ impl Command {
         self
     }
 
+    /// The largest file that it and its children may write, bytes; SIGXFSZ ends whoever writes more, setrlimit(2).
+    pub fn largest_file(mut self, bytes: u64) -> Self {
+        self.largest_file = Some(bytes);
+        self
+    }
+
     /// The program's name, for messages.
     pub fn program(&self) -> String {
         self.argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
@@ -187,6 +196,9 @@ impl Command {
         };
         command.stdin(stdin).stdout(self.stdout.map_or_else(Stdio::piped, Into::into)).stderr(Stdio::piped());
         detach(&mut command);
+        if let Some(bytes) = self.largest_file {
+            bound_files(&mut command, bytes);
+        }
         if let Some(account) = self.account {
             become_account(&mut command, account);
         }
@@ -332,7 +344,18 @@ fn detach(command: &mut std::process::Command) {
             nix::unistd::setsid()?;
             libc::umask(0o022);
             close_at_exec();
-            Ok(nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0)?)
+            Ok(setrlimit(Resource::RLIMIT_CORE, 0, 0)?)
+        });
+    }
+}
+
+/// An inherited bound that is lower stays.
+fn bound_files(command: &mut std::process::Command, bytes: u64) {
+    // SAFETY: as above.
+    unsafe {
+        command.pre_exec(move || {
+            let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE)?;
+            Ok(setrlimit(Resource::RLIMIT_FSIZE, bytes.min(hard), bytes.min(hard))?)
         });
     }
 }

@@ -35,6 +35,7 @@ pub fn effective(install: &Install) -> Result<String> {
                     Credential::Named(name) => name.clone(),
                     Credential::File(path) => path.display().to_string(),
                 }),
+                max_fetch: Some(super::words::size_text(git.max_fetch)),
                 discard: texts(&git.discard),
                 sparse: git.sparse,
                 manifest: git.manifest,

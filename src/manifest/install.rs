@@ -79,6 +79,8 @@ pub struct GitSource {
     pub allow: Option<VersionReq>,
     /// The token that opens the remote, in place of what the owner's git knows.
     pub credential: Option<Credential>,
+    /// The largest pack that one fetch may bring, bytes.
+    pub max_fetch: u64,
     /// Tracked paths whose local changes a run may set aside.
     pub discard: Vec<RelPath>,
     /// Whether the work tree is kept to the installed components (git-sparse-checkout(1)); the default.

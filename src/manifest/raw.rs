@@ -72,6 +72,9 @@ pub(super) struct Git {
     /// file that root alone may read. Without it the owner's own git credentials are used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
+    /// The most that one fetch may write to this host's disk, as packed: `500MiB`, `4GiB`. Default: `2GiB`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_fetch: Option<String>,
     /// Tracked files whose local changes a run sets aside, relative to the root. Undo puts them back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub discard: Vec<String>,

@@ -25,6 +25,27 @@ pub(super) fn duration(text: &str) -> Looked<Duration> {
     }
 }
 
+/// The units of a size, largest first.
+const SIZES: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+
+/// A size in bytes: a whole number and a unit.
+pub(super) fn size(text: &str) -> Looked<u64> {
+    let read = || {
+        let (unit, factor) = SIZES.iter().find(|(unit, _)| text.ends_with(unit))?;
+        let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+        number.checked_mul(*factor).filter(|bytes| *bytes > 0)
+    };
+    read().ok_or_else(|| {
+        Fault::new(format!("`{text}` is not a size")).help("write a number and a unit, such as \"500MiB\" or \"4GiB\"")
+    })
+}
+
+/// A size as [`size`] reads it.
+pub(super) fn size_text(bytes: u64) -> String {
+    let exact = SIZES.iter().find(|(_, factor)| bytes % factor == 0);
+    exact.map_or_else(|| format!("{bytes}"), |(unit, factor)| format!("{}{unit}", bytes / factor))
+}
+
 /// An age: as a time span, from a minute to ten years; `30d` is understood.
 pub(super) fn age(text: &str) -> Looked<Duration> {
     let fault =

@@ -9,6 +9,9 @@ use super::super::problem::{Fault, Looked};
 use super::super::{Follow, GitSource, Source, raw, words};
 use super::Look;
 
+/// What a fetch may bring where the manifest says nothing: 2 GiB.
+const MAX_FETCH: u64 = 2 << 30;
+
 pub(super) fn source(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest, root: Option<&Path>) -> Option<Source> {
     match &raw.source.git {
         Some(raw) => git(look, &key.name("git"), raw, root).map(Source::Git),
@@ -33,6 +36,7 @@ fn git(look: &mut Look<'_>, key: &Key, raw: &raw::Git, root: Option<&Path>) -> O
             false => "`source.git.credential` is not used: `url` is no https URL",
         });
     }
+    let max_fetch = look.take_optional(&key.name("max-fetch"), raw.max_fetch.as_deref().map(words::size));
     let discard = look.each(&key.name("discard"), &raw.discard, words::relative);
     let verify = match &raw.verify {
         None => Some(None),
@@ -43,6 +47,7 @@ fn git(look: &mut Look<'_>, key: &Key, raw: &raw::Git, root: Option<&Path>) -> O
         follow: follow?,
         allow: allow?,
         credential: credential?,
+        max_fetch: max_fetch?.unwrap_or(MAX_FETCH),
         discard: discard?,
         sparse: raw.sparse,
         manifest: raw.manifest,

@@ -90,6 +90,11 @@ pub fn explain(remote: &Remote, output: &Output) -> Error {
             format!("{shown} sent an object that git's own check refuses"),
             "ask upstream to look: git fsck; nothing of it was kept".into(),
         ),
+        Trouble::TooLarge => (
+            format!("{shown} sends more than {} in one fetch", crate::text::bytes(remote.max_fetch)),
+            "ask upstream whether that is meant; if it is, raise `max-fetch` under [source.git], or the caller's own bound: ulimit -f"
+                .into(),
+        ),
         Trouble::Lost => (
             format!("the connection to {shown} was lost before everything was there"),
             "look at the network and at the server, then run this again; nothing of what came is used".into(),
@@ -109,12 +114,14 @@ enum Trouble {
     Certificate,
     Missing,
     Objects,
+    TooLarge,
     Lost,
     Other,
 }
 
 /// What git, curl and ssh say, most telling first.
-const TROUBLES: [(&[&str], Trouble); 9] = [
+const TROUBLES: [(&[&str], Trouble); 10] = [
+    (&["died of signal 25", "File too large"], Trouble::TooLarge),
     (&["Host key verification failed", "HOST IDENTIFICATION HAS CHANGED"], Trouble::HostKey),
     (&["Could not resolve host", "Name or service not known", "name resolution"], Trouble::Name),
     (&["Operation too slow", "timed out", "Timeout", "not responding"], Trouble::Silent),

@@ -27,9 +27,10 @@ const SILENCE: Duration = Duration::from_secs(600);
 /// Refs by full name.
 pub type Refs = BTreeMap<String, String>;
 
-/// The whole configuration of the mirror: no remote, no hooks, received objects checked.
+/// The whole configuration of the mirror: no remote, no hooks, received objects checked, none of them unpacked into memory
+/// beyond 16 MiB.
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tfilemode = true\n\thooksPath = /dev/null\n\
-\tfsync = all\n\tprotectHFS = true\n\tprotectNTFS = true\n\tlogAllRefUpdates = false\n[fetch]\n\tfsckObjects = true\n\trecurseSubmodules = false\n\
+\tfsync = all\n\tbigFileThreshold = 16m\n\tdeltaBaseCacheLimit = 32m\n\tprotectHFS = true\n\tprotectNTFS = true\n\tlogAllRefUpdates = false\n[fetch]\n\tfsckObjects = true\n\trecurseSubmodules = false\n\
 [transfer]\n\tfsckObjects = true\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[submodule]\n\trecurse = false\n";
 
 /// A release is staged whole: what .gitattributes leaves out of archives is part of it.
@@ -127,6 +128,10 @@ impl Mirror {
             write_if_other(&near.config, &near.config_text())?;
             output = converse(near.git(&self.path, None).args(FETCH).args([SOURCE]).args(&refspecs), reporter)?;
         }
+        if !output.success() {
+            // Half a pack may be gigabytes.
+            locks::after_fetch(&self.path)?;
+        }
         let is_gone = output.stderr.iter().any(|line| line.contains("couldn't find remote ref"));
         match follow {
             _ if output.success() => Ok(()),
@@ -193,6 +198,7 @@ pub(super) fn remote(state: &Path, source: &GitSource, owner: &Account) -> Remot
         owner: owner.clone(),
         config: state.join("remote.gitconfig"),
         secret: source.credential.as_ref().map(|place| Secret::new(place, &source.url)),
+        max_fetch: source.max_fetch,
     }
 }
 
@@ -282,11 +288,41 @@ mod tests {
             follow: Follow::Branch("main".into()),
             allow: None,
             credential: None,
+            max_fetch: 1 << 30,
             discard: Vec::new(),
             sparse: true,
             manifest: false,
             verify: None,
         }
+    }
+
+    #[test]
+    fn a_fetch_of_more_than_the_bound_stops_and_leaves_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let upstream = place.path().join("upstream");
+        let git = |words: &[&str]| {
+            let name = ["-c", "user.name=a", "-c", "user.email=a@example.org"];
+            text(in_mirror(&upstream).args(name).args(words.iter().copied()), "git").unwrap()
+        };
+        std::fs::create_dir(&upstream).unwrap();
+        git(&["init", "--quiet", "--initial-branch=main"]);
+        let noise: Vec<u8> =
+            (0..1u64 << 17).flat_map(|at| crate::host::fs::sha256(&at.to_le_bytes()).into_bytes()).collect();
+        std::fs::write(upstream.join("large"), &noise).unwrap();
+        git(&["add", "large"]);
+        git(&["commit", "--quiet", "-m", "large"]);
+        let fetch = |max_fetch: u64| {
+            let source = GitSource { url: upstream.display().to_string(), max_fetch, ..source() };
+            let (state, cache) = (place.path().join("state"), place.path().join("cache"));
+            let mirror = Mirror::open(&state, &cache, &source, &Account::root()).unwrap();
+            (mirror.fetch(&source.follow, &crate::report::Silent), mirror.path().join("objects/pack"))
+        };
+        let (refused, packs) = fetch(1 << 20);
+        let error = refused.unwrap_err();
+        assert!(error.what.ends_with("sends more than 1.00 MiB in one fetch"), "{error}");
+        assert!(error.hints.iter().any(|hint| hint.contains("max-fetch")), "{error:?}");
+        assert_eq!(std::fs::read_dir(&packs).unwrap().count(), 0, "what came is gone");
+        fetch(1 << 30).0.unwrap();
     }
 
     #[test]

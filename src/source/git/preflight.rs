@@ -202,6 +202,7 @@ mod tests {
             follow: Follow::Branch("main".into()),
             allow: None,
             credential: None,
+            max_fetch: 1 << 30,
             discard: vec![crate::manifest::RelPath::parse("runner/uv.lock").unwrap()],
             manifest: false,
             sparse: true,

@@ -36,6 +36,8 @@ pub struct Remote {
     pub config: PathBuf,
     /// A token that the manifest names, in place of the owner's own credentials.
     pub secret: Option<Secret>,
+    /// The largest file that git may write in a conversation, bytes: that is the pack.
+    pub max_fetch: u64,
 }
 
 impl Remote {
@@ -48,7 +50,7 @@ impl Remote {
     /// git as the owner over HTTP, in no repository; its arguments follow.
     pub fn owners_git(&self, lent: Option<&Lent>) -> Command {
         let line = format!("{} \"$@\"", self.git_as_owner());
-        let command = Command::new(["sh", "-c", &line, "sh"]).timeout(NETWORK);
+        let command = Command::new(["sh", "-c", &line, "sh"]).timeout(NETWORK).largest_file(self.max_fetch);
         lent.into_iter().fold(command, |command, lent| command.env(SECRET, lent.path()))
     }
 
@@ -63,6 +65,7 @@ impl Remote {
             .env("GIT_CONFIG_GLOBAL", self.config.display().to_string())
             .env("GIT_ALLOW_PROTOCOL", allowed)
             .env("GIT_SSH_COMMAND", self.ssh())
+            .largest_file(self.max_fetch)
             .timeout(NETWORK)
     }
 
@@ -193,7 +196,7 @@ mod tests {
 
     fn remote(url: &str, home: &str) -> Remote {
         let owner = Account { name: "app".into(), uid: 0, gid: 0, home: home.into() };
-        Remote { url: url.into(), owner, config: PathBuf::new(), secret: None }
+        Remote { url: url.into(), owner, config: PathBuf::new(), secret: None, max_fetch: 1 << 30 }
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub fn any_bytes(bytes: &[u8]) {
         follow,
         allow,
         credential: None,
+        max_fetch: 1 << 30,
         discard: vec![],
         sparse: true,
         manifest: false,

@@ -70,6 +70,7 @@ mod tests {
             follow,
             allow,
             credential: None,
+            max_fetch: 1 << 30,
             discard: vec![],
             sparse: true,
             manifest: false,
