@@ -74,6 +74,10 @@ impl Configuration {
         (file, mine, (base, theirs)): (&File, &Content, &Sides<Vec<u8>>),
         contents: &mut Contents,
     ) -> Result<()> {
+        if let Some(blocker) = too_long(case, &file.path, &mine.bytes) {
+            self.blockers.push(blocker);
+            return Ok(());
+        }
         let is_here = part.surveyed.activation.is_some() || part.surveyed.is_checked_out;
         let base = if is_here { base.as_deref() } else { None };
         let path = &file.path;
@@ -165,6 +169,22 @@ fn missing(case: &Case, part: Part, declared: &EnvFile) -> Blocker {
         format!("{file} is missing"),
         format!("make it from the example and fill it in: cd {root} && install -m 0640 -o {owner} {example} {file}"),
     )
+}
+
+/// The longest `KEY=VALUE` that a process can be started with, bytes: MAX_ARG_STRLEN of execve(2).
+const LONGEST_ENTRY: usize = 128 << 10;
+/// The largest file that can hold what a process can be started with, and comments beside it.
+const LARGEST_FILE: usize = 1 << 20;
+
+fn too_long(case: &Case, file: &str, bytes: &[u8]) -> Option<Blocker> {
+    let full = case.install.root.join(file);
+    let line = bytes.split(|byte| *byte == b'\n').position(|line| line.len() >= LONGEST_ENTRY);
+    let what = match line {
+        Some(line) => format!("line {} of {file} is longer than 128 KiB: no process can be started with it", line + 1),
+        None if bytes.len() > LARGEST_FILE => format!("{file} is larger than 1 MiB: no process can be started with it"),
+        None => return None,
+    };
+    Some(Blocker::impossible(what, format!("keep such data in a file of its own, and its path in {}", full.display())))
 }
 
 fn not_utf8(case: &Case, file: &str, bytes: &[u8]) -> Option<Blocker> {

@@ -66,11 +66,14 @@ pub const INPUTS: &[Input] = &[
         &["UTF-8", "state: nothing was changed"],
     ),
     Input::refused(
-        "a line of 1 MB",
-        |on| with(on, format!("LONG={}\n", "x".repeat(1_000_000)).as_bytes()),
+        "a line of 10 MB",
+        |on| with(on, format!("LONG={}\n", "x".repeat(10_000_000)).as_bytes()),
         1,
-        &["the values of .env cannot be looked for in output", "stopped before any change"],
+        &["is longer than 128 KiB", "state: nothing was changed"],
     ),
+    Input::harmless("1,000 keys", |on| {
+        with(on, (0..1000).map(|at| format!("KEY_{at}={at}\n")).collect::<String>().as_bytes())
+    }),
     Input::harmless("values of a shell's", |on| {
         with(on, b"A=$(touch /tmp/owned-a)\nB=`touch /tmp/owned-b`\nC=${IFS}touch\nD='; touch /tmp/owned-d'\n")
     }),
