@@ -13,6 +13,7 @@ mod env;
 mod environment;
 mod manifests;
 mod objects;
+mod packs;
 mod refs;
 mod shapes;
 mod signatures;

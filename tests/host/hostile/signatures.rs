@@ -7,7 +7,7 @@ use crate::harness::Host;
 /// What a hostile input is, how it is planted, and what must happen.
 pub struct Input {
     /// What it is.
-    name: &'static str,
+    pub name: &'static str,
     /// Plants it upstream as release `$V`, with the functions of `keys.sh`; `$base` is what is installed.
     plant: &'static str,
     /// What must happen.
