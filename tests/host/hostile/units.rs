@@ -87,6 +87,9 @@ pub const INPUTS: &[Input] = &[
         GAIN,
         &["would stop when it starts: systemd-journald.service"],
     ),
+    Input::harmless("specifiers that lead to what is root's", |on| {
+        unit(on, "[Service]\n", "[Service]\nEnvironment=A=%h/.ssh B=%d C=%t/../x D=%%i\nReadWritePaths=-%S/canary\n")
+    }),
     Input::refused("a NUL", |on| appended(on, b"[Service]\nNice=\x001\n"), 1, &["state: nothing was changed"]),
     Input::refused(
         "a line of 2 MB",
