@@ -42,7 +42,7 @@ pub(super) fn size(text: &str) -> Looked<u64> {
 
 /// A size as [`size`] reads it.
 pub(super) fn size_text(bytes: u64) -> String {
-    let exact = SIZES.iter().find(|(_, factor)| bytes % factor == 0);
+    let exact = SIZES.iter().find(|(_, factor)| bytes.is_multiple_of(*factor));
     exact.map_or_else(|| format!("{bytes}"), |(unit, factor)| format!("{}{unit}", bytes / factor))
 }
 

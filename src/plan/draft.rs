@@ -128,7 +128,9 @@ fn privileges(case: &Case, units: &[UnitPlan]) -> Vec<Blocker> {
         return Vec::new();
     }
     let system = units.iter().filter(|unit| unit.scope == Scope::System);
-    let gains = system.flat_map(|unit| unit::gains(&unit.settings).into_iter().map(|gain| (unit.name.as_str(), gain)));
+    let gains = system.flat_map(|unit| {
+        unit::gains(&unit.settings, &case.install.root).into_iter().map(|gain| (unit.name.as_str(), gain))
+    });
     let (name, to) = (&case.install.name, case.offer.to.short());
     let blocker = |(unit, gain): (&str, String)| {
         Blocker::refused(

@@ -1,17 +1,39 @@
 //! What a changed system unit would gain over what was reviewed when it was installed: root, or a say over other units.
 
+use std::path::{Component, Path};
+
 use super::SettingChange;
 
 /// Groups whose members are root, or nearly (Debian's SystemGroups, docker).
 const GROUPS: [&str; 9] = ["root", "0", "sudo", "wheel", "shadow", "disk", "docker", "adm", "kmem"];
 
+/// Settings whose files the manager opens, or mounts, as root, systemd.exec(5).
+const OPENED: [&str; 14] = [
+    "EnvironmentFile",
+    "LoadCredential",
+    "LoadCredentialEncrypted",
+    "StandardInput",
+    "StandardOutput",
+    "StandardError",
+    "OpenFile",
+    "BindPaths",
+    "BindReadOnlyPaths",
+    "RootDirectory",
+    "RootImage",
+    "MountImages",
+    "ExtensionImages",
+    "ExtensionDirectories",
+];
+
 /// What a system unit gains by these changes of the settings in effect, one phrase each: "would run as root and not as app any
 /// more". Pure; systemd.exec(5), systemd.service(5) on prefixes of commands, systemd.unit(5) on `[Install]`.
-pub fn gains(changes: &[SettingChange]) -> Vec<String> {
-    changes.iter().flat_map(gain).collect()
+///
+/// What the manager opens as root before it becomes `User=` counts as well, unless it lies below `root`, the install's own.
+pub fn gains(changes: &[SettingChange], root: &Path) -> Vec<String> {
+    changes.iter().flat_map(|change| gain(change, root)).collect()
 }
 
-fn gain(change: &SettingChange) -> Vec<String> {
+fn gain(change: &SettingChange, root: &Path) -> Vec<String> {
     let key = change.key.as_str();
     let added = || change.after.iter().filter(|value| !change.before.contains(value));
     let words = |values: &[String]| -> Vec<String> {
@@ -42,6 +64,10 @@ fn gain(change: &SettingChange) -> Vec<String> {
             .filter(|value| is_privileged(value))
             .map(|value| format!("would run {key}={} as root, whatever its User=", crate::text::harmless(value)))
             .collect(),
+        ("Service" | "Socket" | "Mount", _) if OPENED.contains(&key) => added()
+            .filter(|value| opens(value).is_some_and(|path| !is_below(path, root)))
+            .map(|value| format!("would be given what root opens: {key}={}", crate::text::harmless(value)))
+            .collect(),
         ("Install", "Alias") => named(new_words(), "would also be called"),
         ("Install", "Also") => named(new_words(), "would enable with it"),
         ("Install", "RequiredBy") => named(new_words(), "would be what cannot be without it:"),
@@ -52,6 +78,20 @@ fn gain(change: &SettingChange) -> Vec<String> {
 
 fn named(words: impl Iterator<Item = String>, what: &str) -> Vec<String> {
     words.map(|word| format!("{what} {}", crate::text::harmless(&word))).collect()
+}
+
+/// The path in `-/etc/file`, `ID:/path`, `append:/path`, `/path:/elsewhere`; `%` may stand for anything.
+fn opens(value: &str) -> Option<&str> {
+    let value = value.trim_start_matches(['-', '"', '\'']);
+    let start = value.find(['/', '%'])?;
+    value[start..].split([':', ' ', '"', '\'']).next()
+}
+
+fn is_below(path: &str, root: &Path) -> bool {
+    let path = Path::new(path);
+    path.starts_with(root)
+        && path.components().all(|part| part != Component::ParentDir)
+        && !path.to_string_lossy().contains('%')
 }
 
 fn is_root(user: &str) -> bool {
@@ -71,7 +111,7 @@ mod tests {
     const UNIT: &str = "[Service]\nUser=app\nExecStart=/opt/app/run\n[Install]\nWantedBy=multi-user.target\n";
 
     fn with(old: &str, new: &str) -> Vec<String> {
-        gains(&compare(UNIT, &UNIT.replace(old, new)))
+        gains(&compare(UNIT, &UNIT.replace(old, new)), Path::new("/opt/app"))
     }
 
     #[test]
@@ -81,7 +121,10 @@ mod tests {
             assert_eq!(with("User=app\n", now), gained, "{now}");
         }
         assert!(with("User=app\n", "User=other\n").is_empty());
-        assert!(gains(&compare(&UNIT.replace("User=app\n", ""), UNIT)).is_empty(), "less is no gain");
+        assert!(
+            gains(&compare(&UNIT.replace("User=app\n", ""), UNIT), Path::new("/opt/app")).is_empty(),
+            "less is no gain"
+        );
     }
 
     #[test]
@@ -103,6 +146,26 @@ mod tests {
         assert_eq!(with("User=app\n", "User=app\nGroup=shadow\n"), ["would be in the group shadow"]);
         let gained = with("User=app\n", "User=app\nAmbientCapabilities=CAP_SYS_ADMIN\n");
         assert_eq!(gained, ["would have the capability CAP_SYS_ADMIN"]);
+    }
+
+    #[test]
+    fn what_root_opens_for_the_unit_is_a_gain_unless_it_is_the_installs_own() {
+        for setting in [
+            "EnvironmentFile=/root/secret",
+            "EnvironmentFile=-/opt/app/../../root/secret",
+            "EnvironmentFile=%t/secret",
+            "LoadCredential=token:/etc/shadow",
+            "StandardInput=file:/etc/shadow",
+            "StandardOutput=append:/etc/cron.d/x",
+            "BindReadOnlyPaths=/root:/opt/app/root",
+            "RootDirectory=/srv/other",
+        ] {
+            let phrase = format!("would be given what root opens: {setting}");
+            assert_eq!(with("User=app\n", &format!("User=app\n{setting}\n")), [phrase]);
+        }
+        for setting in ["EnvironmentFile=-/opt/app/runner/.env", "StandardOutput=journal", "StandardInput=null"] {
+            assert!(with("User=app\n", &format!("User=app\n{setting}\n")).is_empty(), "{setting}");
+        }
     }
 
     #[test]

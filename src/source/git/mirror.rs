@@ -133,6 +133,14 @@ impl Mirror {
             locks::after_fetch(&self.path)?;
         }
         let is_gone = output.stderr.iter().any(|line| line.contains("couldn't find remote ref"));
+        // git leaves such refs as they are, and is content, git-fetch(1).
+        if output.stderr.iter().any(|line| line.contains("shallow roots are not allowed")) {
+            let shown = self.remote.shown();
+            return Err(Error::failed(format!(
+                "{shown} is a shallow clone: it does not have the history of what it offers"
+            ))
+            .hint("set `url` to a whole repository, or complete that one: git fetch --unshallow"));
+        }
         match follow {
             _ if output.success() => Ok(()),
             Follow::Branch(branch) if is_gone => Err(no_branch(&self.remote.shown(), branch)),

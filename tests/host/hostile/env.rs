@@ -74,6 +74,34 @@ pub const INPUTS: &[Input] = &[
     Input::harmless("1,000 keys", |on| {
         with(on, (0..1000).map(|at| format!("KEY_{at}={at}\n")).collect::<String>().as_bytes())
     }),
+    Input::refused(
+        "two other names for the same file",
+        |on| {
+            on.host.must(&format!("rm -f /srv/one /srv/two; ln {ENV} /srv/one; ln {ENV} /srv/two"));
+            release(on);
+        },
+        1,
+        &["more than one hard link", "state: nothing was changed"],
+    ),
+    Input::harmless("a setuid mode", |on| {
+        on.host.must(&format!("chmod 6640 {ENV}"));
+        release(on);
+    }),
+    Input::refused(
+        "one that cannot be changed, by chattr",
+        |on| {
+            on.host.must(&format!("chattr +i {ENV}"));
+            release(on);
+        },
+        3,
+        &[],
+    ),
+    Input::harmless("line ends of two kinds", |on| with(on, b"CRLF=one\r\nLF=two\nCR=a\rb\n")),
+    Input::harmless("a byte order mark", |on| {
+        let kept = on.host.must(&format!("cat {ENV}"));
+        on.host.write(ENV, [b"\xef\xbb\xbf# A mark.\n", kept.as_bytes(), b"\n"].concat(), 0o640, "app:app");
+        release(on);
+    }),
     Input::harmless("values of a shell's", |on| {
         with(on, b"A=$(touch /tmp/owned-a)\nB=`touch /tmp/owned-b`\nC=${IFS}touch\nD='; touch /tmp/owned-d'\n")
     }),

@@ -53,7 +53,25 @@ pub const INPUTS: &[Input] = around![
     "BASH_ENV, ENV, PYTHONPATH, PERL5OPT": "BASH_ENV=/srv/evil/sh ENV=/srv/evil/sh PYTHONPATH=/srv/evil PYTHONSTARTUP=/srv/evil/sh PERL5OPT=-d SHELLOPTS=xtrace PS4='$(touch /tmp/owned-ps4)' exec",
     "RUST_LOG, RUST_BACKTRACE, RUST_MIN_STACK": "RUST_LOG=trace RUST_BACKTRACE=full RUST_MIN_STACK=1 exec",
     "SYSTEMD_UNIT_PATH and NOTIFY_SOCKET": "SYSTEMD_UNIT_PATH=/srv/evil SYSTEMD_OFFLINE=1 SYSTEMCTL_FORCE_BUS=1 NOTIFY_SOCKET=/srv/canary/file LISTEN_PID=1 LISTEN_FDS=3 INVOCATION_ID=x JOURNAL_STREAM=1:1 exec",
+    "a second of a processor": "ulimit -t 1; exec",
+    "an empty argv[0]": "exec bash -c 'exec -a \"\" /usr/bin/relift \"${@:2}\"' x",
+    "an argv[0] that is not UTF-8": "exec python3 -c 'import os,sys; os.execv(b\"/usr/bin/relift\", [b\"\\xff/../x\"] + sys.argv[2:])'",
+    "LD_PRELOAD of a library that is there": "LD_PRELOAD=$(ls /usr/lib/*/libm.so.6 | head -n 1) exec",
 ];
+
+/// Too little to work with: that is said before anything is changed.
+pub const LIMITS: &[Input] = &[
+    Input::refused("files of at most 512 bytes", release, 1, &["state: nothing was changed"]).by("ulimit -f 1; exec"),
+    Input::refused("20 descriptors", release, 1, &["Too many open files", "state: nothing was changed"])
+        .by("ulimit -n 20; exec"),
+    Input::refused("no process more", release, 1, &["cannot be started", "state: nothing was changed"])
+        .by("exec prlimit --nproc=1:1"),
+];
+
+#[test]
+fn limits_that_leave_too_little_stop_a_run_before_any_change() {
+    run("limits", LIMITS, ground::quick);
+}
 
 #[test]
 fn an_environment_that_somebody_prepared_changes_nothing() {

@@ -12,6 +12,7 @@ fn categories() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
         ("trees", names!(trees::INPUTS)),
         ("environment", names!(environment::INPUTS)),
+        ("limits", names!(environment::LIMITS)),
         ("refs", names!(refs::INPUTS)),
         ("objects", names!(objects::INPUTS)),
         ("packs", names!(packs::INPUTS)),

@@ -64,6 +64,12 @@ pub const INPUTS: &[Input] = &[
         &["would have the capability CAP_SYS_ADMIN"],
     ),
     Input::refused(
+        "a file of root's as its environment",
+        |on| unit(on, "[Service]\n", "[Service]\nEnvironmentFile=/srv/canary/secret\n"),
+        GAIN,
+        &["would be given what root opens: EnvironmentFile=/srv/canary/secret"],
+    ),
+    Input::refused(
         "an alias of ssh.service",
         |on| unit(on, "[Install]\n", "[Install]\nAlias=ssh.service\n"),
         GAIN,
@@ -87,6 +93,9 @@ pub const INPUTS: &[Input] = &[
         GAIN,
         &["would stop when it starts: systemd-journald.service"],
     ),
+    Input::harmless("specifiers that lead to what is root's", |on| {
+        unit(on, "[Service]\n", "[Service]\nEnvironment=A=%h/.ssh B=%d C=%t/../x D=%%i\nReadWritePaths=-%S/canary\n")
+    }),
     Input::refused("a NUL", |on| appended(on, b"[Service]\nNice=\x001\n"), 1, &["state: nothing was changed"]),
     Input::refused(
         "a line of 2 MB",
