@@ -6,11 +6,13 @@ use nix::sys::stat::{Mode, umask};
 /// Makes it as a login shell would have it: children can be waited for, no signal is blocked, no alarm rings, and what is
 /// made is for its owner to use. Called before anything is started.
 pub fn reset() {
-    // SAFETY: no handler is set, only the default; and no thread runs yet.
+    // SAFETY: no handler is set, only the default; and no thread runs yet that could read the environment.
     unsafe {
         // Ignored, it would reap children before they can be asked how they ended, wait(2).
         let _ = signal(Signal::SIGCHLD, SigHandler::SigDfl);
         libc::alarm(0);
+        // Threads with the stack that somebody else thought of.
+        std::env::remove_var("RUST_MIN_STACK");
     }
     SigSet::empty().thread_set_mask().unwrap_or_default();
     umask(Mode::S_IWGRP | Mode::S_IWOTH);

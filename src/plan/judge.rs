@@ -56,6 +56,10 @@ fn older(case: &Case) -> Option<Blocker> {
 /// What was proven here is not left for something older: by itself never, by an operator who names it with a warning.
 fn floor(case: &Case, plan: &mut Plan) {
     let (request, offer) = (case.request, case.offer);
+    if plan.components.iter().all(|component| component.activated == offer.to.revision) {
+        // After a rollback to what upstream went back to as well, nothing is left.
+        return;
+    }
     let to = offer.to.short();
     let versions = plan.components.iter().map(|component| (component.name.as_str(), component.to_version.as_deref()));
     let is_new = offer.direction != Direction::Same;

@@ -142,6 +142,9 @@ fn below_the_floor_goes_nobody_by_itself_and_an_operator_who_names_it() {
         assert_eq!(world.blockers(), expected, "{unattended} {named}");
     }
     assert!(world.plan().warnings.contains(&behind), "an operator is told");
+    let target = std::mem::replace(&mut world.offer.to.revision, "a".repeat(40));
+    assert!(world.blockers().is_empty(), "what runs already is no step");
+    world.offer.to.revision = target;
     world.offer.lineage.behind = None;
     for (unattended, expected) in [(true, vec![beside.as_str()]), (false, vec![])] {
         (world.request.unattended, world.request.is_explicit) = (unattended, false);

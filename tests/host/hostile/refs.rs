@@ -57,12 +57,17 @@ pub const INPUTS: &[Input] = &[
         1,
         &["state: nothing was changed"],
     ),
-    Input::harmless("a branch that points at a tag object", |on| {
-        let forge = on.forge();
-        let tip = forge.file("docs/news.txt", "news\n");
-        let text = format!("object {tip}\ntype commit\ntag main\ntagger S <s@example.org> 1767300000 +0000\n\nx\n");
-        forge.set("refs/heads/main", &forge.object("tag", text.as_bytes()));
-    }),
+    Input::refused(
+        "a branch that points at a tag object",
+        |on| {
+            let forge = on.forge();
+            let tip = forge.file("docs/news.txt", "news\n");
+            let text = format!("object {tip}\ntype commit\ntag main\ntagger S <s@example.org> 1767300000 +0000\n\nx\n");
+            forge.set("refs/heads/main", &forge.object("tag", text.as_bytes()));
+        },
+        1,
+        &["trying to write non-commit object", "state: nothing was changed"],
+    ),
     Input::refused(
         "a branch that points at nothing that is there",
         |on| on.forge().set("refs/heads/main", &"1".repeat(40)),
