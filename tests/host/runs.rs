@@ -221,7 +221,7 @@ fn a_full_disk_stops_a_run_before_any_change_and_keeps_no_run_from_coming_back()
         host
     };
     let before = host.snapshot();
-    host.must("mkdir -p /var/lib/relift && mount -t tmpfs -o size=40m none /var/lib/relift");
+    host.must("mkdir -p /var/lib/relift && mount -t tmpfs -o size=40m,mode=755 none /var/lib/relift");
     let out = host.relift(&["upgrade", "app", "--unattended"]).exits(1);
     assert!(
         out.stderr.contains("MiB are free on the filesystem of /var/lib/relift") && out.stderr.contains("df -h"),

@@ -46,6 +46,8 @@ struct Point {
 /// Stands before git and before the steps: says what they call, or kills them where `/tmp/inject` says, with their engine
 /// where `/tmp/engine-too` is there.
 const WRAPPER: &str = r#"
+# A git that a traced one starts is traced with it.
+grep -q '^TracerPid:.0$' /proc/$$/status || exec "$@"
 [ -e /tmp/counting ] && exec strace -f -qq -o "$(mktemp /tmp/traces/$of.XXXXXX)" -e trace=$(cat /tmp/counting) "$@"
 [ "$(cat /tmp/inject-of 2>/dev/null)" = "$of" ] || exec "$@"
 strace -f -qq -o /dev/null $(cat /tmp/inject) "$@"; code=$?
