@@ -57,7 +57,6 @@ pub const INPUTS: &[Input] = &[
     input("a redirect to a program", "redirect ext::/srv/canary", 1, REFUSED),
     input("a redirect to another host, which does not answer", "redirect http://127.0.0.2:9", 1, REFUSED),
     input("a redirect to itself", "redirect http://127.0.0.1:8099", 1, REFUSED),
-    input("a shallow remote", "shallow", 1, &["is a shallow clone"]),
     input("a remote with SHA-256 objects over HTTP", "sha256", 1, REFUSED),
     Input {
         first: "x=$(g rev-parse main:docs)
