@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::decide::past_return;
 use super::journal::Journal;
-use super::prepare::{Prepared, Stop, prepare};
+use super::prepare::{Prepared, Stop, has_room, prepare};
 use super::record::{Begin, Body, End, Outcome};
 use super::recover::{goes_on, stuck, with_account};
 use super::{commit, gates, prove, reserve, restore, undo};
@@ -106,11 +106,12 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
         .and_then(|()| journal.append(Body::Gate));
     interrupt::shield();
     if let Err(error) = proven {
+        let is_its_fault = !interrupt::requested() && has_room(engine).is_ok();
         reserve::give_up(journal.directory());
         // Recovery undoes a run without this record as well; what counts now is that the undo begins.
         let aborted = journal.append(Body::Abort { why: error.to_string() });
         let error = aborted.err().into_iter().fold(error, Error::because);
-        let remembered = remember(engine, &plan, &configuration, &journal, &error, !interrupt::requested());
+        let remembered = remember(engine, &plan, &configuration, &journal, &error, is_its_fault);
         let error = remembered.err().into_iter().fold(error, Error::because);
         return Err(come_back(engine, &plan, &mut journal, &mut site, error));
     }

@@ -52,8 +52,7 @@ pub(super) fn prepare(
     site: &mut Site,
 ) -> std::result::Result<Prepared, Stop> {
     let install = engine.install;
-    room(&install.root)?;
-    room(engine.state)?;
+    has_room(engine)?;
     unchanged(engine, plan)?;
     trusted(engine, plan)?;
     reserve::take(&site.directory)?;
@@ -116,6 +115,12 @@ fn export_for_root(plan: &Plan, site: &mut Site) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the filesystems that a run writes to have room. What goes wrong without says nothing about the release.
+pub(super) fn has_room(engine: &Engine) -> Result<()> {
+    room(&engine.install.root)?;
+    room(engine.state)
 }
 
 fn room(place: &Path) -> Result<()> {

@@ -213,6 +213,10 @@ fn become_init(twin: &Prepared) -> Result<std::convert::Infallible> {
         let place = lower.strip_prefix("/").map_or_else(|_| root.clone(), |below| root.join(below));
         mounts::overlay(lower, &upper, &work, &place)?;
     }
+    // On the twin's disk, as hier(7) wants it kept over a boot, and empty: what others left there is not the twin's.
+    let (own, place) = (disk.join("var-tmp"), root.join("var/tmp"));
+    [&own, &place].into_iter().try_for_each(|path| mounts::directory(path, 0o1777))?;
+    mounts::bind(&own, &place)?;
     inside::become_systemd(&twin.spec, &twin.contents, twin.fresh, &root)
 }
 

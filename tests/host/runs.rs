@@ -230,16 +230,19 @@ fn a_full_disk_stops_a_run_before_any_change_and_keeps_no_run_from_coming_back()
     before.assert_same(&host.snapshot());
     // It says nothing about the release. Full in the middle of the run, the undo has the room that was kept for it.
     host.must("mount -o remount,size=300m /var/lib/relift");
-    let fill = "dd if=/dev/zero of=/var/lib/relift/fill bs=64k 2>/dev/null; kill -INT $pid";
+    let fill = "dd if=/dev/zero of=/var/lib/relift/fill bs=64k 2>/dev/null";
     let before = host.snapshot();
-    let out = meanwhile(&host, "prepared.json", fill);
-    assert_eq!(out.code, 3, "{out}");
-    host.must("[ $(df --output=avail /var/lib/relift | tail -n 1) -lt 2048 ]");
-    before.assert_same(&host.snapshot());
-    assert!(host.relift(&["history", "app"]).exits(0).stdout.contains("rolled back"));
-    host.must("rm /var/lib/relift/fill");
-    host.relift(&["upgrade", "app", "--unattended"]).exits(0);
-    assert_eq!(host.answers("manager").as_deref(), Some("1.1.0"));
+    for fill in [fill.to_owned(), format!("{fill}; kill -INT $pid")] {
+        let out = meanwhile(&host, "prepared.json", &fill);
+        assert_eq!(out.code, 3, "{out}");
+        host.must("[ $(df --output=avail /var/lib/relift | tail -n 1) -lt 2048 ]");
+        before.assert_same(&host.snapshot());
+        assert!(host.relift(&["history", "app"]).exits(0).stdout.contains("rolled back"));
+        host.must("rm /var/lib/relift/fill");
+        assert!(!host.relift(&["status", "app"]).stdout.contains("failed here"), "{out}");
+    }
+    let out = host.relift(&["upgrade", "app", "--unattended"]).exits(0);
+    assert_eq!(host.answers("manager").as_deref(), Some("1.1.0"), "{out}");
 }
 
 #[test]

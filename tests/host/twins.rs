@@ -97,14 +97,17 @@ fn supervisor(command: &mut Command) -> std::process::Child {
 
 #[test]
 fn a_power_cut_keeps_the_disk_and_nothing_else() {
+    let left = tempfile::NamedTempFile::new_in("/var/tmp").unwrap();
     let mut host = Host::with_sample();
+    host.sh(&format!("test -e {}", left.path().display())).exits(1);
     let old = host.must(
         "cat /etc/machine-id /proc/sys/kernel/random/boot_id; systemctl show -P InvocationID sample-manager.service",
     );
-    host.must("echo kept > /var/lib/kept; echo lost > /run/lost; systemd-run --quiet --unit=lost sleep 1000");
+    host.must("echo kept | tee /var/lib/kept > /var/tmp/kept; echo lost > /run/lost; systemd-run --quiet --unit=lost sleep 1000");
     host.cut();
     host.boot_again();
     assert_eq!(host.read("/var/lib/kept"), "kept\n");
+    assert_eq!(host.read("/var/tmp/kept"), "kept\n");
     host.sh("test -e /run/lost || systemctl is-active --quiet lost.service").exits(3);
     let new = host.must(
         "cat /etc/machine-id /proc/sys/kernel/random/boot_id; systemctl show -P InvocationID sample-manager.service",
