@@ -15,6 +15,7 @@
 //! trust      what a release stands on: a signature that the manifest wants, an operator's word, or nothing
 //! ledger     what is remembered: activated, known-good, failed, held
 //! doctor     what would keep a run from working here: judgements over what was looked at and tried
+//! unattended what happens with nobody there: when a run may start, who is told, what monitoring reads
 //! host       the only raw effects: files, processes, accounts, systemd, clock, network
 //! ```
 //!
@@ -42,5 +43,6 @@ pub mod survey;
 pub mod text;
 pub mod trust;
 pub mod twin;
+pub mod unattended;
 
 pub use error::{Error, Exit, Result};

@@ -22,6 +22,20 @@ pub enum Phase {
     Undo,
 }
 
+impl Phase {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Phase::Prepare => "prepare",
+            Phase::Switch => "switch",
+            Phase::Gate => "gate",
+            Phase::Soak => "soak",
+            Phase::Commit => "commit",
+            Phase::Undo => "undo",
+        }
+    }
+}
+
 /// One thing that a run tells. Texts hold no secret and no control character.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]

@@ -2,11 +2,11 @@
 
 use super::describe::arrow;
 use super::globals::Globals;
-use super::output;
 use super::plan::request;
 use super::session::{Session, must_be_root};
 use super::settled::settled;
 use super::style::{BOLD, DIM, GOOD, WARN, paint};
+use super::{aftermath, output};
 use crate::error::{Exit, Result};
 use crate::ledger::{is_newest_ended, open_run};
 use crate::manifest;
@@ -14,6 +14,7 @@ use crate::plan::{Plan, abbreviate};
 use crate::report::Silent;
 use crate::source::git::Target;
 use crate::trust::Standing;
+use crate::unattended::{Happening, Outcome, Verb};
 
 /// Arguments of `relift check`.
 #[derive(Debug, clap::Args)]
@@ -45,8 +46,10 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     };
     let (mut exit, mut trouble, mut documents) = (Exit::Done, None, Vec::new());
     for (name, install) in installs {
+        let declared = install.as_ref().ok().cloned();
         let found =
             install.and_then(|install| Session::of(globals, install)).and_then(|session| one(&session, globals));
+        aftermath::tell(&paths, declared.as_ref(), happening(&name, &found), None, &exit_of(&found));
         match found {
             Ok((found, interrupted)) => {
                 if found.news.is_some() {
@@ -76,6 +79,25 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         output::document(&serde_json::json!({"format": 1, "installs": documents}));
     }
     Ok(trouble.unwrap_or(exit))
+}
+
+fn happening(name: &str, found: &Result<(Found, Option<String>)>) -> Happening {
+    let mut happening = Happening::begun(name, Verb::Check, !output::is_attended());
+    if let Ok((found, interrupted)) = found {
+        happening.target = Some(found.at.clone());
+        happening.warnings = found.alarms.clone();
+        happening.run = interrupted.clone();
+        if let Some(plan) = &found.news {
+            happening.outcome = Outcome::Available;
+            happening.about(plan);
+        }
+    }
+    happening
+}
+
+fn exit_of(found: &Result<(Found, Option<String>)>) -> Result<Exit> {
+    let is_new = |(found, _): &(Found, _)| if found.news.is_some() { Exit::Available } else { Exit::Done };
+    found.as_ref().map(is_new).map_err(Clone::clone)
 }
 
 /// What is new, and the run that died and was not recovered yet, where there is one.

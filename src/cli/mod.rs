@@ -1,5 +1,6 @@
 //! The command line: one file per verb. `output` is the only renderer, `error` the only error printer.
 
+mod aftermath;
 mod ask;
 mod backup;
 mod check;

@@ -12,7 +12,7 @@ use super::globals::Globals;
 use super::screen;
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use crate::host::journal::{self, Priority};
-use crate::report::{Event, Phase, Reporter};
+use crate::report::{Event, Reporter};
 
 /// The longest text of an event that is shown, in characters.
 const EVENT: usize = 1_000;
@@ -95,17 +95,6 @@ fn is_journal() -> bool {
     stream == format!("{}:{}", meta.dev(), meta.ino())
 }
 
-fn phase_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Prepare => "prepare",
-        Phase::Switch => "switch",
-        Phase::Gate => "gate",
-        Phase::Soak => "soak",
-        Phase::Commit => "commit",
-        Phase::Undo => "undo",
-    }
-}
-
 /// One event per line, for programs.
 struct Json;
 
@@ -124,7 +113,7 @@ impl Reporter for Lines {
     fn tell(&self, event: Event) {
         let line = match event {
             Event::Run { install, run } => format!("{install}: run {run}"),
-            Event::Phase { phase } => format!("{}:", phase_word(phase)),
+            Event::Phase { phase } => format!("{}:", phase.word()),
             Event::Done { what } => format!("  done: {what}"),
             Event::Failed { what } => format!("  failed: {what}"),
             Event::Warning { text } => format!("  warning: {text}"),
@@ -202,7 +191,7 @@ impl Reporter for Bars {
             Event::Run { install, run } => {
                 self.line(format!("{} {}", paint(BOLD, install), paint(DIM, format!("run {run}"))))
             }
-            Event::Phase { phase } => self.line(paint(BOLD, phase_word(phase))),
+            Event::Phase { phase } => self.line(paint(BOLD, phase.word())),
             Event::Start { what } => self.start(&what),
             Event::Done { what } => self.end(&what, paint(GOOD, "✓")),
             Event::Failed { what } => self.end(&what, paint(BAD, "✗")),
@@ -249,7 +238,7 @@ impl Reporter for Journal {
                 (Priority::Info, format!("{install}: run {run}"))
             }
             Event::Phase { phase } => {
-                about.phase = phase_word(phase);
+                about.phase = phase.word();
                 (Priority::Info, format!("{}: {}", about.install, about.phase))
             }
             Event::Done { what } => (Priority::Info, format!("done: {what}")),

@@ -1,8 +1,8 @@
 //! `relift recover`.
 
 use super::globals::Globals;
-use super::output;
 use super::session::must_be_root;
+use super::{aftermath, output};
 use crate::error::{Error, Exit, Kind, Result};
 use crate::host::paths::Paths;
 use crate::host::systemd::{boot, deadman};
@@ -11,6 +11,7 @@ use crate::manifest;
 use crate::report::Event;
 use crate::run::decide::Decision;
 use crate::run::{self, Outlook, Recovered};
+use crate::unattended::{Happening, Outcome, Verb};
 
 /// Arguments of `relift recover`.
 #[derive(Debug, clap::Args)]
@@ -89,6 +90,7 @@ fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
     if let Err(error) = deadman::disarm(name) {
         reporter.tell(Event::Warning { text: format!("the recovery timer of {name} goes on: {error}") });
     }
+    tell_of(globals, name, recovered.as_ref());
     let recovered = recovered?;
     if let Err(error) = boot::let_go(name) {
         reporter.tell(Event::Warning { text: format!("the order of the next boot stays: {error}") });
@@ -106,6 +108,26 @@ fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
         _ => output::data(&format!("{text}\n")),
     }
     Ok(())
+}
+
+/// A run that died is news, whichever way it was settled.
+fn tell_of(globals: &Globals, name: &str, recovered: std::result::Result<&Recovered, &Error>) {
+    let mut happening = Happening::begun(name, Verb::Recover, !output::is_attended());
+    happening.outcome = match recovered {
+        Ok(Recovered::Nothing) => return,
+        Ok(Recovered::Closed(run) | Recovered::Finished(run)) => {
+            happening.run = Some(run.clone());
+            Outcome::Done
+        }
+        Ok(Recovered::Undone(run) | Recovered::Restored(run, _)) => {
+            happening.run = Some(run.clone());
+            Outcome::PutBack
+        }
+        Err(_) => Outcome::NeedsOperator,
+    };
+    let install = manifest::named(&globals.paths(), globals.config.as_deref(), Some(name)).ok();
+    let ended = recovered.map(|_| Exit::Done).map_err(Clone::clone);
+    aftermath::tell(&globals.paths(), install.as_ref(), happening, None, &ended);
 }
 
 /// Tells what recovery would do, and what is where.

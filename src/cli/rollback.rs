@@ -1,10 +1,10 @@
 //! `relift rollback`.
 
 use super::globals::Globals;
-use super::output;
 use super::plan::request;
 use super::session::Session;
 use super::upgrade::{decided, execute};
+use super::{aftermath, output};
 use crate::error::{Context, Error, Exit, Result};
 use crate::host::fs::Content;
 use crate::ledger::KnownGood;
@@ -12,6 +12,7 @@ use crate::plan::{Intent, Request, Restore};
 use crate::report::{Event, Reporter};
 use crate::source::git::Target;
 use crate::survey::Survey;
+use crate::unattended::{Happening, Outcome, Timeline, Verb};
 
 /// Arguments of `relift rollback`.
 #[derive(Debug, clap::Args)]
@@ -29,8 +30,25 @@ pub struct Args {
 /// Goes back to a known-good release, without the network.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let session = Session::open(globals, args.name.as_deref())?;
+    let install = session.install.clone();
     let reporter = output::reporter(globals);
-    let _lock = session.lock(globals, false, &*reporter)?;
+    let timeline = Timeline::over(&*reporter);
+    let mut happening = Happening::begun(&install.name, Verb::Rollback, false);
+    let ended = go_back(session, args, globals, &timeline, &mut happening);
+    if !globals.dry_run {
+        aftermath::tell(&globals.paths(), Some(&install), happening, Some(timeline), &ended);
+    }
+    ended
+}
+
+fn go_back(
+    session: Session,
+    args: &Args,
+    globals: &Globals,
+    reporter: &dyn Reporter,
+    happening: &mut Happening,
+) -> Result<Exit> {
+    let _lock = session.lock(globals, false, reporter)?;
     let mirror = session.mirror()?;
     let survey = Survey::take(&session.install, &session.owner, &session.state)?;
     let entry = choose(&session, &survey, args.to.as_deref())?;
@@ -50,14 +68,17 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         intent: Intent::Rollback,
         is_explicit: true,
         allow_irreversible: args.allow_irreversible,
-        restore: restore(&session, &survey, &entry, &*reporter)?,
+        restore: restore(&session, &survey, &entry, reporter)?,
         ..request(globals, None)
     };
     let planned = session.plan_on(survey, &mirror, &target, &asked)?;
+    happening.about(&planned.plan);
     if decided(&session, &planned, globals, false)? {
         return Ok(Exit::Done);
     }
-    execute(&session, &mirror, planned, &*reporter, (false, None), globals)
+    let ended = execute(&session, &mirror, planned, reporter, (false, None), globals)?;
+    happening.outcome = Outcome::Done;
+    Ok(ended)
 }
 
 /// The known-good release before the one that is checked out, or the named one.

@@ -4,7 +4,7 @@ use super::globals::Globals;
 use super::plan::{request, show};
 use super::session::{Planned, Session, refusal};
 use super::style::{GOOD, paint};
-use super::{ask, describe, output};
+use super::{aftermath, ask, describe, output};
 use crate::error::{Error, Exit, Result};
 use crate::manifest::{Follow, window_is_open};
 use crate::plan::{Plan, Request};
@@ -12,6 +12,7 @@ use crate::report::{Event, Reporter};
 use crate::run::record::Begin;
 use crate::run::{self, Engine};
 use crate::source::git::{Mirror, Target, remote_name};
+use crate::unattended::{Happening, Outcome, Timeline, Verb};
 
 /// Arguments of `relift upgrade`.
 #[derive(Debug, clap::Args)]
@@ -32,14 +33,28 @@ pub struct Args {
 /// Upgrades an install.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let session = Session::open(globals, args.name.as_deref())?;
+    let install = session.install.clone();
     let reporter = output::reporter(globals);
-    let _lock = session.lock(globals, args.unattended, &*reporter)?;
-    not_held(&session)?;
-    if args.unattended {
-        within_window(&session)?;
+    let timeline = Timeline::over(&*reporter);
+    let mut happening = Happening::begun(&install.name, Verb::Upgrade, args.unattended);
+    let ended = upgrade(session, args, globals, &timeline, &mut happening);
+    if !globals.dry_run {
+        aftermath::tell(&globals.paths(), Some(&install), happening, Some(timeline), &ended);
     }
+    ended
+}
+
+fn upgrade(
+    session: Session,
+    args: &Args,
+    globals: &Globals,
+    reporter: &dyn Reporter,
+    happening: &mut Happening,
+) -> Result<Exit> {
+    let _lock = session.lock(globals, args.unattended, reporter)?;
+    may_start(&session, args.unattended).inspect_err(|_| happening.outcome = Outcome::Deferred)?;
     let mirror = session.mirror()?;
-    let (session, target, survey) = session.aim(globals, &mirror, args.to.as_deref(), &*reporter)?;
+    let (session, target, survey) = session.aim(globals, &mirror, args.to.as_deref(), reporter)?;
     let asked = Request {
         unattended: args.unattended,
         attended: output::is_attended() && !globals.yes && !args.unattended,
@@ -47,9 +62,11 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         ..request(globals, args.to.as_deref())
     };
     let planned = session.plan_on(survey, &mirror, &target, &asked)?;
+    happening.about(&planned.plan);
     if args.unattended
         && let Some(skipped) = failed_before(&planned, &target)
     {
+        happening.outcome = Outcome::Skipped;
         reporter.tell(Event::Warning { text: skipped });
         if globals.json {
             end(&planned.plan, "skipped");
@@ -67,7 +84,9 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         }
         _ => None,
     };
-    execute(&session, &mirror, planned, &*reporter, (args.unattended, track), globals)
+    let ended = execute(&session, &mirror, planned, reporter, (args.unattended, track), globals)?;
+    happening.outcome = Outcome::Done;
+    Ok(ended)
 }
 
 /// Executes a plan and reports its end.
@@ -164,6 +183,11 @@ fn answer(
 fn end(plan: &Plan, outcome: &str) {
     let end = serde_json::json!({"event": "end", "install": plan.install, "outcome": outcome, "exit": 0});
     output::event(&end);
+}
+
+fn may_start(session: &Session, unattended: bool) -> Result<()> {
+    not_held(session)?;
+    if unattended { within_window(session) } else { Ok(()) }
 }
 
 fn not_held(session: &Session) -> Result<()> {
