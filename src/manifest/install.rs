@@ -91,6 +91,26 @@ pub struct GitSource {
     pub verify: Option<Verify>,
 }
 
+/// What a fetch may bring where the manifest says nothing: 2 GiB.
+const MAX_FETCH: u64 = 2 << 30;
+
+impl GitSource {
+    /// A source of which nothing else is said.
+    pub fn following(url: &str, follow: Follow) -> GitSource {
+        GitSource {
+            url: url.to_owned(),
+            follow,
+            allow: None,
+            credential: None,
+            max_fetch: MAX_FETCH,
+            discard: Vec::new(),
+            sparse: true,
+            manifest: false,
+            verify: None,
+        }
+    }
+}
+
 /// `verify` of `[source.git]`. At least one of `ssh` and `openpgp` is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verify {
