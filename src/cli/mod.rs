@@ -5,6 +5,7 @@ mod ask;
 mod backup;
 mod check;
 mod columns;
+pub mod complete;
 pub mod config;
 pub(crate) mod describe;
 mod doctor;
@@ -16,6 +17,7 @@ mod hold;
 pub mod init;
 pub mod internal;
 pub mod output;
+pub mod pages;
 mod plan;
 mod recover;
 mod rollback;
@@ -113,6 +115,9 @@ enum Verb {
 pub fn main() -> u8 {
     crate::host::secrecy::keep_memory();
     crate::host::inherited::reset();
+    if complete::answered() {
+        return Exit::Done as u8;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

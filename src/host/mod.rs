@@ -11,6 +11,7 @@ pub mod interrupt;
 pub mod journal;
 pub mod net;
 pub mod occupants;
+pub mod own;
 pub mod paths;
 pub mod probe;
 pub mod process;

@@ -4,6 +4,7 @@
 
 mod harness;
 mod network;
+mod packages;
 mod server;
 mod snapshot;
 mod terminal;
@@ -26,6 +27,7 @@ mod links;
 mod moves;
 mod newcomer;
 mod obstacles;
+mod package;
 mod recover;
 mod reload;
 mod repository_manifest;
@@ -36,6 +38,7 @@ mod root_steps;
 mod runs;
 mod sample;
 mod screen;
+mod self_upgrade;
 mod servers;
 mod sights;
 mod sources;
