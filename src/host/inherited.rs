@@ -10,6 +10,8 @@ pub fn reset() {
     unsafe {
         // Ignored, it would reap children before they can be asked how they ended, wait(2).
         let _ = signal(Signal::SIGCHLD, SigHandler::SigDfl);
+        // A file that may not grow is an error of its write, and not the end of a run.
+        let _ = signal(Signal::SIGXFSZ, SigHandler::SigIgn);
         libc::alarm(0);
         // Threads with the stack that somebody else thought of.
         std::env::remove_var("RUST_MIN_STACK");
