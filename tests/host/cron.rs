@@ -18,7 +18,7 @@ fn night(host: &Host) -> String {
 fn cron_mails_when_something_is_new_done_or_wrong_and_else_nothing() {
     needs(&[("cron", "cron")]);
     let mut site = Site::new("app");
-    site.soak = 0;
+    (site.soak, site.sparse) = (0, true);
     let mut host = Host::with_site(site);
     host.write("/usr/sbin/sendmail", SENDMAIL, 0o755, "root:root");
     // The file that is shipped, with the schedule of the one that can be had at once.

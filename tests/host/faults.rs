@@ -8,7 +8,7 @@ use crate::snapshot::Snapshot;
 /// A host that has 1.0.0 and is offered 1.1.0; what it was.
 fn host() -> (Host, Snapshot) {
     let mut site = Site::new("app");
-    site.soak = 0;
+    (site.soak, site.sparse) = (0, true);
     let mut host = Host::with_site(site);
     host.release(|release| {
         release.next("1.1.0").unit_line("manager", "Service", "Nice=5").env_key(
@@ -129,11 +129,14 @@ fn a_place_that_is_read_only_or_full_stops_a_run_before_any_change() {
     stops(&host, &before, &read_only("/opt/app"), &["/opt/app", "read-only"]);
     stops(&host, &before, &read_only("/var/lib/relift"), &["/var/lib/relift", "ead-only file system"]);
     // Full: the locks are in /run, and so are the transient units of steps.
-    let full = |place: &str| {
-        during(&format!("head -c 2G /dev/zero > {place}/filler 2>/dev/null"), &format!("rm {place}/filler"))
+    let full = |place: &str, size: &str| {
+        during(
+            &format!("mount -o remount,size={size} {place}; head -c 1G /dev/zero > {place}/filler 2>/dev/null"),
+            &format!("rm {place}/filler; mount -o remount,size=200m {place}"),
+        )
     };
-    stops(&host, &before, &full("/run"), &["/run", "df -h"]);
-    goes_through(&host, &before, &full("/tmp"));
+    stops(&host, &before, &full("/run", "8m"), &["only 0 MiB are free on the filesystem of /run", "df -h /run"]);
+    goes_through(&host, &before, &full("/tmp", "1m"));
     let small = |place: &str| {
         during(
             &format!(

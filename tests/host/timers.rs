@@ -44,7 +44,7 @@ fn timers_fire_together_and_after_a_host_slept_through_its_time_and_outside_the_
          sed -i 's/^soak .*/&\\nwindow = \"{window} UTC\"/' /etc/relift/app.toml; relift config check --quiet"
     ));
     drop_in(&host, "relift-upgrade@app.timer", "");
-    host.must("systemctl daemon-reload; systemctl enable --quiet --now relift-upgrade@app.timer");
+    host.must("systemctl daemon-reload; systemctl enable --quiet relift-upgrade@app.timer; systemctl restart relift-upgrade@app.timer");
     let next = host.must("systemctl show -P NextElapseUSecRealtime relift-upgrade@app.timer");
     assert!(next.contains(" 02:0"), "{next}");
     let slept = "touch -d '3 days ago' /var/lib/systemd/timers/stamp-relift-upgrade@app.timer; sync";
