@@ -179,6 +179,7 @@ impl<'a> Site<'a> {
             timeout: command.timeout,
             log,
             hide: self.secrets.clone(),
+            is_quiet: false,
         };
         let what = format!("{} ({})", command.name, command.run.join(" "));
         let reporter = self.reporter;

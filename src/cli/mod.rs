@@ -34,7 +34,7 @@ mod wanted;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::{Exit, Result};
+use crate::error::{Error, Exit, Kind, Result};
 use globals::Globals;
 
 /// Upgrades services installed from a git checkout: planned, journaled, proven, reversible
@@ -118,12 +118,17 @@ pub fn main() -> u8 {
     if complete::answered() {
         return Exit::Done as u8;
     }
+    if let Some(error) = crate::host::limits::too_little() {
+        error::print(&error, false);
+        return error.kind.exit() as u8;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
     style::choose(&cli.globals);
-    match cli.run() {
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cli.run()));
+    match ended.unwrap_or_else(|_| Err(cli.broken())).and_then(|exit| cli.told(exit)) {
         Ok(exit) => exit as u8,
         Err(error) => {
             error::print(&error, cli.globals.json);
@@ -133,6 +138,36 @@ pub fn main() -> u8 {
 }
 
 impl Cli {
+    /// Whether what it does is more than what it prints.
+    fn acts(&self) -> bool {
+        !matches!(
+            self.verb,
+            Verb::Check(_) | Verb::Plan(_) | Verb::Status(_) | Verb::History(_) | Verb::Show(_) | Verb::Logs(_)
+        )
+    }
+
+    /// After a panic, which has told where it was: a thread that could not be started, or a fault of ours.
+    fn broken(&self) -> Error {
+        let error = Error::failed("relift broke off: it could not go on, as told above");
+        match self.acts() {
+            false => error,
+            true => error.kind(Kind::NeedsOperator).hint("finish or undo what was begun: relift recover"),
+        }
+    }
+
+    /// A verb that tells did nothing when what it told was lost. One that acts has acted, and its exit status says how.
+    fn told(&self, exit: Exit) -> Result<Exit> {
+        let Some(lost) = output::lost() else { return Ok(exit) };
+        let error = Error::failed("standard output could not be written").because(lost);
+        match self.acts() {
+            false => Err(error),
+            true => {
+                output::message(&format!("warning: {error}\n"));
+                Ok(exit)
+            }
+        }
+    }
+
     fn run(&self) -> Result<Exit> {
         let globals = &self.globals;
         match &self.verb {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -30,7 +31,17 @@ pub fn text(text: &str) {
 
 fn print(text: &str) {
     let mut stdout = anstream::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).unwrap_or_default();
+    if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        LOST.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+static LOST: Mutex<Option<std::io::Error>> = Mutex::new(None);
+
+/// Why data did not reach standard output; not where its reader went away.
+pub fn lost() -> Option<std::io::Error> {
+    let lost = LOST.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    lost.filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe)
 }
 
 /// Prints a message on standard error; one that nobody can read is no error.
@@ -65,6 +76,33 @@ pub fn reporter(globals: &Globals) -> Box<dyn Reporter> {
         () => Box::new(Lines { verbose: globals.verbose > 0 }),
     };
     Box::new(Harmless(plain))
+}
+
+/// The reporter of a run that nobody asked for: where its output becomes a mail, as cron's does, nothing is told before there
+/// is a run to tell of.
+pub fn unattended_reporter(globals: &Globals) -> Box<dyn Reporter> {
+    let becomes_a_mail = !globals.json && !is_journal() && !std::io::stderr().is_terminal();
+    match becomes_a_mail {
+        true => Box::new(Patient { is_begun: AtomicBool::new(false), next: reporter(globals) }),
+        false => reporter(globals),
+    }
+}
+
+/// Passes on what belongs to a run, and warnings.
+struct Patient {
+    is_begun: AtomicBool,
+    next: Box<dyn Reporter>,
+}
+
+impl Reporter for Patient {
+    fn tell(&self, event: Event) {
+        if matches!(event, Event::Run { .. }) {
+            self.is_begun.store(true, Ordering::Relaxed);
+        }
+        if self.is_begun.load(Ordering::Relaxed) || matches!(event, Event::Warning { .. }) {
+            self.next.tell(event);
+        }
+    }
 }
 
 /// Texts of events on their way to a person: each is one line of words, whatever is in it. Bars are drawn by a library that

@@ -34,7 +34,7 @@ pub struct Args {
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let session = Session::open(globals, args.name.as_deref())?;
     let install = session.install.clone();
-    let reporter = output::reporter(globals);
+    let reporter = if args.unattended { output::unattended_reporter(globals) } else { output::reporter(globals) };
     let timeline = Timeline::over(&*reporter);
     let mut happening = Happening::begun(&install.name, Verb::Upgrade, args.unattended);
     let ended = upgrade(session, args, globals, &timeline, &mut happening);

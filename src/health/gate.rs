@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::awake::Awake;
 use super::managers::Managers;
 use super::probe::{Outcome, Ready};
 use super::report::{Failure, Subject, When};
@@ -50,7 +51,8 @@ pub(super) fn prove(
 struct Proof<'a> {
     owner: &'a Account,
     managers: Managers<'a>,
-    begun: Instant,
+    /// What bounds are measured by.
+    awake: Awake,
     soaking: Option<Instant>,
     units: Vec<UnitTrack<'a>>,
     probes: Vec<ProbeTrack<'a>>,
@@ -71,8 +73,8 @@ struct UnitTrack<'a> {
     watch: Watch,
     verdict: Verdict,
     within: Duration,
-    /// Since when it has not been up.
-    down_since: Option<Instant>,
+    /// Since when it has not been up, by the proof's clock.
+    down_since: Option<Duration>,
 }
 
 struct ProbeTrack<'a> {
@@ -120,7 +122,7 @@ impl<'a> Proof<'a> {
     fn begin(owner: &'a Account, gates: &'a [Gate]) -> Proof<'a> {
         let (sender, outcomes) = channel();
         let begun = Instant::now();
-        let units = gates.iter().flat_map(|gate| gate.units.iter().map(move |expected| track(gate, expected, begun)));
+        let units = gates.iter().flat_map(|gate| gate.units.iter().map(move |expected| track(gate, expected)));
         let healths = gates.iter().flat_map(|gate| gate.probes.iter().map(move |health| (gate, health)));
         let probes = healths.enumerate().map(|(at, (gate, health))| {
             let ready = Ready::new(health, gate, owner);
@@ -133,7 +135,7 @@ impl<'a> Proof<'a> {
         Proof {
             owner,
             managers: Managers::new(owner),
-            begun,
+            awake: Awake::begin(),
             soaking: None,
             units: units.collect(),
             probes: probes.collect(),
@@ -175,7 +177,7 @@ impl<'a> Proof<'a> {
             let state = self.managers.unit(self.units[at].expected)?;
             let unit = &mut self.units[at];
             unit.verdict = unit.watch.see(clock::monotonic(), &state);
-            if let Some(why) = unit.failure() {
+            if let Some(why) = unit.failure(self.awake.elapsed()) {
                 let subject = Subject::Unit(unit.expected);
                 return Err(self.failure(self.units[at].gate, subject, why, self.units[at].within).error());
             }
@@ -195,7 +197,7 @@ impl<'a> Proof<'a> {
     }
 
     fn judge_probes(&self) -> Result<()> {
-        let elapsed = self.begun.elapsed();
+        let elapsed = self.awake.elapsed();
         for probe in &self.probes {
             if let Some(why) = probe.failure(elapsed, self.soaking.is_some()) {
                 return Err(self.failure(probe.gate, Subject::Probe(&probe.name), why, probe.within).error());
@@ -216,7 +218,7 @@ impl<'a> Proof<'a> {
 
     fn failure<'f>(&'f self, gate: &'f Gate, subject: Subject<'f>, why: String, within: Duration) -> Failure<'f> {
         let when = match self.soaking {
-            None => When::Gate { waited: self.begun.elapsed(), within },
+            None => When::Gate { waited: self.awake.elapsed(), within },
             Some(since) => When::Soak { held: since.elapsed() },
         };
         Failure { owner: self.owner, gate, subject, why, when }
@@ -232,7 +234,7 @@ impl<'a> Proof<'a> {
         let (what, left) = match self.soaking {
             Some(since) => ("the health to hold".to_owned(), soak.saturating_sub(since.elapsed())),
             None => match self.missing() {
-                Some((what, within)) => (what, within.saturating_sub(self.begun.elapsed())),
+                Some((what, within)) => (what, within.saturating_sub(self.awake.elapsed())),
                 None => return,
             },
         };
@@ -258,19 +260,19 @@ impl<'a> Proof<'a> {
     }
 }
 
-fn track<'a>(gate: &'a Gate, expected: &'a Expected, begun: Instant) -> UnitTrack<'a> {
+fn track<'a>(gate: &'a Gate, expected: &'a Expected) -> UnitTrack<'a> {
     // That no unwanted line has come yet is no evidence of life.
     let is_asked = gate.probes.iter().any(|health| !matches!(health.probe, Probe::Journal { .. }));
     let settle = if is_asked { PROBED } else { ALONE };
     let watch = Watch::new(expected.old_invocation.clone(), settle);
     let within = gate.probes.iter().map(|probe| probe.within).max().unwrap_or(WITHIN);
     let verdict = Verdict::Waiting("has not been looked at".into());
-    UnitTrack { gate, expected, watch, verdict, within, down_since: Some(begun) }
+    UnitTrack { gate, expected, watch, verdict, within, down_since: Some(Duration::ZERO) }
 }
 
 impl UnitTrack<'_> {
     /// Why waiting for it has an end, by its last verdict.
-    fn failure(&mut self) -> Option<String> {
+    fn failure(&mut self, now: Duration) -> Option<String> {
         let (why, allowed) = match &self.verdict {
             Verdict::Up => {
                 self.down_since = None;
@@ -281,8 +283,8 @@ impl UnitTrack<'_> {
             // It came up in time; what is missing now is our own wait.
             Verdict::Settling(_) => ("is started again and again".into(), self.within + ALONE * 2),
         };
-        let since = *self.down_since.get_or_insert_with(Instant::now);
-        (since.elapsed() > allowed).then_some(why)
+        let since = *self.down_since.get_or_insert(now);
+        (now.saturating_sub(since) > allowed).then_some(why)
     }
 }
 

@@ -3,6 +3,7 @@
 //! "Healthy" is running code proven, never "systemctl said 0": the unit runs a new invocation, its process has lived for
 //! a while, systemd did not have to restart it, and the declared probes answer.
 
+mod awake;
 mod command;
 mod gate;
 mod http;

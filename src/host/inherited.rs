@@ -10,9 +10,17 @@ pub fn reset() {
     unsafe {
         // Ignored, it would reap children before they can be asked how they ended, wait(2).
         let _ = signal(Signal::SIGCHLD, SigHandler::SigDfl);
+        // A file that may not grow is an error of its write, and not the end of a run.
+        let _ = signal(Signal::SIGXFSZ, SigHandler::SigIgn);
         libc::alarm(0);
         // Threads with the stack that somebody else thought of.
         std::env::remove_var("RUST_MIN_STACK");
+    }
+    // Each thread that allocates gets 64 MiB of address space of its own otherwise, mallopt(3), which may be bounded.
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no thread runs yet.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
     }
     SigSet::empty().thread_set_mask().unwrap_or_default();
     umask(Mode::S_IWGRP | Mode::S_IWOTH);

@@ -9,6 +9,7 @@ pub mod http;
 pub mod inherited;
 pub mod interrupt;
 pub mod journal;
+pub mod limits;
 pub mod net;
 pub mod occupants;
 pub mod own;

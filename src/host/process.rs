@@ -342,6 +342,8 @@ fn detach(command: &mut std::process::Command) {
     unsafe {
         command.pre_exec(|| {
             nix::unistd::setsid()?;
+            // We ignore it; a child is ended by it.
+            nix::sys::signal::signal(Signal::SIGXFSZ, nix::sys::signal::SigHandler::SigDfl)?;
             libc::umask(0o022);
             close_at_exec();
             Ok(setrlimit(Resource::RLIMIT_CORE, 0, 0)?)

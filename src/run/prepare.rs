@@ -10,7 +10,7 @@ use crate::action::{Act, Action, Check, Invocation, Place, Rerun, Site, Tree, pu
 use crate::error::{Error, Result};
 use crate::health;
 use crate::host::account::Account;
-use crate::host::fs::{Content, Rooted, free_bytes, make_private, sync_filesystem};
+use crate::host::fs::{Content, Rooted, free_bytes, is_read_only, make_private, sync_filesystem};
 use crate::ledger::Ledger;
 use crate::manifest::{BackupWhen, Install};
 use crate::plan::{Contents, Plan};
@@ -21,6 +21,10 @@ use crate::trust;
 
 /// What must stay free on each filesystem that a run writes to, bytes.
 const FLOOR: u64 = 100 << 20;
+/// The same where units are.
+const UNIT_FLOOR: u64 = 1 << 20;
+/// The same in /run.
+const RUNTIME_FLOOR: u64 = 1 << 20;
 
 /// Why a run stopped before any change.
 pub(super) struct Stop {
@@ -52,6 +56,7 @@ pub(super) fn prepare(
     site: &mut Site,
 ) -> std::result::Result<Prepared, Stop> {
     let install = engine.install;
+    is_writable(engine, plan)?;
     has_room(engine)?;
     unchanged(engine, plan)?;
     trusted(engine, plan)?;
@@ -119,17 +124,39 @@ fn export_for_root(plan: &Plan, site: &mut Site) -> Result<()> {
 
 /// Whether the filesystems that a run writes to have room. What goes wrong without says nothing about the release.
 pub(super) fn has_room(engine: &Engine) -> Result<()> {
-    room(&engine.install.root)?;
-    room(engine.state)
+    room(&engine.install.root, FLOOR)?;
+    room(engine.state, FLOOR)
 }
 
-fn room(place: &Path) -> Result<()> {
+/// Whether what a run writes to may be written to: a sandbox of the unit that started it may say otherwise.
+fn is_writable(engine: &Engine, plan: &Plan) -> Result<()> {
+    let of_units = plan.actions.iter().filter_map(|action| match action {
+        Action::Units(units) => Some((units.directory.as_path(), UNIT_FLOOR)),
+        _ => None,
+    });
+    // The locks, and what systemd writes for the transient units of steps.
+    let places = [(engine.install.root.as_path(), 0), (engine.state, 0), (Path::new("/run"), RUNTIME_FLOOR)];
+    for (place, floor) in places.into_iter().chain(of_units) {
+        if is_read_only(place)? {
+            return Err(Error::failed(format!("{} is read-only here", place.display()))
+                .hint(format!("where a filesystem is: findmnt --target {}", place.display()))
+                .hint(format!(
+                    "where the unit that started this keeps it so: systemctl edit it, with ReadWritePaths={}",
+                    place.display()
+                )));
+        }
+        room(place, floor)?;
+    }
+    Ok(())
+}
+
+fn room(place: &Path, floor: u64) -> Result<()> {
     let free = free_bytes(place)?;
-    match free >= FLOOR {
+    match free >= floor {
         true => Ok(()),
         false => {
             Err(Error::failed(format!("only {} MiB are free on the filesystem of {}", free >> 20, place.display()))
-                .hint(format!("at least {} MiB must be: df -h {}", FLOOR >> 20, place.display())))
+                .hint(format!("at least {} MiB must be: df -h {}", floor >> 20, place.display())))
         }
     }
 }

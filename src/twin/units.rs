@@ -151,7 +151,7 @@ const KEPT: [Kept; 4] = [
 
 /// Units that a twin of [`Target::Full`] does without: terminals, hardware, the host's network and clock, and jobs that would
 /// load the host.
-const MASKED: [&str; 24] = [
+const MASKED: [&str; 25] = [
     "getty@tty1.service",
     "serial-getty@ttyS0.service",
     "console-getty.service",
@@ -166,6 +166,7 @@ const MASKED: [&str; 24] = [
     "systemd-udev-trigger.service",
     "systemd-udev-settle.service",
     "networking.service",
+    "cron.service",
     "e2scrub_reap.service",
     "postgresql.service",
     "docker.service",

@@ -158,6 +158,13 @@ pub fn free_bytes(path: &Path) -> Result<u64> {
     Ok(stat.blocks_available() as u64 * stat.fragment_size() as u64)
 }
 
+/// Whether what is at `path` is mounted read-only, for everybody or for the service that this process belongs to, statvfs(3).
+pub fn is_read_only(path: &Path) -> Result<bool> {
+    let stat = nix::sys::statvfs::statvfs(path)
+        .with_context(|| format!("how {} is mounted cannot be read", path.display()))?;
+    Ok(stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
+}
+
 fn ours(what: &str, path: &Path, error: std::io::Error) -> Error {
     let kind = match error.kind() {
         std::io::ErrorKind::PermissionDenied => crate::error::Kind::NotPermitted,

@@ -30,6 +30,7 @@ pub fn bounded_unit(manager: &mut Manager, place: &Path) -> Result<(String, usiz
         timeout: SHORT,
         log: place.join("log"),
         hide: Vec::new(),
+        is_quiet: false,
         read_only: None,
     };
     let end = manager.run(&unit)?;

@@ -51,6 +51,8 @@ pub struct Transient {
     pub log: PathBuf,
     /// Texts that get neither into the log nor into the lines that are told.
     pub hide: Vec<String>,
+    /// Whether the journal is told of its failure alone: what is done every second fills it otherwise.
+    pub is_quiet: bool,
 }
 
 /// How a transient service ended.
@@ -74,6 +76,11 @@ impl TransientEnd {
     /// Whether it exited 0.
     pub fn success(&self) -> bool {
         self.result == "success" && self.code == libc::CLD_EXITED && self.status == 0
+    }
+
+    /// Whether systemd could not even begin it, as far as can be told: its program may use these statuses, too.
+    pub fn could_not_run(&self) -> bool {
+        self.result == "exit-code" && exec_failure(self.status).is_some()
     }
 
     /// How it ended, in words: `exited with 2`, `did not end in time`, `ran out of memory`.
@@ -311,6 +318,9 @@ fn properties<'a>(command: &'a Transient, inherited: Vec<String>, output: &'a Ow
         ("CollectMode", "inactive-or-failed".into()),
         ("AddRef", true.into()),
     ];
+    if command.is_quiet {
+        all.push(("LogLevelMax", libc::LOG_WARNING.into()));
+    }
     if let Some(place) = &command.read_only {
         all.push(("ReadOnlyPaths", Value::from(vec![place.display().to_string()])));
     }

@@ -62,7 +62,7 @@ pub const INPUTS: &[Input] = around![
 /// Too little to work with: that is said before anything is changed.
 pub const LIMITS: &[Input] = &[
     Input::refused("files of at most 512 bytes", release, 1, &["state: nothing was changed"]).by("ulimit -f 1; exec"),
-    Input::refused("20 descriptors", release, 1, &["Too many open files", "state: nothing was changed"])
+    Input::refused("20 descriptors", release, 1, &["open files: at most 20", "state: nothing was changed"])
         .by("ulimit -n 20; exec"),
     Input::refused("no process more", release, 1, &["Resource temporarily unavailable", "state: nothing was changed"])
         .by("exec prlimit --nproc=1:1"),
