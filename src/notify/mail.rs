@@ -1,5 +1,7 @@
 //! A mail: plain text and HTML, by SMTP or by this host's sendmail(8).
 
+use std::io::ErrorKind;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use lettre::address::Envelope;
@@ -127,6 +129,10 @@ fn words(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
+        let is_late = |io: &std::io::Error| matches!(io.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        if inner.downcast_ref().is_some_and(is_late) {
+            return "no answer in time".into();
+        }
         let text = inner.to_string();
         if !words.contains(&text) {
             words.push_str(&format!(": {text}"));

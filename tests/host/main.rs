@@ -4,6 +4,7 @@
 
 mod harness;
 mod network;
+mod receiver;
 mod server;
 mod snapshot;
 mod terminal;
@@ -25,6 +26,7 @@ mod hostile;
 mod links;
 mod moves;
 mod newcomer;
+mod notify;
 mod obstacles;
 mod recover;
 mod reload;
