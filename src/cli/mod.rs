@@ -16,6 +16,7 @@ mod history;
 mod hold;
 pub mod init;
 pub mod internal;
+mod notify;
 pub mod output;
 pub mod pages;
 mod plan;
@@ -105,6 +106,8 @@ enum Verb {
     Unhold(hold::UnholdArgs),
     /// Approve single revisions by hand, for upstreams that do not sign
     Trust(trust::Args),
+    /// Send test messages, look at what waits to be delivered, deliver it
+    Notify(notify::Args),
     /// Check a manifest, show it, or print its schema
     Config(config::Args),
     #[command(subcommand, hide = true)]
@@ -189,6 +192,7 @@ impl Cli {
             Verb::Hold(args) => hold::run(args, globals),
             Verb::Unhold(args) => hold::unhold(args, globals),
             Verb::Trust(args) => trust::run(args, globals),
+            Verb::Notify(args) => notify::run(args, globals),
             Verb::Config(args) => config::run(args, globals),
             Verb::Internal(verb) => Ok(internal(verb, globals)),
         }

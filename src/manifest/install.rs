@@ -30,6 +30,10 @@ pub struct Install {
     pub backup: Option<Backup>,
     /// What may happen by itself, and how it must prove itself.
     pub policy: Policy,
+    /// Who is told, and how.
+    pub notify: Vec<super::Notify>,
+    /// Whether who logs in is told what waits for an operator.
+    pub motd: bool,
     /// The repository's manifest, where the host asks for it and it is known.
     pub layered: Option<super::Layered>,
     /// What the operator should know and what stops nothing; never a secret.

@@ -5,6 +5,7 @@
 mod harness;
 mod network;
 mod packages;
+mod receiver;
 mod server;
 mod snapshot;
 mod terminal;
@@ -28,6 +29,7 @@ mod hostile;
 mod links;
 mod moves;
 mod newcomer;
+mod notify;
 mod obstacles;
 mod package;
 mod recover;
