@@ -1,9 +1,11 @@
 //! After a verb: what it did is told to who is to know. Nothing that fails here changes how the verb ended.
 
+use super::output;
+use super::style::{WARN, paint};
 use crate::error::{Exit, Result};
 use crate::host::paths::Paths;
 use crate::manifest::Install;
-use crate::unattended::{Happening, Timeline};
+use crate::unattended::{Happening, Timeline, monitor};
 
 /// Ends what was begun, and tells of it. `install` is its declaration, where it could be read.
 pub fn tell(
@@ -17,5 +19,28 @@ pub fn tell(
         timeline.fill(&mut happening);
     }
     let happening = happening.ended(ended, jiff::Timestamp::now().as_second());
-    let _ = (paths, install, happening);
+    if let Some(install) = install {
+        warn(monitor::tell(paths, install, &happening));
+    }
+}
+
+/// Lets every account know of an install again after a boot, where there is nothing else to tell.
+pub fn remind(paths: &Paths, install: &Install) {
+    warn(monitor::remind(paths, install));
+}
+
+/// Lets monitoring know what is so by now, where no verb ran that is told of: a hold was set or lifted.
+pub fn refresh(paths: &Paths, install: &Install) {
+    warn(monitor::refresh(paths, install));
+}
+
+/// Takes away what monitoring has of installs that are gone.
+pub fn forget_removed(paths: &Paths, installs: &[Install]) {
+    warn(monitor::forget_removed(paths, installs).err().map(|error| format!("monitoring: {error}")));
+}
+
+fn warn(texts: impl IntoIterator<Item = String>) {
+    for text in texts {
+        output::message(&format!("{} {text}\n", paint(WARN, "warning:")));
+    }
 }

@@ -11,7 +11,7 @@ use crate::manifest;
 use crate::report::Event;
 use crate::run::decide::Decision;
 use crate::run::{self, Outlook, Recovered};
-use crate::unattended::{Happening, Outcome, Verb};
+use crate::unattended::{Happening, Outcome, Timeline, Verb};
 
 /// Arguments of `relift recover`.
 #[derive(Debug, clap::Args)]
@@ -85,12 +85,13 @@ fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
         let install = manifest::named(&globals.paths(), globals.config.as_deref(), Some(name))?;
         manifest::of_run(&install, recorded.clone())
     };
-    let recovered = if args.close { run::close(&state) } else { run::recover(&state, &manifest, &*reporter) };
+    let timeline = Timeline::over(&*reporter);
+    let recovered = if args.close { run::close(&state) } else { run::recover(&state, &manifest, &timeline) };
     // Once is enough: what an operator has to settle first is not tried again every minute.
     if let Err(error) = deadman::disarm(name) {
         reporter.tell(Event::Warning { text: format!("the recovery timer of {name} goes on: {error}") });
     }
-    tell_of(globals, name, recovered.as_ref());
+    tell_of(globals, name, recovered.as_ref(), timeline);
     let recovered = recovered?;
     if let Err(error) = boot::let_go(name) {
         reporter.tell(Event::Warning { text: format!("the order of the next boot stays: {error}") });
@@ -111,10 +112,14 @@ fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
 }
 
 /// A run that died is news, whichever way it was settled.
-fn tell_of(globals: &Globals, name: &str, recovered: std::result::Result<&Recovered, &Error>) {
+fn tell_of(globals: &Globals, name: &str, recovered: std::result::Result<&Recovered, &Error>, timeline: Timeline) {
+    let install = manifest::named(&globals.paths(), globals.config.as_deref(), Some(name)).ok();
     let mut happening = Happening::begun(name, Verb::Recover, !output::is_attended());
     happening.outcome = match recovered {
-        Ok(Recovered::Nothing) => return,
+        // Mostly a boot, which forgets what every account may read.
+        Ok(Recovered::Nothing) => {
+            return install.iter().for_each(|install| aftermath::remind(&globals.paths(), install));
+        }
         Ok(Recovered::Closed(run) | Recovered::Finished(run)) => {
             happening.run = Some(run.clone());
             Outcome::Done
@@ -125,9 +130,8 @@ fn tell_of(globals: &Globals, name: &str, recovered: std::result::Result<&Recove
         }
         Err(_) => Outcome::NeedsOperator,
     };
-    let install = manifest::named(&globals.paths(), globals.config.as_deref(), Some(name)).ok();
     let ended = recovered.map(|_| Exit::Done).map_err(Clone::clone);
-    aftermath::tell(&globals.paths(), install.as_ref(), happening, None, &ended);
+    aftermath::tell(&globals.paths(), install.as_ref(), happening, Some(timeline), &ended);
 }
 
 /// Tells what recovery would do, and what is where.

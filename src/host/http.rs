@@ -31,9 +31,26 @@ pub enum Fault {
 
 /// A GET request that may take `timeout` from the look-up of the host to the last byte.
 pub fn get(url: &str, headers: &[(String, String)], timeout: Duration) -> Result<Response, Fault> {
+    let request = agent(timeout).get(url);
+    answer(headers.iter().fold(request, |request, (name, value)| request.header(name, value)).call())
+}
+
+/// A POST request, bounded in the same way.
+pub fn post(
+    url: &str,
+    headers: &[(String, String)],
+    content: &str,
+    body: &[u8],
+    timeout: Duration,
+) -> Result<Response, Fault> {
+    let request = agent(timeout).post(url).content_type(content);
+    answer(headers.iter().fold(request, |request, (name, value)| request.header(name, value)).send(body))
+}
+
+fn agent(timeout: Duration) -> Agent {
     // A proxy would answer for a dead service; so would a connection that was kept from before a restart.
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-    let config = Agent::config_builder()
+    Agent::config_builder()
         .proxy(None)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -42,12 +59,12 @@ pub fn get(url: &str, headers: &[(String, String)], timeout: Duration) -> Result
         .timeout_global(Some(timeout))
         .user_agent(concat!("relift/", env!("CARGO_PKG_VERSION")))
         .tls_config(tls)
-        .build();
-    let mut request = config.new_agent().get(url);
-    for (name, value) in headers {
-        request = request.header(name, value);
-    }
-    let response = request.call().map_err(fault)?;
+        .build()
+        .new_agent()
+}
+
+fn answer(response: Result<ureq::http::Response<Body>, ureq::Error>) -> Result<Response, Fault> {
+    let response = response.map_err(fault)?;
     let status = response.status().as_u16();
     let (body, is_cut) = read(response.into_body())?;
     Ok(Response { status, body, is_cut })

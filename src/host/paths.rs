@@ -34,6 +34,11 @@ impl Paths {
         self.prefix.join("var/cache/relift").join(install)
     }
 
+    /// What every account may know of the installs: `/run/relift-status`. Not below [`Paths::runtime`], which nobody else gets into.
+    pub fn summaries(&self) -> PathBuf {
+        self.prefix.join("run/relift-status")
+    }
+
     /// Locks: `/run/relift`.
     pub fn runtime(&self) -> PathBuf {
         self.prefix.join("run/relift")

@@ -30,6 +30,8 @@ pub struct Install {
     pub backup: Option<Backup>,
     /// What may happen by itself, and how it must prove itself.
     pub policy: Policy,
+    /// What monitoring reads; `None`: nothing is written for it.
+    pub monitoring: Option<Monitoring>,
     /// The repository's manifest, where the host asks for it and it is known.
     pub layered: Option<super::Layered>,
     /// What the operator should know and what stops nothing; never a secret.
@@ -405,6 +407,19 @@ pub enum Reach {
     Minor,
     /// `X.y.z`.
     Major,
+}
+
+/// `[monitoring]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Monitoring {
+    /// The directory of node_exporter's textfile collector.
+    pub textfile: Option<PathBuf>,
+    /// The base of an OTLP/HTTP endpoint.
+    pub otlp: Option<String>,
+    /// Headers for it.
+    pub otlp_headers: Option<Credential>,
+    /// How old the last check that got an answer may be.
+    pub stale: Duration,
 }
 
 /// `[policy]`.

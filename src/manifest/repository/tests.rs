@@ -132,6 +132,7 @@ fn what_is_the_hosts_alone_is_refused_with_its_line() {
         ("[source.git]\nurl = \"https://evil.example/a.git\"".into(), "[source] is for the host's"),
         ("[policy]\nunattended = \"major\"".into(), "[policy] is for the host's"),
         ("[backup]\npaths = [\"x\"]".into(), "[backup] is for the host's"),
+        ("[monitoring]\notlp = \"http://evil.example\"".into(), "[monitoring] is for the host's"),
         (step("run = [\"x\"]\nas = \"root\""), "as = \"root\" is for the host's"),
         (UPSTREAM.replace("scope = \"user\"", "scope = \"system\""), "a unit of the system manager is for the host's"),
         (UPSTREAM.replace("scope = \"user\"", ""), "a unit of the system manager is for the host's"),

@@ -1,18 +1,15 @@
 //! A token for a remote: read where the manifest says that it is, and handed on by descriptor.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{Seek, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::error::{Context, Error, Result};
+use crate::host::credential;
 use crate::manifest::Credential;
 
-/// No token is longer, in bytes.
-const LONGEST: u64 = 64 << 10;
 /// Who a token belongs to where the URL does not say: forges look at the token alone.
 const USER: &str = "git";
 
@@ -49,39 +46,11 @@ impl Secret {
     }
 
     fn read(&self) -> Result<String> {
-        let path = self.path()?;
-        let what = || format!("the credential {} cannot be read", path.display());
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-        let file = File::options().read(true).custom_flags(flags).open(&path).with_context(what)?;
-        let meta = file.metadata().with_context(what)?;
-        let ours = [0, nix::unistd::geteuid().as_raw()].contains(&meta.uid());
-        if !meta.is_file() || !ours || meta.mode() & 0o077 != 0 {
-            return Err(Error::refused(format!("the credential {} is not used", path.display()))
-                .because("it is no file that root alone may read and write")
-                .hint(format!("chown root:root {0} && chmod 600 {0}", path.display())));
-        }
-        let mut text = String::new();
-        file.take(LONGEST).read_to_string(&mut text).with_context(what)?;
+        let text = credential::read(&self.place)?;
         match text.lines().next().map(str::trim).filter(|token| !token.is_empty() && !token.contains('\0')) {
             Some(token) => Ok(token.to_owned()),
-            None => Err(Error::failed(format!("the credential {} is empty", path.display()))
+            None => Err(Error::failed(format!("the credential {} is empty", credential::path(&self.place)?.display()))
                 .hint("write the token, or the password, into its first line")),
-        }
-    }
-
-    fn path(&self) -> Result<PathBuf> {
-        match &self.place {
-            Credential::File(path) => Ok(path.clone()),
-            Credential::Named(name) => {
-                let directory = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
-                    Error::failed(format!("the credential {name} is not here: systemd passed none on"))
-                        .because("CREDENTIALS_DIRECTORY is not set, systemd.exec(5)")
-                        .hint(format!(
-                            "in the unit that runs relift: LoadCredentialEncrypted={name}; from a shell: systemd-run --pty -p LoadCredentialEncrypted={name} relift ..., or name a file in `credential`"
-                        ))
-                })?;
-                Ok(PathBuf::from(directory).join(name))
-            }
         }
     }
 }
@@ -96,6 +65,7 @@ impl Lent {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
 
     use super::*;
 
