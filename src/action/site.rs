@@ -187,7 +187,13 @@ impl<'a> Site<'a> {
         };
         let what = format!("{} ({})", command.name, command.run.join(" "));
         let reporter = self.reporter;
-        let mut told = |line: &str| reporter.tell(Event::Line { step: command.name.to_owned(), line: line.to_owned() });
+        let mut told = |line: &str| {
+            reporter.tell(Event::Line {
+                component: command.component.to_owned(),
+                step: command.name.to_owned(),
+                line: line.to_owned(),
+            })
+        };
         let manager = self.manager(Scope::System)?;
         let end = manager
             .run_watched(&transient, &mut told)

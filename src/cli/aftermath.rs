@@ -19,6 +19,9 @@ pub fn tell(
         timeline.fill(&mut happening);
     }
     let happening = happening.ended(ended, jiff::Timestamp::now().as_second());
+    if paths.is_host() {
+        output::note_end(&happening);
+    }
     if let Some(install) = install {
         warn(monitor::tell(paths, install, &happening));
     }

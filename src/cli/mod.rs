@@ -15,6 +15,7 @@ mod history;
 mod hold;
 pub mod init;
 pub mod internal;
+mod logs;
 mod nagios;
 pub mod output;
 mod plan;
@@ -84,9 +85,11 @@ enum Verb {
     /// Show one run: its plan, what it did, and how it ended
     #[command(after_help = "Examples:\n  relift show 2JX03JMNRK\n  relift show 2JX03JMNRK --json")]
     Show(history::ShowArgs),
-    /// Show the output of a run's steps
-    #[command(after_help = "Examples:\n  relift logs 2JX03JMNRK")]
-    Logs(history::LogsArgs),
+    /// Show what relift, the steps and the services said during a run
+    #[command(
+        after_help = "Examples:\n  relift logs 2JX03JMNRK\n  relift logs 2JX03JMNRK --only steps\n  relift logs 2JX03JMNRK --follow"
+    )]
+    Logs(logs::Args),
     /// List, verify, restore and take backups of an install's data
     Backup(backup::Args),
     /// Look for what would keep a run from working here, and try what protects one; changes nothing
@@ -142,7 +145,7 @@ impl Cli {
             Verb::Status(args) => status::run(args, globals),
             Verb::History(args) => history::run(args, globals),
             Verb::Show(args) => history::show(args, globals),
-            Verb::Logs(args) => history::logs(args, globals),
+            Verb::Logs(args) => logs::run(args, globals),
             Verb::Backup(args) => backup::run(args, globals),
             Verb::Doctor(args) => doctor::run(args, globals),
             Verb::Env(args) => env::run(args, globals),

@@ -14,6 +14,11 @@ impl Paths {
         Paths { prefix: prefix.to_owned() }
     }
 
+    /// Whether these are the host's own.
+    pub fn is_host(&self) -> bool {
+        self.prefix == Path::new("/")
+    }
+
     /// Manifests: `/etc/relift`.
     pub fn manifests(&self) -> PathBuf {
         self.prefix.join("etc/relift")
