@@ -23,7 +23,7 @@ pub struct Args {
     /// Installs; all of them when none is named
     names: Vec<String>,
     #[command(flatten)]
-    nagios: nagios::Args,
+    nagios: nagios::Plugin,
 }
 
 /// What a check found for one install.

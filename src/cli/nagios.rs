@@ -11,7 +11,7 @@ use crate::unattended::monitor::{Status, status};
 
 /// Options of a verb that can be a monitoring plugin.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct Plugin {
     /// Print one line for a monitoring plugin, and exit 0, 1, 2 or 3: OK, WARNING, CRITICAL, UNKNOWN
     #[arg(long = "nagios", conflicts_with = "json")]
     pub wanted: bool,
@@ -20,7 +20,7 @@ pub struct Args {
     ok_if_new: bool,
 }
 
-impl Args {
+impl Plugin {
     /// Judges an install as it is now; `happening`: what its source was just found to offer.
     pub fn look(&self, paths: &Paths, install: &Install, happening: Option<&Happening>) -> Finding {
         let known = status::published(paths, &install.name)

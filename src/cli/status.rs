@@ -21,7 +21,7 @@ pub struct Args {
     /// Installs; all of them when none is named
     names: Vec<String>,
     #[command(flatten)]
-    nagios: nagios::Args,
+    nagios: nagios::Plugin,
 }
 
 /// Shows what is here, without the network.
