@@ -32,13 +32,13 @@ pub struct Args {
     /// Show the last N lines
     #[arg(long, value_name = "N")]
     lines: Option<usize>,
-    /// Show lines of these alone
-    #[arg(long, value_name = "WHOSE")]
-    only: Option<Only>,
 }
 
 /// Prints the lines of a run.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
+    let only = globals.only.iter().map(|word| Only::parse(word)).collect::<Result<Vec<_>>>()?;
+    // Here the word names no component.
+    let globals = &Globals { only: Vec::new(), ..globals.clone() };
     let journal = find(&args.run, globals)?;
     let install = journal.start().map(|begin| begin.plan.install.clone()).unwrap_or_default();
     let declared = manifest::named(&globals.paths(), globals.config.as_deref(), Some(&install));
@@ -54,7 +54,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     };
     let secrets = Secrets::of(&spellings(secrets.unwrap_or_default()))?;
     let source = Source::of(&journal, units, &mut notes);
-    let mut printer = Printer::new(args.only, args.lines, globals.json, &secrets);
+    let mut printer = Printer::new(only, args.lines, globals.json, &secrets);
     printer.head(journal.run(), &install, &notes);
     let last = source.print(&journal, &mut printer)?;
     printer.flush();

@@ -28,10 +28,11 @@ fn one_run_is_told_in_order_by_engine_steps_and_services_and_no_secret_with_it()
     });
     // A service that tells its own secret, of the system and of the user, and somebody who pretends to be the engine.
     let token = host.must("sed -n 's/^API_TOKEN=//p' /opt/app/manager/.env");
-    host.must(&format!(
-        "mkdir -p /etc/systemd/system/sample-manager.service.d && printf '[Service]\\nExecStartPost=/bin/sh -c \"echo my token is {token}; printf \\'bin \\\\\\\\377\\\\\\\\n\\'\"\\n' \
-         > /etc/systemd/system/sample-manager.service.d/tell.conf && systemctl daemon-reload"
-    ));
+    let tell = format!("#!/bin/sh\necho my token is {token}\nprintf 'bin \\377\\n'\n");
+    host.write("/usr/local/bin/tell", tell, 0o755, "root");
+    let unit = "[Service]\nExecStartPost=/usr/local/bin/tell\n";
+    host.write("/etc/systemd/system/sample-manager.service.d/tell.conf", unit, 0o644, "root");
+    host.must("systemctl daemon-reload");
     host.relift(&["upgrade", "app", "--yes"]).exits(0);
     let run = newest(&host);
     host.sh_as(
@@ -141,7 +142,7 @@ fn a_flood_a_boot_and_a_run_that_goes_on_are_shown_whole() {
     let run = newest(&host);
     let out = host.relift(&["logs", &run]).exits(0);
     let lines: Vec<String> = out.stdout.lines().map(str::to_owned).collect();
-    let order = ["app: switch", "-- the host was booted --", "app: undo"];
+    let order = ["app: switch", "app: soak", "app: undo", "app: put-back"];
     let places: Vec<usize> = order.iter().map(|text| at(&lines, text)).collect();
     assert!(places.is_sorted(), "{places:?}\n{out}");
 }

@@ -81,6 +81,12 @@ fn an_install_is_seen_by_node_exporter_by_a_plugin_and_by_an_account_that_reads_
     let now: f64 = host.must("date +%s").parse().unwrap();
     assert!((now - seen["relift_last_check_success_timestamp_seconds{install=\"app\"}"]).abs() < 60.0);
 
+    // A check stays fast: two small files, one for each reader, and nothing is waited for.
+    needs(&[("strace", "strace")]);
+    host.must("strace -f -qq -o /tmp/trace -e trace=fsync,fdatasync,syncfs,sync,rename,renameat,renameat2 relift check app >/dev/null");
+    let trace = host.read("/tmp/trace");
+    assert_eq!((trace.matches("rename").count(), trace.matches("sync").count()), (2, 0), "{trace}");
+
     host.release(|release| release.next("1.1.0"));
     let line = host.relift(&["check", "--nagios"]).exits(1).stdout;
     assert!(line.contains("RELIFT WARNING - app: ") && line.contains("manager 1.0.0 to 1.1.0"), "{line}");

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::cli::output;
 use crate::cli::style::{BOLD, DIM, paint};
+use crate::error::{Error, Result};
 use crate::host::systemd::Secrets;
 
 /// Whose line it is.
@@ -20,15 +21,28 @@ pub enum Origin {
     Unit(String),
 }
 
-/// `--only`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+/// Whose lines are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Only {
-    /// What relift itself did
+    /// What relift itself did.
     Engine,
-    /// What steps and checks printed
+    /// What steps and checks printed.
     Steps,
-    /// What the services of the install said
+    /// What the services of the install said.
     Units,
+}
+
+impl Only {
+    /// Of the word after `--only`.
+    pub fn parse(word: &str) -> Result<Only> {
+        match word {
+            "engine" => Ok(Only::Engine),
+            "steps" => Ok(Only::Steps),
+            "units" => Ok(Only::Units),
+            _ => Err(Error::usage(format!("`--only {}` says nothing of a log", crate::text::harmless(word)))
+                .hint("one or more of --only engine, --only steps, --only units")),
+        }
+    }
 }
 
 /// A line.
@@ -86,7 +100,7 @@ fn time(micros: u64) -> String {
 
 /// Shows lines, without the secrets in them.
 pub struct Printer<'a> {
-    only: Option<Only>,
+    only: Vec<Only>,
     limit: Option<usize>,
     json: bool,
     secrets: &'a Secrets,
@@ -97,7 +111,7 @@ pub struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     /// A printer for all lines, or for the last `limit`.
-    pub fn new(only: Option<Only>, limit: Option<usize>, json: bool, secrets: &'a Secrets) -> Printer<'a> {
+    pub fn new(only: Vec<Only>, limit: Option<usize>, json: bool, secrets: &'a Secrets) -> Printer<'a> {
         Printer { only, limit, json, secrets, held: VecDeque::new(), boot: None, shown: 0 }
     }
 
@@ -147,24 +161,76 @@ impl<'a> Printer<'a> {
     }
 
     fn wants(&self, line: &Line) -> bool {
-        self.only.is_none_or(|only| line.origin.kind().1 == only)
+        self.only.is_empty() || self.only.contains(&line.origin.kind().1)
     }
 
-    fn print(&mut self, mut line: Line) {
+    fn clean(&self, mut line: Line) -> Line {
         if self.secrets.hides(line.text.as_bytes()) {
             line.text = self.secrets.redacted(line.text.as_bytes());
         }
+        line
+    }
+
+    fn print(&mut self, line: Line) {
+        let line = self.clean(line);
         self.shown += 1;
         if self.json {
             return output::event(&line.document());
         }
-        let is_new = line.boot.is_some() && self.boot.is_some() && line.boot != self.boot;
-        let mark = if is_new { "-- the host was booted --\n" } else { "" };
+        let mark = if is_another(self.boot.as_ref(), &line) { "-- the host was booted --\n" } else { "" };
         self.boot = line.boot.clone().or(self.boot.take());
         let text = format!("{mark}{}", line.text());
         match std::io::stdout().is_terminal() {
             true => output::data(&text),
             false => output::text(&text),
         }
+    }
+}
+
+/// Whether a line is of another boot than what came before it.
+fn is_another(boot: Option<&String>, line: &Line) -> bool {
+    boot.zip(line.boot.as_ref()).is_some_and(|(before, now)| before != now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(boot: Option<&str>) -> Line {
+        Line { micros: 0, boot: boot.map(str::to_owned), origin: Origin::Engine, text: String::new() }
+    }
+
+    #[test]
+    fn a_boot_is_told_where_the_journal_shows_one_and_what_is_kept_elsewhere_hides_none() {
+        let mut boot = None;
+        let lines = [None, Some("a"), None, Some("a"), None, Some("b"), Some("b")].map(line);
+        let told = lines.iter().map(|line| {
+            let told = is_another(boot.as_ref(), line);
+            boot = line.boot.clone().or(boot.take());
+            told
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [false, false, false, false, false, true, false]);
+    }
+
+    #[test]
+    fn a_secret_is_in_no_line_that_is_held_or_shown() {
+        let secrets = Secrets::of(&["hunter2-long".to_owned()]).unwrap();
+        let mut printer = Printer::new(vec![Only::Units], Some(1), true, &secrets);
+        let said = |text: &str, origin| Line { text: text.into(), origin, ..line(None) };
+        printer.push(said("older", Origin::Unit("a.service".into())));
+        printer.push(said("token hunter2-long", Origin::Unit("a.service".into())));
+        printer.push(said("not wanted", Origin::Engine));
+        assert_eq!(printer.held.len(), 1, "the last one that is wanted");
+        let held = printer.held.pop_front().unwrap();
+        assert_eq!(printer.clean(held).text, "token <redacted>");
+    }
+
+    #[test]
+    fn only_takes_three_words() {
+        assert_eq!(
+            ["engine", "steps", "units"].map(|word| Only::parse(word).ok()),
+            [Only::Engine, Only::Steps, Only::Units].map(Some)
+        );
+        assert!(Only::parse("manager").unwrap_err().hints[0].contains("--only steps"));
     }
 }
