@@ -87,6 +87,8 @@ pub enum Event {
     },
     /// A line of a step's output.
     Line {
+        /// The component.
+        component: String,
         /// The step.
         step: String,
         /// The line.

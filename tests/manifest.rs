@@ -590,3 +590,29 @@ fn ways_of_telling_people_that_would_not_work_or_give_a_secret_away_are_refused(
         assert!(!error.contains("hunter2"), "{error}");
     }
 }
+
+#[test]
+fn what_monitoring_reads_is_declared_once_and_shown_with_its_defaults() {
+    let with = |table: &str| parse(&format!("{GOOD}\n[monitoring]\n{table}"));
+    assert_eq!(parse(GOOD).unwrap().monitoring, None, "nothing is written for who does not ask");
+    let plain = with("").unwrap().monitoring.unwrap();
+    assert_eq!((plain.textfile, plain.otlp, plain.stale.as_secs()), (None, None, 2 * 86_400));
+    let full = with(
+        "textfile = \"/var/lib/prometheus/node-exporter/\"\notlp = \"https://otel.example.org:4318/\"\notlp-headers = \"/etc/relift/otlp\"\nstale = \"12h\"\n",
+    )
+    .unwrap();
+    let again = manifest::effective(&full).unwrap();
+    assert!(again.contains("otlp = \"https://otel.example.org:4318\""), "{again}");
+    assert_eq!(parse(&again).unwrap().monitoring, full.monitoring, "what is shown is a manifest that says the same");
+    for (table, says) in [
+        ("textfile = \"metrics\"", "monitoring.textfile"),
+        ("otlp = \"127.0.0.1:4318\"", "monitoring.otlp"),
+        ("otlp = \"http://u:s3cret@h/\"", "holds a password"),
+        ("otlp-headers = \"../x y\"", "monitoring.otlp-headers"),
+        ("stale = \"soon\"", "monitoring.stale"),
+        ("texfile = \"/x\"", "texfile"),
+    ] {
+        let said = with(table).unwrap_err().render(false);
+        assert!(said.contains(says), "{table}: {said}");
+    }
+}

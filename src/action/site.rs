@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::export::{Exports, trusted_program};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context as _, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, Image, Rooted};
 use crate::host::systemd::{Manager, Transient};
@@ -12,6 +12,7 @@ use crate::host::{process, systemd};
 use crate::manifest::Scope;
 use crate::plan::Origin;
 use crate::report::{Event, Reporter};
+use crate::unattended::monitor::trace::Context;
 
 /// How long what a dead run left may take to end.
 const LEFTOVERS: Duration = Duration::from_secs(30);
@@ -32,6 +33,8 @@ pub struct Site<'a> {
     pub reporter: &'a dyn Reporter,
     /// Units that the run told to read their files again: they have to once more when the old files are back.
     pub reloaded: Vec<(Scope, String)>,
+    /// The trace that steps join, where the run is traced.
+    pub trace: Option<Context>,
     system: Option<Manager>,
     user: Option<Manager>,
     commands: u32,
@@ -80,6 +83,7 @@ impl<'a> Site<'a> {
             directory: directory.to_owned(),
             reporter,
             reloaded: Vec::new(),
+            trace: None,
             system: None,
             user: None,
             commands: 0,
@@ -160,6 +164,7 @@ impl<'a> Site<'a> {
         // The owner's, whatever the command's own directory is.
         env.push(("RELIFT_ROOT".into(), self.root.display().to_string()));
         env.push(("RELIFT_CHECKOUT".into(), self.root.join(command.path).display().to_string()));
+        env.extend(self.trace.as_ref().map(|trace| ("TRACEPARENT".into(), trace.traceparent())));
         let (top, read_only) = match &command.place {
             Place::Checkout => (&self.root, None),
             Place::Staged(top) => (top, None),
@@ -183,7 +188,13 @@ impl<'a> Site<'a> {
         };
         let what = format!("{} ({})", command.name, command.run.join(" "));
         let reporter = self.reporter;
-        let mut told = |line: &str| reporter.tell(Event::Line { step: command.name.to_owned(), line: line.to_owned() });
+        let mut told = |line: &str| {
+            reporter.tell(Event::Line {
+                component: command.component.to_owned(),
+                step: command.name.to_owned(),
+                line: line.to_owned(),
+            })
+        };
         let manager = self.manager(Scope::System)?;
         let end = manager
             .run_watched(&transient, &mut told)

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::output;
+use super::style::{WARN, paint};
 use crate::error::{Exit, Result};
 use crate::host::paths::Paths;
 use crate::manifest::Install;
 use crate::notify;
-use crate::unattended::{Happening, Timeline};
+use crate::unattended::{Happening, Timeline, monitor};
 
 /// How long a verb that has ended waits for another one that tells.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -23,7 +25,11 @@ pub fn tell(
         timeline.fill(&mut happening);
     }
     let happening = happening.ended(ended, jiff::Timestamp::now().as_second());
+    if paths.is_host() {
+        output::note_end(&happening);
+    }
     if let Some(install) = install {
+        warn(monitor::tell(paths, install, &happening));
         let lost = notify::note(paths, install, &happening);
         notify::deliver(paths, install, &lost, PATIENCE);
     }
@@ -32,4 +38,25 @@ pub fn tell(
 /// Writes down what is to be told once the verb has ended: nothing is sent under a lock.
 pub fn note(paths: &Paths, install: &Install, happening: Happening) {
     notify::note(paths, install, &happening.ended(&Ok(Exit::Done), jiff::Timestamp::now().as_second()));
+}
+
+/// Lets every account know of an install again after a boot, where there is nothing else to tell.
+pub fn remind(paths: &Paths, install: &Install) {
+    warn(monitor::remind(paths, install));
+}
+
+/// Lets monitoring know what is so by now, where no verb ran that is told of: a hold was set or lifted.
+pub fn refresh(paths: &Paths, install: &Install) {
+    warn(monitor::refresh(paths, install));
+}
+
+/// Takes away what monitoring has of installs that are gone.
+pub fn forget_removed(paths: &Paths, installs: &[Install]) {
+    warn(monitor::forget_removed(paths, installs).err().map(|error| format!("monitoring: {error}")));
+}
+
+fn warn(texts: impl IntoIterator<Item = String>) {
+    for text in texts {
+        output::message(&format!("{} {text}\n", paint(WARN, "warning:")));
+    }
 }

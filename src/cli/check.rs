@@ -6,7 +6,7 @@ use super::plan::request;
 use super::session::{Session, must_be_root};
 use super::settled::settled;
 use super::style::{BOLD, DIM, GOOD, WARN, paint};
-use super::{aftermath, output};
+use super::{aftermath, nagios, output};
 use crate::error::{Exit, Result};
 use crate::ledger::{is_newest_ended, open_run};
 use crate::manifest;
@@ -14,6 +14,7 @@ use crate::plan::{Plan, abbreviate};
 use crate::report::Silent;
 use crate::source::git::Target;
 use crate::trust::Standing;
+use crate::unattended::monitor::nagios::Finding;
 use crate::unattended::{Happening, Outcome, Verb};
 
 /// Arguments of `relift check`.
@@ -21,6 +22,8 @@ use crate::unattended::{Happening, Outcome, Verb};
 pub struct Args {
     /// Installs; all of them when none is named
     names: Vec<String>,
+    #[command(flatten)]
+    nagios: nagios::Plugin,
 }
 
 /// What a check found for one install.
@@ -37,6 +40,12 @@ struct Found {
 
 /// Asks every install's source. One that cannot be asked does not keep the others from being asked.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
+    let mut findings = Vec::new();
+    let ended = each(args, globals, &mut findings);
+    if args.nagios.wanted { Ok(nagios::tell(ended.map(|_| findings))) } else { ended }
+}
+
+fn each(args: &Args, globals: &Globals, findings: &mut Vec<Finding>) -> Result<Exit> {
     must_be_root()?;
     let paths = globals.paths();
     let config = globals.config.as_deref();
@@ -44,12 +53,27 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         [] => manifest::each(&paths, config)?,
         names => names.iter().map(|name| (name.clone(), manifest::named(&paths, config, Some(name)))).collect(),
     };
+    if args.names.is_empty() && config.is_none() {
+        let here: Vec<_> = installs.iter().filter_map(|(_, install)| install.as_ref().ok().cloned()).collect();
+        aftermath::forget_removed(&paths, &here);
+    }
     let (mut exit, mut trouble, mut documents) = (Exit::Done, None, Vec::new());
     for (name, install) in installs {
         let declared = install.as_ref().ok().cloned();
         let found =
             install.and_then(|install| Session::of(globals, install)).and_then(|session| one(&session, globals));
         aftermath::tell(&paths, declared.as_ref(), happening(&name, &found), None, &exit_of(&found));
+        if args.nagios.wanted {
+            findings.push(match (&found, &declared) {
+                (Err(error), _) => nagios::unknown(&name, error),
+                (Ok(_), None) => continue,
+                (Ok(_), Some(install)) => {
+                    let happening = happening(&name, &found).ended(&exit_of(&found), crate::host::clock::now());
+                    args.nagios.look(&paths, install, Some(&happening))
+                }
+            });
+            continue;
+        }
         match found {
             Ok((found, interrupted)) => {
                 if found.news.is_some() {

@@ -41,7 +41,7 @@ pub struct Globals {
     /// Use this manifest instead of /etc/relift/NAME.toml
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Only this component; may be given again
+    /// Only this component; may be given again. For logs: engine, steps or units
     #[arg(long, global = true, value_name = "COMPONENT")]
     pub only: Vec<String>,
     /// Never use the network

@@ -1,4 +1,4 @@
-//! `relift history`, `show` and `logs`.
+//! `relift history` and `show`.
 
 use comfy_table::Table;
 use serde_json::{Value, json};
@@ -7,12 +7,11 @@ use super::globals::Globals;
 use super::session::{Session, must_be_root};
 use super::status::when;
 use super::{describe, output};
-use crate::error::{Context, Error, Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::ledger::{Past, history};
 use crate::manifest;
 use crate::run::journal::{Journal, runs};
-use crate::run::record::Body;
-use crate::text::uncoloured;
+use crate::run::record::{Begin, Body};
 use crate::trust::Standing;
 
 /// How much of a run's id a table shows: 50 random bits of a ULID.
@@ -31,13 +30,6 @@ pub struct Args {
 /// Arguments of `relift show`.
 #[derive(Debug, clap::Args)]
 pub struct ShowArgs {
-    /// The run's id, or the end of it
-    run: String,
-}
-
-/// Arguments of `relift logs`.
-#[derive(Debug, clap::Args)]
-pub struct LogsArgs {
     /// The run's id, or the end of it
     run: String,
 }
@@ -92,34 +84,6 @@ pub fn show(args: &ShowArgs, globals: &Globals) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Prints the output of a run's steps and checks.
-pub fn logs(args: &LogsArgs, globals: &Globals) -> Result<Exit> {
-    let journal = find(&args.run, globals)?;
-    let directory = journal.directory().join("log");
-    let mut logs: Vec<_> = std::fs::read_dir(&directory)
-        .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
-        .unwrap_or_default();
-    logs.sort();
-    if logs.is_empty() && !globals.json {
-        output::message(&format!("run {} ran no steps and no checks\n", journal.run()));
-    }
-    let mut documents = Vec::new();
-    for path in logs {
-        let bytes = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let clean = |line| crate::text::harmless(&uncoloured(line));
-        let lines: String = String::from_utf8_lossy(&bytes).lines().map(|line| format!("{}\n", clean(line))).collect();
-        match globals.json {
-            true => documents.push(json!({"name": name, "lines": lines.lines().collect::<Vec<_>>()})),
-            false => output::data(&format!("==> {name} <==\n{lines}")),
-        }
-    }
-    if globals.json {
-        output::document(&json!({"format": 1, "run": journal.run(), "logs": documents}));
-    }
-    Ok(Exit::Done)
-}
-
 fn sessions(name: Option<&str>, globals: &Globals) -> Result<Vec<Session>> {
     must_be_root()?;
     let (paths, config) = (globals.paths(), globals.config.as_deref());
@@ -130,7 +94,8 @@ fn sessions(name: Option<&str>, globals: &Globals) -> Result<Vec<Session>> {
     installs.into_iter().map(|install| Session::of(globals, install)).collect()
 }
 
-fn find(id: &str, globals: &Globals) -> Result<Journal> {
+/// The run that an id, or the end of one, names.
+pub fn find(id: &str, globals: &Globals) -> Result<Journal> {
     let mut found = Vec::new();
     for session in sessions(None, globals)? {
         let all = runs(&session.state.join("runs"))?;
@@ -185,9 +150,14 @@ fn row_document(run: &Past) -> Value {
     })
 }
 
-fn line(time: i64, body: &Body, begin: &crate::run::record::Begin) -> String {
+fn line(time: i64, body: &Body, begin: &Begin) -> String {
+    format!("{} {}", when(time), words(body, begin))
+}
+
+/// What a record says.
+pub fn words(body: &Body, begin: &Begin) -> String {
     let title = |action: usize| begin.plan.actions.get(action).map(|action| action.act().title()).unwrap_or_default();
-    let text = match body {
+    match body {
         Body::Begin(begin) => {
             format!("begun by relift {}{}", begin.version, if begin.unattended { ", unattended" } else { "" })
         }
@@ -203,6 +173,5 @@ fn line(time: i64, body: &Body, begin: &crate::run::record::Begin) -> String {
         Body::Abort { why } => format!("aborted: {why}"),
         Body::Undone { action } => format!("undone {}", title(*action)),
         Body::End(end) => format!("end: {}", end.outcome.words()),
-    };
-    format!("{} {text}", when(time))
+    }
 }

@@ -1,8 +1,8 @@
 //! `relift hold` and `unhold`.
 
 use super::globals::Globals;
-use super::output;
 use super::session::Session;
+use super::{aftermath, output};
 use crate::error::{Exit, Result};
 use crate::ledger::Hold;
 
@@ -29,6 +29,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let _lock = session.runtime_lock(globals)?;
     let reason = args.reason.as_deref().map(crate::text::harmless);
     session.ledger().set_hold(Some(&Hold { reason, since: jiff::Timestamp::now().as_second() }))?;
+    aftermath::refresh(&globals.paths(), &session.install);
     say(globals, &format!("{} is held: relift unhold {0} lifts it", session.install.name));
     Ok(Exit::Done)
 }
@@ -38,6 +39,7 @@ pub fn unhold(args: &UnholdArgs, globals: &Globals) -> Result<Exit> {
     let session = Session::open(globals, args.name.as_deref())?;
     let _lock = session.runtime_lock(globals)?;
     session.ledger().set_hold(None)?;
+    aftermath::refresh(&globals.paths(), &session.install);
     say(globals, &format!("{} is not held", session.install.name));
     Ok(Exit::Done)
 }

@@ -16,6 +16,8 @@ mod history;
 mod hold;
 pub mod init;
 pub mod internal;
+mod logs;
+mod nagios;
 mod notify;
 pub mod output;
 pub mod pages;
@@ -57,7 +59,9 @@ enum Verb {
     #[command(after_help = "Examples:\n  relift init /opt/app\n  relift init --stdout /opt/app | less")]
     Init(init::Args),
     /// Is anything new? One network round trip, changes nothing; exits 100 when there is
-    #[command(after_help = "Examples:\n  relift check\n  relift check app --quiet")]
+    #[command(
+        after_help = "Examples:\n  relift check\n  relift check app --quiet\n  relift check app --nagios --ok-if-new"
+    )]
     Check(check::Args),
     /// Show what an upgrade would do
     #[command(
@@ -78,7 +82,11 @@ enum Verb {
     #[command(after_help = "Examples:\n  relift recover app")]
     Recover(recover::Args),
     /// Show what is installed, known-good and held
-    #[command(after_help = "Examples:\n  relift status\n  relift status app --json")]
+    #[command(after_help = "Examples:\n  relift status\n  relift status app --json\n  relift status --nagios\n\n\
+        With --nagios no network is used. Root looks itself; any other account, such as that of a monitoring agent, reads what the last \
+        verb left in /run/relift-status, which is there for installs with [monitoring] in their manifest and holds no secret. CRITICAL: \
+        what is offered failed here, a run is open or could not put everything back, or the source has not answered for `stale` (2d). \
+        WARNING: something is new, or waits for a decision. UNKNOWN: it cannot be told. Held is OK.")]
     Status(status::Args),
     /// List the runs of the past
     #[command(after_help = "Examples:\n  relift history app --lines 5")]
@@ -86,9 +94,11 @@ enum Verb {
     /// Show one run: its plan, what it did, and how it ended
     #[command(after_help = "Examples:\n  relift show 2JX03JMNRK\n  relift show 2JX03JMNRK --json")]
     Show(history::ShowArgs),
-    /// Show the output of a run's steps
-    #[command(after_help = "Examples:\n  relift logs 2JX03JMNRK")]
-    Logs(history::LogsArgs),
+    /// Show what relift, the steps and the services said during a run
+    #[command(
+        after_help = "Examples:\n  relift logs 2JX03JMNRK\n  relift logs 2JX03JMNRK --only steps\n  relift logs 2JX03JMNRK --follow"
+    )]
+    Logs(logs::Args),
     /// List, verify, restore and take backups of an install's data
     Backup(backup::Args),
     /// Look for what would keep a run from working here, and try what protects one; changes nothing
@@ -184,7 +194,7 @@ impl Cli {
             Verb::Status(args) => status::run(args, globals),
             Verb::History(args) => history::run(args, globals),
             Verb::Show(args) => history::show(args, globals),
-            Verb::Logs(args) => history::logs(args, globals),
+            Verb::Logs(args) => logs::run(args, globals),
             Verb::Backup(args) => backup::run(args, globals),
             Verb::Doctor(args) => doctor::run(args, globals),
             Verb::Env(args) => env::run(args, globals),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,8 +13,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::globals::Globals;
 use super::screen;
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
-use crate::host::journal::{self, Priority};
+use crate::host::journal::{Priority, Sink};
 use crate::report::{Event, Reporter};
+use crate::unattended::{Happening, Verb};
 
 /// The longest text of an event that is shown, in characters.
 const EVENT: usize = 1_000;
@@ -68,14 +70,34 @@ pub fn is_attended() -> bool {
 /// The reporter that the options and the streams ask for.
 pub fn reporter(globals: &Globals) -> Box<dyn Reporter> {
     let is_dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+    if is_journal() && !globals.json {
+        return Box::new(Harmless(Box::new(Journal::new(true))));
+    }
+    // Whoever started it, the journal has it; a dry run is no news, nor is what happens below another root.
+    let is_noted = !globals.dry_run && globals.root == Path::new("/");
+    let noted = |shown: Box<dyn Reporter>| -> Box<dyn Reporter> {
+        match is_noted {
+            true => Box::new(Both(shown, Harmless(Box::new(Journal::new(false))))),
+            false => shown,
+        }
+    };
     let plain: Box<dyn Reporter> = match () {
-        () if globals.json => return Box::new(Json),
-        () if is_journal() => Box::new(Journal::default()),
+        () if globals.json => return noted(Box::new(Json)),
         () if globals.quiet => Box::new(crate::report::Silent),
         () if std::io::stderr().is_terminal() && !globals.no_progress && !is_dumb => Box::new(Bars::new()),
         () => Box::new(Lines { verbose: globals.verbose > 0 }),
     };
-    Box::new(Harmless(plain))
+    noted(Box::new(Harmless(plain)))
+}
+
+/// Tells two.
+struct Both(Box<dyn Reporter>, Harmless);
+
+impl Reporter for Both {
+    fn tell(&self, event: Event) {
+        self.1.tell(event.clone());
+        self.0.tell(event);
+    }
 }
 
 /// The reporter of a run that nobody asked for: where its output becomes a mail, as cron's does, nothing is told before there
@@ -119,7 +141,9 @@ impl Reporter for Harmless {
             Event::Waiting { what, left } => Event::Waiting { what: clean(what), left },
             Event::Done { what } => Event::Done { what: clean(what) },
             Event::Failed { what } => Event::Failed { what: clean(what) },
-            Event::Line { step, line } => Event::Line { step: clean(step), line: clean(line) },
+            Event::Line { component, step, line } => {
+                Event::Line { component: clean(component), step: clean(step), line: clean(line) }
+            }
             Event::Warning { text } => Event::Warning { text: clean(text) },
             phase @ Event::Phase { .. } => phase,
         });
@@ -156,7 +180,7 @@ impl Reporter for Lines {
             Event::Failed { what } => format!("  failed: {what}"),
             Event::Warning { text } => format!("  warning: {text}"),
             Event::Start { what } if self.verbose => format!("  start: {what}"),
-            Event::Line { step, line } if self.verbose => format!("  {step}: {line}"),
+            Event::Line { step, line, .. } if self.verbose => format!("  {step}: {line}"),
             Event::Start { .. } | Event::Line { .. } | Event::Progress { .. } | Event::Waiting { .. } => return,
         };
         message(&format!("{line}\n"));
@@ -253,9 +277,15 @@ fn elapsed(time: Duration) -> String {
     }
 }
 
-/// Structured entries, when systemd reads us.
-#[derive(Default)]
+/// How many lines of one step's output go into the journal; the run's log has them all. journald takes 10,000 in half a minute
+/// from one service, journald.conf(5), and drops what is beyond.
+const STEP_LINES: usize = 5_000;
+
+/// Structured entries for journald.
 struct Journal {
+    sink: Option<Sink>,
+    /// Whether systemd reads what is printed.
+    is_ours: bool,
     about: Mutex<About>,
 }
 
@@ -264,6 +294,30 @@ struct About {
     install: String,
     run: String,
     phase: &'static str,
+    step: (String, String),
+    lines: usize,
+}
+
+impl Journal {
+    fn new(is_ours: bool) -> Journal {
+        Journal { sink: Sink::open().ok(), is_ours, about: Mutex::default() }
+    }
+
+    fn send(&self, about: &About, priority: Priority, text: &str, is_of_step: bool) {
+        let (component, step) = if is_of_step { (&*about.step.0, &*about.step.1) } else { ("", "") };
+        let fields = [
+            ("RELIFT_INSTALL", about.install.as_str()),
+            ("RELIFT_RUN", &about.run),
+            ("RELIFT_PHASE", about.phase),
+            ("RELIFT_COMPONENT", component),
+            ("RELIFT_STEP", step),
+        ];
+        let is_sent = self.sink.as_ref().is_some_and(|sink| sink.send(priority, text, &fields).is_ok());
+        // A journal that cannot be reached is replaced by what systemd connected to standard error.
+        if !is_sent && self.is_ours {
+            message(&format!("{text}\n"));
+        }
+    }
 }
 
 impl Reporter for Journal {
@@ -282,13 +336,43 @@ impl Reporter for Journal {
             Event::Done { what } => (Priority::Info, format!("done: {what}")),
             Event::Failed { what } => (Priority::Err, format!("failed: {what}")),
             Event::Warning { text } => (Priority::Warning, text),
-            Event::Start { .. } | Event::Line { .. } | Event::Progress { .. } | Event::Waiting { .. } => return,
+            Event::Line { component, step, line } => {
+                let now = (component, step);
+                about.lines = if about.step == now { about.lines + 1 } else { 1 };
+                about.step = now;
+                return match about.lines {
+                    ..=STEP_LINES => self.send(&about, Priority::Info, &line, true),
+                    lines if lines == STEP_LINES + 1 => {
+                        let text = format!("{} goes on to print: relift logs {}", about.step.1, about.run);
+                        self.send(&about, Priority::Info, &text, false);
+                    }
+                    _ => {}
+                };
+            }
+            Event::Start { .. } | Event::Progress { .. } | Event::Waiting { .. } => return,
         };
-        let fields =
-            [("RELIFT_INSTALL", about.install.as_str()), ("RELIFT_RUN", &about.run), ("RELIFT_PHASE", about.phase)];
-        // A journal that cannot be reached is replaced by what systemd connected to standard error.
-        if journal::send(priority, &text, &fields).is_err() {
-            message(&format!("{text}\n"));
-        }
+        self.send(&about, priority, &text, false);
     }
+}
+
+/// Puts the end of a verb into the journal, where it had a run.
+pub fn note_end(happening: &Happening) {
+    let (Some(run), Ok(sink)) = (&happening.run, Sink::open()) else { return };
+    if happening.verb == Verb::Check {
+        return;
+    }
+    // Plain values always have a JSON form.
+    let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let outcome = serde_json::to_value(happening.outcome).map(word).unwrap_or_default();
+    let (priority, text) = match &happening.error {
+        None => (Priority::Info, format!("{}: {outcome}", happening.install)),
+        Some(error) => {
+            let why: Vec<&str> = [&error.what].into_iter().chain(&error.causes).map(String::as_str).collect();
+            (Priority::Err, format!("{}: {outcome}: {}", happening.install, why.join(": ")))
+        }
+    };
+    let text = crate::text::shortened(&crate::text::harmless(&text), EVENT);
+    let fields = [("RELIFT_INSTALL", &*happening.install), ("RELIFT_RUN", run), ("RELIFT_OUTCOME", &outcome)];
+    // Who reads the journal reads the run's records as well.
+    sink.send(priority, &text, &fields).unwrap_or_default();
 }

@@ -11,7 +11,7 @@ use crate::manifest;
 use crate::report::Event;
 use crate::run::decide::Decision;
 use crate::run::{self, Outlook, Recovered};
-use crate::unattended::{Happening, Outcome, Verb};
+use crate::unattended::{Happening, Outcome, Timeline, Verb};
 
 /// Arguments of `relift recover`.
 #[derive(Debug, clap::Args)]
@@ -39,13 +39,18 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         if let Err(error) = one(args, globals, name, &mut died) {
             trouble.push(error.while_(format!("{name} could not be recovered")));
         }
-        dead.extend(died.map(|died| (name, died)));
+        dead.push((name, died));
     }
     boot::ready();
     // Nothing waits for a mail: neither the next install's undo nor the services of the boot.
-    for (name, (happening, ended)) in dead {
+    for (name, died) in dead {
         let install = manifest::named(&paths, globals.config.as_deref(), Some(name)).ok();
-        aftermath::tell(&paths, install.as_ref(), happening, None, &ended);
+        match died {
+            Some((happening, ended)) => aftermath::tell(&paths, install.as_ref(), happening, None, &ended),
+            // Mostly a boot, which forgets what every account may read.
+            None if !globals.dry_run => install.iter().for_each(|install| aftermath::remind(&paths, install)),
+            None => {}
+        }
     }
     let worst = trouble.iter().position(|error| error.kind == Kind::NeedsOperator).unwrap_or(0);
     if trouble.is_empty() {
@@ -92,12 +97,16 @@ fn one(args: &Args, globals: &Globals, name: &str, died: &mut Option<(Happening,
         let install = manifest::named(&globals.paths(), globals.config.as_deref(), Some(name))?;
         manifest::of_run(&install, recorded.clone())
     };
-    let recovered = if args.close { run::close(&state) } else { run::recover(&state, &manifest, &*reporter) };
+    let timeline = Timeline::over(&*reporter);
+    let recovered = if args.close { run::close(&state) } else { run::recover(&state, &manifest, &timeline) };
     // Once is enough: what an operator has to settle first is not tried again every minute.
     if let Err(error) = deadman::disarm(name) {
         reporter.tell(Event::Warning { text: format!("the recovery timer of {name} goes on: {error}") });
     }
     *died = told(name, recovered.as_ref());
+    if let Some((happening, _)) = died {
+        timeline.fill(happening);
+    }
     let recovered = recovered?;
     if let Err(error) = boot::let_go(name) {
         reporter.tell(Event::Warning { text: format!("the order of the next boot stays: {error}") });

@@ -4,24 +4,31 @@ use serde_json::{Value, json};
 
 use super::describe::scope;
 use super::globals::Globals;
-use super::output;
 use super::session::{Session, must_be_root};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
+use super::{nagios, output};
 use crate::error::{Exit, Result};
 use crate::ledger::open_run;
 use crate::manifest;
 use crate::plan::abbreviate;
 use crate::survey::{Survey, Surveyed};
+use crate::unattended::monitor;
+use crate::unattended::monitor::nagios::Finding;
 
 /// Arguments of `relift status`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Installs; all of them when none is named
     names: Vec<String>,
+    #[command(flatten)]
+    nagios: nagios::Plugin,
 }
 
 /// Shows what is here, without the network.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
+    if args.nagios.wanted {
+        return Ok(nagios::tell(findings(args, globals)));
+    }
     must_be_root()?;
     let (paths, config) = (globals.paths(), globals.config.as_deref());
     let installs = match args.names.as_slice() {
@@ -45,6 +52,24 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         output::document(&json!({"format": 1, "installs": documents}));
     }
     Ok(Exit::Done)
+}
+
+/// For a monitoring plugin: root looks itself, every other account reads the summaries.
+fn findings(args: &Args, globals: &Globals) -> Result<Vec<Finding>> {
+    let (paths, config) = (globals.paths(), globals.config.as_deref());
+    if must_be_root().is_err() {
+        let names = if args.names.is_empty() { monitor::status::names(&paths) } else { args.names.clone() };
+        return Ok(names.iter().map(|name| args.nagios.look_from_afar(&paths, name)).collect());
+    }
+    let installs = match args.names.as_slice() {
+        [] => manifest::each(&paths, config)?,
+        names => names.iter().map(|name| (name.clone(), manifest::named(&paths, config, Some(name)))).collect(),
+    };
+    let one = |(name, install): (String, Result<_>)| match install {
+        Ok(install) => args.nagios.look(&paths, &install, None),
+        Err(error) => nagios::unknown(&name, &error),
+    };
+    Ok(installs.into_iter().map(one).collect())
 }
 
 fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {

@@ -12,6 +12,8 @@ use crate::report::{Event, Reporter};
 use crate::run::record::Begin;
 use crate::run::{self, Engine};
 use crate::source::git::{Mirror, Target, remote_name};
+use crate::unattended::monitor::otlp;
+use crate::unattended::monitor::trace::Trace;
 use crate::unattended::{Happening, Outcome, Timeline, Verb};
 
 /// Arguments of `relift upgrade`.
@@ -115,6 +117,7 @@ pub fn execute(
         track,
         manifest: session.repository_manifest().cloned(),
         plan: planned.plan.clone(),
+        trace: Trace::of_caller(otlp::endpoint(&session.install).is_some()),
     };
     run::execute(&engine, begin, &planned.contents)?;
     report(session, &planned.plan, globals)?;

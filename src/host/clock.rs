@@ -1,4 +1,4 @@
-//! The clock that nobody sets.
+//! The clock that nobody sets, and the one that people read.
 
 use std::time::Duration;
 
@@ -8,6 +8,11 @@ pub fn monotonic() -> Duration {
     // SAFETY: `now` is a timespec that outlives the call; the clock always exists, so the call cannot fail.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
     Duration::new(u64::try_from(now.tv_sec).unwrap_or_default(), u32::try_from(now.tv_nsec).unwrap_or_default())
+}
+
+/// Seconds since the epoch.
+pub fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod clock;
+pub mod credential;
 pub mod fs;
 pub mod http;
 pub mod inherited;

@@ -14,6 +14,11 @@ impl Paths {
         Paths { prefix: prefix.to_owned() }
     }
 
+    /// Whether these are the host's own.
+    pub fn is_host(&self) -> bool {
+        self.prefix == Path::new("/")
+    }
+
     /// Manifests: `/etc/relift`.
     pub fn manifests(&self) -> PathBuf {
         self.prefix.join("etc/relift")
@@ -37,6 +42,11 @@ impl Paths {
     /// What who logs in is told, pam_motd(8): `/run/motd.d/relift`.
     pub fn motd(&self) -> PathBuf {
         self.prefix.join("run/motd.d/relift")
+    }
+
+    /// What every account may know of the installs: `/run/relift-status`. Not below [`Paths::runtime`], which nobody else gets into.
+    pub fn summaries(&self) -> PathBuf {
+        self.prefix.join("run/relift-status")
     }
 
     /// Locks: `/run/relift`.

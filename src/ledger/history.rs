@@ -58,7 +58,8 @@ pub fn last_downtime(state: &Path) -> Option<u64> {
     runs.iter().rev().take(10).find_map(|directory| downtime(&Journal::open(directory).ok()?))
 }
 
-fn downtime(journal: &Journal) -> Option<u64> {
+/// The same of one run.
+pub fn downtime(journal: &Journal) -> Option<u64> {
     let plan = &journal.start()?.plan;
     let restart = journal.records().iter().find(|record| match &record.body {
         Body::Intent { action, .. } => matches!(plan.actions.get(*action), Some(Action::Service(_))),

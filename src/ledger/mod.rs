@@ -15,7 +15,7 @@ use crate::host::fs::{Image, make_private, remove_durably, write_durably};
 use crate::manifest::RepositoryManifest;
 use crate::trust::Memory;
 
-pub use history::{Past, history, is_newest_ended, last_downtime, open_run};
+pub use history::{Past, downtime, history, is_newest_ended, last_downtime, open_run};
 
 /// The format that this version writes.
 const FORMAT: u32 = 1;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{
     Backup, BackupWhen, Check, CheckAt, Component, Credential, Dialect, EnvFile, EnvPolicy, Follow, Health, Install,
-    MustBeSigned, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit,
-    Verify, raw,
+    Monitoring, MustBeSigned, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo,
+    Template, Unit, Verify, raw,
 };
 use crate::error::{Context, Result};
 
@@ -32,10 +32,7 @@ pub fn effective(install: &Install) -> Result<String> {
                 branch,
                 tags,
                 allow: git.allow.as_ref().map(ToString::to_string),
-                credential: git.credential.as_ref().map(|place| match place {
-                    Credential::Named(name) => name.clone(),
-                    Credential::File(path) => path.display().to_string(),
-                }),
+                credential: git.credential.as_ref().map(credential),
                 max_fetch: Some(super::words::size_text(git.max_fetch)),
                 discard: texts(&git.discard),
                 sparse: git.sparse,
@@ -65,8 +62,25 @@ pub fn effective(install: &Install) -> Result<String> {
             allow_unverified: install.policy.allow_unverified,
         }),
         notify: install.notify.iter().map(super::notify::raw).collect(),
+        monitoring: install.monitoring.as_ref().map(monitoring),
     };
     toml::to_string(&manifest).context("the manifest cannot be written out")
+}
+
+fn credential(place: &Credential) -> String {
+    match place {
+        Credential::Named(name) => name.clone(),
+        Credential::File(path) => path.display().to_string(),
+    }
+}
+
+fn monitoring(monitoring: &Monitoring) -> raw::Monitoring {
+    raw::Monitoring {
+        textfile: monitoring.textfile.as_ref().map(|path| path.display().to_string()),
+        otlp: monitoring.otlp.clone(),
+        otlp_headers: monitoring.otlp_headers.as_ref().map(credential),
+        stale: Some(span(monitoring.stale)),
+    }
 }
 
 fn verify(verify: &Verify) -> raw::Verify {

@@ -34,6 +34,8 @@ pub struct Install {
     pub notify: Vec<super::Notify>,
     /// Whether who logs in is told what waits for an operator.
     pub motd: bool,
+    /// What monitoring reads; `None`: nothing is written for it.
+    pub monitoring: Option<Monitoring>,
     /// The repository's manifest, where the host asks for it and it is known.
     pub layered: Option<super::Layered>,
     /// What the operator should know and what stops nothing; never a secret.
@@ -429,6 +431,19 @@ pub enum Reach {
     Minor,
     /// `X.y.z`.
     Major,
+}
+
+/// `[monitoring]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Monitoring {
+    /// The directory of node_exporter's textfile collector.
+    pub textfile: Option<PathBuf>,
+    /// The base of an OTLP/HTTP endpoint.
+    pub otlp: Option<String>,
+    /// Headers for it.
+    pub otlp_headers: Option<Credential>,
+    /// How old the last check that got an answer may be.
+    pub stale: Duration,
 }
 
 /// `[policy]`.

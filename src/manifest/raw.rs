@@ -31,6 +31,9 @@ pub(super) struct Manifest {
     /// Who is told what, and by which way. Each is one way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<Notify>,
+    /// What monitoring reads of this install.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Monitoring>,
 }
 
 /// Where the install is and whose it is.
@@ -439,6 +442,27 @@ pub(super) struct Policy {
     /// Whether an unattended run may install what no signature and nobody vouches for. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_unverified: bool,
+}
+
+/// What monitoring reads of this install. With the table, every account of the host may ask `relift status --nagios`.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Monitoring {
+    /// The directory of node_exporter's textfile collector, absolute: `/var/lib/prometheus/node-exporter` on Debian. After each
+    /// verb `relift_NAME.prom` is written there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub textfile: Option<String>,
+    /// Where spans of runs are sent, as OTLP over HTTP in JSON: `http://127.0.0.1:4318`; `/v1/traces` is added. Default:
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` of the environment, else nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<String>,
+    /// Headers for it, one `Name: value` on each line: the name of a systemd credential (LoadCredential=), or the absolute path
+    /// of a file that root alone may read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_headers: Option<String>,
+    /// How old the last check that got an answer may be before `--nagios` calls it critical. Default: `2d`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<String>,
 }
 
 /// Where a check runs.

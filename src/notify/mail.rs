@@ -16,9 +16,9 @@ use super::news::News;
 use super::render::Rendered;
 use super::send::{Sent, WITHIN};
 use crate::error::{Context, Error, Result};
+use crate::host::credential;
 use crate::host::process::{Command, Input};
 use crate::manifest::notify::{Mail, Server, SmtpTls};
-use crate::source::git::credential;
 
 /// Sends it.
 pub fn send(mail: &Mail, news: &News, rendered: &Rendered) -> Sent {
@@ -91,7 +91,7 @@ fn domain(host: &str) -> String {
 }
 
 fn by_smtp(server: &Server, host: &str, message: &Message) -> Sent {
-    let password = match server.credential.as_ref().map(credential::read).transpose() {
+    let password = match server.credential.as_ref().map(credential::first_line).transpose() {
         Ok(password) => password,
         Err(error) => return Sent::Later(error.to_string(), None),
     };

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::host::journal::{self, Priority};
+use crate::host::journal::{Priority, Sink};
 use crate::host::paths::Paths;
 use crate::manifest::{Install, Notify, Topic};
 use crate::unattended::{Happening, Outcome, Told, Verb};
@@ -316,5 +316,6 @@ fn now() -> i64 {
 /// Says in the journal what could not be told; where there is none, nobody hears it, and nothing fails.
 fn complain(install: &str, text: &str) {
     let text = crate::text::shortened(&crate::text::harmless(text), 1_000);
-    journal::send(Priority::Warning, &format!("notify: {text}"), &[("RELIFT_INSTALL", install)]).unwrap_or_default();
+    let fields = [("RELIFT_INSTALL", install)];
+    Sink::open().and_then(|sink| sink.send(Priority::Warning, &format!("notify: {text}"), &fields)).unwrap_or_default();
 }

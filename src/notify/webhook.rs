@@ -7,11 +7,11 @@ use sha2::Sha256;
 use super::news::News;
 use super::render::Rendered;
 use super::send::{Sent, WITHIN, document};
+use crate::host::credential;
 use crate::host::fs::hex;
 use crate::host::http::{self, Fault};
 use crate::manifest::Credential;
 use crate::manifest::notify::{Webhook, WebhookFormat, WebhookUrl};
-use crate::source::git::credential;
 
 /// How much text Slack takes in one block, in characters; what is more is cut.
 const BLOCK: usize = 2_800;
@@ -22,7 +22,7 @@ pub fn send(webhook: &Webhook, news: &News, rendered: &Rendered) -> Sent {
         Ok(request) => request,
         Err(error) => return Sent::Later(error.to_string(), None),
     };
-    match http::post(&url, &headers, &body, WITHIN) {
+    match http::post(&url, &headers, "application/json", &body, WITHIN) {
         Ok(response) => verdict(response.status, response.retry_after),
         Err(Fault::Unusable(why)) => Sent::Never(why.to_owned()),
         Err(Fault::Unreachable(why)) => Sent::Later(why, None),
@@ -43,22 +43,21 @@ type Request = (String, Vec<(String, String)>, Vec<u8>);
 fn request(webhook: &Webhook, news: &News, rendered: &Rendered) -> crate::Result<Request> {
     let url = match &webhook.url {
         WebhookUrl::Plain(url) => url.clone(),
-        WebhookUrl::File(path) => credential::read(&Credential::File(path.clone()))?,
+        WebhookUrl::File(path) => credential::first_line(&Credential::File(path.clone()))?,
     };
     let document = match webhook.format {
         WebhookFormat::Json => document(news, rendered),
         WebhookFormat::Slack => slack(rendered),
     };
     let body = serde_json::to_vec(&document).unwrap_or_default();
-    let mut headers =
-        vec![("Content-Type".into(), "application/json".into()), ("Idempotency-Key".to_owned(), news.id.clone())];
+    let mut headers = vec![("Idempotency-Key".to_owned(), news.id.clone())];
     if let Some(path) = &webhook.headers {
-        let text = credential::text(&Credential::File(path.clone()))?;
+        let text = credential::read(&Credential::File(path.clone()))?;
         let lines = text.lines().filter_map(|line| line.split_once(':'));
         headers.extend(lines.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())));
     }
     if let Some(path) = &webhook.secret {
-        let key = credential::read(&Credential::File(path.clone()))?;
+        let key = credential::first_line(&Credential::File(path.clone()))?;
         headers.push(("X-Relift-Signature".into(), format!("sha256={}", signature(key.as_bytes(), &body))));
     }
     Ok((url, headers, body))

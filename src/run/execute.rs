@@ -19,6 +19,7 @@ use crate::manifest::{Install, Scope};
 use crate::plan::{Contents, Intent, Plan};
 use crate::report::{Event, Phase, Reporter, during};
 use crate::source::git::Mirror;
+use crate::unattended::monitor::trace::Context;
 
 /// What a run works with. Made under the lock.
 pub struct Engine<'a> {
@@ -76,12 +77,14 @@ fn system_units(plan: &Plan) -> Vec<&str> {
 fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
     let plan = begin.plan.clone();
     let configuration = begin.configuration.clone();
+    let trace = begin.trace.clone();
     interrupt::listen()?;
     let mut journal = Journal::begin(&engine.state.join("runs"), begin, contents)?;
     engine.reporter.tell(Event::Run { install: plan.install.clone(), run: journal.run().to_owned() });
     process::belong_to(journal.run());
     let site = Site::new(&plan, journal.run(), journal.directory(), engine.reporter).and_then(|mut site| {
         site.hide(gates::secrets(&plan, &engine.install.components, &site)?);
+        site.trace = trace.and_then(|trace| Context::of(journal.run(), Some(&trace)));
         Ok(site)
     });
     let mut site = match site {

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::journal::Journal;
 use crate::action::{Action, Seen, Site};
 use crate::error::Result;
 use crate::health::{Expected, Gate};
 use crate::host::fs::Rooted;
 use crate::manifest::{Component, Health, Install, Probe, Scope, Template};
 use crate::plan::{Blocker, Contents, GatePlan, Plan, ServiceChange, env};
+use crate::report::Silent;
 
 /// Which release of a plan is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,6 +181,13 @@ pub(super) fn secrets(plan: &Plan, declared: &[Component], site: &Site) -> Resul
     secrets.sort();
     secrets.dedup();
     Ok(secrets)
+}
+
+/// The same of a run of the past, for who shows what it left.
+pub fn secrets_of(journal: &Journal, declared: &[Component]) -> Result<Vec<String>> {
+    let Some(begin) = journal.start() else { return Ok(Vec::new()) };
+    let site = Site::new(&begin.plan, journal.run(), journal.directory(), &Silent)?;
+    secrets(&begin.plan, declared, &site)
 }
 
 fn declared_files(components: &[Component]) -> BTreeSet<String> {

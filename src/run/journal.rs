@@ -220,6 +220,7 @@ mod tests {
             keep_known_good: 5,
             manifest: None,
             track: None,
+            trace: None,
         };
         let mut journal = Journal::begin(directory, begin, &Contents::default()).unwrap();
         journal.append(Body::Intent { action: 0, seen: crate::action::Seen::Nothing }).unwrap();

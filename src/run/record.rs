@@ -6,6 +6,7 @@ use crate::action::Seen;
 use crate::host::fs::sha256;
 use crate::manifest::RepositoryManifest;
 use crate::plan::Plan;
+use crate::unattended::monitor::trace::Trace;
 
 /// The format that this version writes.
 pub const FORMAT: u32 = 1;
@@ -102,6 +103,9 @@ pub struct Begin {
     /// The repository's own manifest that the plan was made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<RepositoryManifest>,
+    /// The trace that it belongs to, where it is traced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
 }
 
 /// How a run ended.

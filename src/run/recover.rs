@@ -15,6 +15,7 @@ use crate::ledger::open_run;
 use crate::manifest::Install;
 use crate::plan::Plan;
 use crate::report::{Event, Phase, Reporter, during};
+use crate::unattended::monitor::trace::Context;
 
 /// What recovery did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +76,7 @@ fn resolve(state: &Path, manifest: &dyn Fn() -> Result<Install>, reporter: &dyn 
     site.end_leftovers()?;
     process::belong_to(&run);
     site.hide(gates::secrets(&begin.plan, &[], &site)?);
+    site.trace = begin.trace.as_ref().and_then(|trace| Context::of(&run, Some(trace)));
     let sights = match past_return(journal.records()) {
         Some(_) => undo::sights(&journal, &begin.plan, &mut site, undo::is_worth_telling)?,
         None => Sights::new(),

@@ -76,6 +76,9 @@ pub struct Happening {
     pub target: Option<String>,
     /// Its commit.
     pub revision: Option<String>,
+    /// What keeps it from being installed as things are.
+    #[serde(default)]
+    pub blockers: Vec<String>,
     /// Versions before and after, by component.
     pub versions: BTreeMap<String, (Option<String>, Option<String>)>,
     /// The run, where one began.
@@ -101,6 +104,7 @@ impl Happening {
             outcome: Outcome::Current,
             target: None,
             revision: None,
+            blockers: Vec::new(),
             versions: BTreeMap::new(),
             run: None,
             spans: Vec::new(),
@@ -114,6 +118,7 @@ impl Happening {
     pub fn about(&mut self, plan: &Plan) {
         self.target = Some(plan.target_words());
         self.revision = Some(plan.to.revision.clone());
+        self.blockers = plan.blockers.iter().map(|blocker| blocker.what.clone()).collect();
         let versions = plan
             .components
             .iter()

@@ -27,6 +27,8 @@ mod guard;
 mod health;
 mod hostile;
 mod links;
+mod logs;
+mod monitor;
 mod moves;
 mod newcomer;
 mod notify;

@@ -1,12 +1,14 @@
 //! The journal of units, read through journalctl(1).
 
+use std::io::{BufRead, BufReader, Read};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::host::process::Command;
+use crate::host::process::{Command, tail as tail_of};
 
 /// How long one reading may take.
 const READ: Duration = Duration::from_secs(15);
@@ -38,6 +40,11 @@ impl Origin {
             None => vec![format!("_SYSTEMD_UNIT={}", self.unit)],
             Some(uid) => vec![format!("_SYSTEMD_USER_UNIT={}", self.unit), format!("_UID={uid}")],
         }
+    }
+
+    /// What its processes say, and what its manager says of it.
+    pub fn all(&self) -> [Vec<String>; 2] {
+        [self.own(), self.managers()]
     }
 
     /// What its manager says of it.
@@ -77,6 +84,126 @@ pub fn tail(cursor: Option<&str>, origin: &Origin, count: usize) -> Result<Vec<S
     let new =
         newest.filter(|entry| since.is_none_or(|since| entry.micros >= since) && Some(entry.cursor.as_str()) != cursor);
     Ok(new.map(|entry| entry.message).collect())
+}
+
+/// How many lines wait for who reads them: memory is bounded, however long the journal is.
+const AHEAD: usize = 64;
+/// The longest line of journalctl's output that is read, in bytes; the rest of it is left out. journald's own bound for one
+/// field is 768 MiB.
+const LINE: u64 = 4 << 20;
+/// How often a caller that follows is asked whether it still wants to.
+const TURN: Duration = Duration::from_millis(300);
+
+/// A line with where it is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The line.
+    pub entry: Entry,
+    /// The boot in which it was written.
+    pub boot: String,
+    /// The unit that it is of, by its processes or its manager.
+    pub unit: Option<String>,
+    /// `RELIFT_RUN`, where root wrote it.
+    pub run: Option<String>,
+    /// `RELIFT_STEP`, in the same way.
+    pub step: Option<String>,
+    /// `RELIFT_COMPONENT`, in the same way.
+    pub component: Option<String>,
+}
+
+/// Reads what one of `groups` matches, from a cursor's line on or from what `words` of journalctl(1) say, oldest first. `each`
+/// gets every line, and `None` from time to time while there is none; it is over when it says `false`. `bound`: however long
+/// that takes.
+pub fn stream(
+    words: &[String],
+    groups: impl IntoIterator<Item = Vec<String>>,
+    bound: Duration,
+    each: &mut dyn FnMut(Option<Said>) -> bool,
+) -> Result<()> {
+    let fields =
+        "MESSAGE,RELIFT_RUN,RELIFT_COMPONENT,RELIFT_STEP,_UID,_BOOT_ID,_SYSTEMD_UNIT,_SYSTEMD_USER_UNIT,UNIT,USER_UNIT";
+    let command = Command::new(["journalctl", "--quiet", "--no-pager", "--all", "--output=json"]);
+    let command = command.args([format!("--output-fields={fields}")]).args(words).args(any_of(groups)).timeout(bound);
+    let mut running = command.spawn()?;
+    let (sender, lines) = mpsc::sync_channel(AHEAD);
+    let stdout = running.child.stdout.take();
+    let reader = std::thread::spawn(move || stdout.map(|pipe| pass_on(BufReader::new(pipe), &sender)));
+    let stderr = running.child.stderr.take();
+    let stderr = std::thread::spawn(move || stderr.map(|pipe| tail_of(BufReader::new(pipe))).unwrap_or_default());
+    let is_wanted = loop {
+        let line = match lines.recv_timeout(TURN) {
+            Ok(line) => Some(line),
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
+            Err(mpsc::RecvTimeoutError::Disconnected) => break true,
+        };
+        // What cannot be read as a line is none.
+        let said = line.as_deref().map(said);
+        if !matches!(said, Some(None)) && !each(said.flatten()) {
+            break false;
+        }
+        if running.left().is_zero() {
+            break true;
+        }
+    };
+    if !is_wanted {
+        running.expire();
+    }
+    drop(lines);
+    let status = running.wait("journalctl")?;
+    drop(reader.join());
+    let said = stderr.join().unwrap_or_default();
+    match status {
+        Some(status) if !status.success() && is_wanted => Err(Error::failed("journalctl could not read the journal")
+            .detail(said.iter().map(|line| crate::text::harmless(line)))),
+        None if is_wanted => Err(Error::failed("journalctl did not end in time")),
+        _ => Ok(()),
+    }
+}
+
+fn pass_on(mut pipe: impl BufRead, to: &mpsc::SyncSender<Vec<u8>>) {
+    loop {
+        let mut line = Vec::new();
+        let read = pipe.by_ref().take(LINE).read_until(b'\n', &mut line);
+        if !read.is_ok_and(|count| count > 0) {
+            return;
+        }
+        if line.last() != Some(&b'\n') {
+            line = cut(&line);
+            pipe.skip_until(b'\n').map(drop).unwrap_or_default();
+        }
+        if to.send(line).is_err() {
+            return;
+        }
+    }
+}
+
+/// A line of JSON whose end is missing: what is left of it says at least that there was one, and how it begins.
+fn cut(line: &[u8]) -> Vec<u8> {
+    // journalctl writes the fields that begin with `__` first, the message somewhere after them.
+    let text = String::from_utf8_lossy(line);
+    let cursor = text.split("\"__CURSOR\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+    let time = text.split("\"__REALTIME_TIMESTAMP\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    let message = format!("(a line of more than {} MiB)", LINE >> 20);
+    let value =
+        serde_json::json!({"__CURSOR": cursor, "__REALTIME_TIMESTAMP": time.unwrap_or("0"), "MESSAGE": message});
+    value.to_string().into_bytes()
+}
+
+fn said(line: &[u8]) -> Option<Said> {
+    let entry = entry(line)?;
+    let value: Value = serde_json::from_slice(line).ok()?;
+    let field = |name: &str| value.get(name).map(text).filter(|text| !text.is_empty());
+    let is_roots = field("_UID").as_deref() == Some("0");
+    let manager = field("USER_UNIT").or_else(|| field("UNIT"));
+    let unit = manager.or_else(|| field("_SYSTEMD_USER_UNIT")).or_else(|| field("_SYSTEMD_UNIT"));
+    Some(Said {
+        entry,
+        boot: field("_BOOT_ID").unwrap_or_default(),
+        unit,
+        run: field("RELIFT_RUN").filter(|_| is_roots),
+        step: field("RELIFT_STEP").filter(|_| is_roots),
+        component: field("RELIFT_COMPONENT").filter(|_| is_roots),
+    })
 }
 
 /// From a cursor's line on. Not `--after-cursor`: that skips two lines that match, and so the first new one where the
@@ -148,6 +275,33 @@ mod tests {
         assert_eq!(message(r#"["a",[98]]"#), "a b");
         assert_eq!(message("null"), "");
         assert_eq!(message(r#""\u001b[31mred""#), "red");
+    }
+
+    #[test]
+    fn what_only_root_may_say_of_a_run_is_believed_from_root_alone() {
+        let line = |uid: &str| {
+            let fields = r#""MESSAGE":"m","RELIFT_RUN":"R","RELIFT_STEP":"sync","_SYSTEMD_UNIT":"a.service""#;
+            said(format!(r#"{{"__CURSOR":"c","_UID":"{uid}",{fields}}}"#).as_bytes()).unwrap()
+        };
+        assert_eq!((line("0").run.as_deref(), line("0").step.as_deref()), (Some("R"), Some("sync")));
+        assert_eq!(
+            (line("1000").run, line("1000").step, line("1000").unit.as_deref()),
+            (None, None, Some("a.service"))
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_far_too_long_is_told_of_and_the_next_one_is_whole() {
+        let long = format!(r#"{{"__CURSOR":"c1","__REALTIME_TIMESTAMP":"7","MESSAGE":"{}"}}"#, "x".repeat(5 << 20));
+        let lines = format!("{long}\n{{\"__CURSOR\":\"c2\",\"MESSAGE\":\"next\"}}\n");
+        let (sender, receiver) = mpsc::sync_channel(4);
+        pass_on(lines.as_bytes(), &sender);
+        drop(sender);
+        let said: Vec<Said> = receiver.iter().filter_map(|line| said(&line)).collect();
+        assert_eq!(said.len(), 2);
+        assert_eq!((&*said[0].entry.cursor, said[0].entry.micros), ("c1", 7));
+        assert!(said[0].entry.message.contains("more than 4 MiB"));
+        assert_eq!(said[1].entry.message, "next");
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::error::{Error, Kind, Result};
 
 pub use agent::serve as serve_agent;
 pub use linger::{disable_linger, enable_linger, lingering};
+pub use output::Secrets;
 pub use transient::{Transient, TransientEnd};
 pub use unit::UnitState;
 pub use verify::verify;

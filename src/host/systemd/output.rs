@@ -186,7 +186,8 @@ impl Output {
 }
 
 /// The texts that must not get into a log.
-struct Secrets {
+#[derive(Debug)]
+pub struct Secrets {
     texts: Vec<String>,
     pattern: Option<AhoCorasick>,
     longest: usize,
@@ -194,7 +195,7 @@ struct Secrets {
 
 impl Secrets {
     /// Texts over several lines are told to us by their lines as well.
-    fn of(texts: &[String]) -> Result<Secrets> {
+    pub fn of(texts: &[String]) -> Result<Secrets> {
         let texts: Vec<String> =
             texts.iter().filter(|text| !text.is_empty() && !text.contains('\n')).cloned().collect();
         let pattern = match texts.is_empty() {
@@ -205,11 +206,13 @@ impl Secrets {
         Ok(Secrets { texts, pattern, longest })
     }
 
-    fn hides(&self, bytes: &[u8]) -> bool {
+    /// Whether one of them is in these bytes.
+    pub fn hides(&self, bytes: &[u8]) -> bool {
         self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(bytes))
     }
 
-    fn redacted(&self, bytes: &[u8]) -> String {
+    /// The bytes as text, without them.
+    pub fn redacted(&self, bytes: &[u8]) -> String {
         crate::text::redact(&String::from_utf8_lossy(bytes), &self.texts)
     }
 

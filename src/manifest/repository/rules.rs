@@ -7,6 +7,7 @@
 //! | `policy` | what may happen without being asked |
 //! | `notify` | who is told, and what is run or asked to tell them |
 //! | `backup` | which data is kept, where, and when older copies are deleted |
+//! | `monitoring` | where root writes files for monitoring, and whom it tells of runs |
 //! | `as = "root"` | what root runs; a step or a check that only the repository declares runs as the owner |
 //! | `scope = "system"`, or none | a unit of PID 1 runs as whoever it says; where the host declares the file, the rest may come from here |
 //! | `public` | which values may be shown |
@@ -24,7 +25,7 @@ use super::super::problem::{Fault, Problem};
 use super::merge::named_by;
 
 /// The tables that are the host's alone.
-const HOSTS: [&str; 5] = ["install", "source", "policy", "backup", "notify"];
+const HOSTS: [&str; 6] = ["install", "source", "policy", "backup", "notify", "monitoring"];
 /// The keys that hold paths.
 const PATHS: [&str; 7] = ["path", "installed-if", "file", "changelog", "example", "artifacts", "changed"];
 /// How long a command may be, its program and arguments together, in bytes.

@@ -133,6 +133,7 @@ fn what_is_the_hosts_alone_is_refused_with_its_line() {
         ("[policy]\nunattended = \"major\"".into(), "[policy] is for the host's"),
         ("[[notify]]\ncommand = [\"/bin/x\"]".into(), "[notify] is for the host's"),
         ("[backup]\npaths = [\"x\"]".into(), "[backup] is for the host's"),
+        ("[monitoring]\notlp = \"http://evil.example\"".into(), "[monitoring] is for the host's"),
         (step("run = [\"x\"]\nas = \"root\""), "as = \"root\" is for the host's"),
         (UPSTREAM.replace("scope = \"user\"", "scope = \"system\""), "a unit of the system manager is for the host's"),
         (UPSTREAM.replace("scope = \"user\"", ""), "a unit of the system manager is for the host's"),

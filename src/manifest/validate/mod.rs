@@ -3,6 +3,7 @@
 mod backup;
 mod component;
 mod health;
+mod monitoring;
 mod notify;
 mod source;
 mod units;
@@ -45,6 +46,7 @@ pub(super) fn install(
     let backup = backup::backup(&mut look, &top, raw);
     let policy = look.policy(&top.name("policy"), raw.policy.as_ref());
     let notify = notify::all(&mut look, &top.name("notify"), &raw.notify);
+    let monitoring = monitoring::monitoring(&mut look, &top.name("monitoring"), raw.monitoring.as_ref());
     if owner.as_deref() == Some("root") {
         look.warn("`install.owner` is root: git, checks and steps run with every right of the host");
     }
@@ -60,28 +62,34 @@ pub(super) fn install(
              [source.git], or allow-unverified = true to [policy]",
         );
     }
-    let complete = (root, owner, source, components, backup, policy, notify);
+    let complete = (root, owner, source, components, backup, policy, notify, monitoring);
     match complete {
-        (Some(root), Some(owner), Some(source), Some(components), Some(backup), Some(policy), Some(notify))
-            if look.problems.is_empty() =>
-        {
-            Ok(Install {
-                name: name.to_owned(),
-                file: file.to_owned(),
-                root,
-                owner,
-                trust_checkout: raw.install.trust_checkout,
-                source,
-                components,
-                lockstep,
-                backup,
-                policy,
-                notify,
-                motd: raw.install.motd,
-                layered: None,
-                warnings: look.warnings,
-            })
-        }
+        (
+            Some(root),
+            Some(owner),
+            Some(source),
+            Some(components),
+            Some(backup),
+            Some(policy),
+            Some(notify),
+            Some(monitoring),
+        ) if look.problems.is_empty() => Ok(Install {
+            name: name.to_owned(),
+            file: file.to_owned(),
+            root,
+            owner,
+            trust_checkout: raw.install.trust_checkout,
+            source,
+            components,
+            lockstep,
+            backup,
+            policy,
+            notify,
+            motd: raw.install.motd,
+            monitoring,
+            layered: None,
+            warnings: look.warnings,
+        }),
         _ => Err(look.problems),
     }
 }

@@ -1,18 +1,15 @@
 //! A token for a remote: read where the manifest says that it is, and handed on by descriptor.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{Seek, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
+use crate::host::credential;
 use crate::manifest::Credential;
 
-/// No token is longer, in bytes.
-const LONGEST: u64 = 64 << 10;
 /// Who a token belongs to where the URL does not say: forges look at the token alone.
 const USER: &str = "git";
 
@@ -37,7 +34,7 @@ impl Secret {
 
     /// Reads it. A file that others may read or write is refused.
     pub fn lend(&self) -> Result<Lent> {
-        let token = read(&self.place)?;
+        let token = credential::first_line(&self.place)?;
         // As git-credential(1) reads it.
         let text = format!("username={}\npassword={token}\n", self.user);
         let file = memfd_create("credential", MFdFlags::MFD_CLOEXEC).map(File::from);
@@ -46,49 +43,6 @@ impl Secret {
             .and_then(|()| file.rewind())
             .context("memory for the credential cannot be had")?;
         Ok(Lent(file))
-    }
-}
-
-/// The first line of a secret's file: a token, a password, an address that holds one.
-pub fn read(place: &Credential) -> Result<String> {
-    match text(place)?.lines().next().map(str::trim).filter(|token| !token.is_empty() && !token.contains('\0')) {
-        Some(token) => Ok(token.to_owned()),
-        None => Err(Error::failed(format!("the credential {} is empty", path_of(place)?.display()))
-            .hint("write the token, or the password, into its first line")),
-    }
-}
-
-/// All of a secret's file. One that others may read or write is refused.
-pub fn text(place: &Credential) -> Result<String> {
-    let path = path_of(place)?;
-    let what = || format!("the credential {} cannot be read", path.display());
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = File::options().read(true).custom_flags(flags).open(&path).with_context(what)?;
-    let meta = file.metadata().with_context(what)?;
-    let ours = [0, nix::unistd::geteuid().as_raw()].contains(&meta.uid());
-    if !meta.is_file() || !ours || meta.mode() & 0o077 != 0 {
-        return Err(Error::refused(format!("the credential {} is not used", path.display()))
-            .because("it is no file that root alone may read and write")
-            .hint(format!("chown root:root {0} && chmod 600 {0}", path.display())));
-    }
-    let mut text = String::new();
-    file.take(LONGEST).read_to_string(&mut text).with_context(what)?;
-    Ok(text)
-}
-
-fn path_of(place: &Credential) -> Result<PathBuf> {
-    match place {
-        Credential::File(path) => Ok(path.clone()),
-        Credential::Named(name) => {
-            let directory = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
-                Error::failed(format!("the credential {name} is not here: systemd passed none on"))
-                    .because("CREDENTIALS_DIRECTORY is not set, systemd.exec(5)")
-                    .hint(format!(
-                        "in the unit that runs relift: LoadCredentialEncrypted={name}; from a shell: systemd-run --pty -p LoadCredentialEncrypted={name} relift ..., or name a file in `credential`"
-                    ))
-            })?;
-            Ok(PathBuf::from(directory).join(name))
-        }
     }
 }
 
@@ -102,6 +56,7 @@ impl Lent {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
 
     use super::*;
 
