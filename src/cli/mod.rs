@@ -82,11 +82,13 @@ enum Verb {
     #[command(after_help = "Examples:\n  relift recover app")]
     Recover(recover::Args),
     /// Show what is installed, known-good and held
-    #[command(after_help = "Examples:\n  relift status\n  relift status app --json\n  relift status --nagios\n\n\
-        With --nagios no network is used. Root looks itself; any other account, such as that of a monitoring agent, reads what the last \
-        verb left in /run/relift-status, which is there for installs with [monitoring] in their manifest and holds no secret. CRITICAL: \
-        what is offered failed here, a run is open or could not put everything back, or the source has not answered for `stale` (2d). \
-        WARNING: something is new, or waits for a decision. UNKNOWN: it cannot be told. Held is OK.")]
+    #[command(
+        after_help = "With --nagios no network is used. Root looks itself; any other account, such as that of a monitoring agent, \
+        reads what the last verb left in /run/relift-status, which is there for installs with [monitoring] in their manifest and \
+        holds no secret. CRITICAL: what is offered failed here, a run is open or could not put everything back, or the source has \
+        not answered for `stale` (2d). WARNING: something is new, or waits for a decision. UNKNOWN: it cannot be told. Held is OK.\n\n\
+        Examples:\n  relift status\n  relift status app --json\n  relift status --nagios"
+    )]
     Status(status::Args),
     /// List the runs of the past
     #[command(after_help = "Examples:\n  relift history app --lines 5")]

@@ -1,7 +1,7 @@
 //! What is kept with a run: its records, and the output of its steps by command.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{BufRead, BufReader, Read};
 use std::iter::Peekable;
 use std::os::unix::fs::MetadataExt;
@@ -11,6 +11,7 @@ use super::journal::Steps;
 use super::line::{Line, Origin};
 use crate::cli::history;
 use crate::run::journal::Journal;
+use crate::run::record::Record;
 
 /// How much of a line is shown, in bytes; the file has it all.
 const LINE: u64 = 1 << 20;
@@ -49,13 +50,24 @@ impl<'a> Kept<'a> {
 pub fn records(run: &Journal) -> Vec<Line> {
     let Some(begin) = run.start() else { return Vec::new() };
     let records = run.records().iter().map(|record| Line {
-        // A record is written at some time in its second; what a step printed before it comes first.
-        micros: u64::try_from(record.time).unwrap_or(0) * 1_000_000 + 999_999,
+        micros: time_of(run, record),
         boot: None,
         origin: Origin::Engine,
         text: crate::text::harmless(&history::words(&record.body, begin)),
     });
     records.collect()
+}
+
+/// When a record was written: its file tells it to the nanosecond, unless that is not the file that was written then.
+fn time_of(run: &Journal, record: &Record) -> u64 {
+    let path = run.directory().join(format!("{:05}-{}.json", record.sequence, record.body.word()));
+    let meta = std::fs::metadata(path).ok().filter(|meta| (meta.mtime() - record.time).abs() <= 1);
+    // At some time in its second; what a step printed before it comes first.
+    meta.map_or(u64::try_from(record.time).unwrap_or(0) * 1_000_000 + 999_999, |meta| micros(&meta))
+}
+
+fn micros(meta: &Metadata) -> u64 {
+    u64::try_from(meta.mtime()).unwrap_or(0) * 1_000_000 + u64::try_from(meta.mtime_nsec()).unwrap_or(0) / 1_000
 }
 
 /// The steps whose files have more lines than the journal.
@@ -73,9 +85,7 @@ pub fn lines<'a>(run: &Journal, wanted: impl Fn(&str) -> bool + 'a) -> impl Iter
     files(run).into_iter().filter(move |(step, _)| wanted(step)).flat_map(|(step, path)| {
         let file = File::open(&path).ok();
         let time = file.as_ref().and_then(|file| file.metadata().ok());
-        let micros = time.map_or(0, |meta| {
-            u64::try_from(meta.mtime()).unwrap_or(0) * 1_000_000 + u64::try_from(meta.mtime_nsec()).unwrap_or(0) / 1_000
-        });
+        let micros = time.map_or(0, |meta| micros(&meta));
         let pieces = Pieces(file.map(BufReader::new));
         pieces.map(move |text| Line { micros, boot: None, origin: Origin::Step(step.clone()), text })
     })
