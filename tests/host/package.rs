@@ -67,11 +67,24 @@ fn a_deb_brings_everything_starts_nothing_and_takes_everything_away() {
         host.must("stat -c '%a %U %n' /run/relift /run/relift/requests /var/lib/relift /var/cache/relift /etc/relift");
     let expected = "700 root /run/relift\n700 root /run/relift/requests\n755 root /var/lib/relift\n755 root /var/cache/relift\n755 root /etc/relift";
     assert_eq!(modes, expected);
+    let preset = host.read("/usr/lib/systemd/system-preset/90-relift.preset");
     for unit in host.must("cd /usr/lib/systemd/system; grep -l '^.Install' relift-*").lines() {
-        let is_ours = ["relift-recover.service", "relift-requests.path"].contains(&unit);
-        assert_eq!(is_enabled(&host, unit), if is_ours { "enabled" } else { "disabled" }, "{unit}");
+        let is_wanted = preset.lines().any(|line| line == format!("enable {unit}"));
+        assert_eq!(is_enabled(&host, unit), if is_wanted { "enabled" } else { "disabled" }, "{unit}");
+        if unit.ends_with(".timer") && !unit.contains('@') {
+            assert_eq!(is_active(&host, unit), if is_wanted { "active" } else { "inactive" }, "{unit}");
+        }
     }
-    assert_eq!(host.must("systemctl list-units --no-legend --plain 'relift-*.service' 'relift-*.timer'"), "");
+    assert!(
+        preset.contains("enable relift-recover.service\n") && !preset.contains("enable relift-upgrade"),
+        "{preset}"
+    );
+    assert_eq!(
+        host.must(
+            "systemctl list-units --no-legend --plain 'relift-upgrade@*' relift-check.timer relift-recover.service"
+        ),
+        ""
+    );
     host.relift(&["check"]).exits(0);
     host.relift(&["doctor", "--offline", "--quiet"]);
     // Every verb has a page, and nothing is wrong with how it is written.
@@ -104,6 +117,8 @@ fn what_the_administrator_enabled_disabled_declared_and_edited_stays_so() {
     // Every second timer of the package is enabled, the others are not.
     let enabled: Vec<&str> = shipped.lines().step_by(2).collect();
     enabled.iter().for_each(|timer| drop(host.must(&format!("systemctl enable --now {timer}"))));
+    let others = shipped.lines().skip(1).step_by(2);
+    others.for_each(|timer| drop(host.must(&format!("systemctl disable --now {timer}"))));
     let assert_kept = |host: &Host, is_running: bool, context: &str| {
         assert_eq!(is_enabled(host, "relift-recover.service"), "disabled", "{context}");
         let state = if is_running { "active" } else { "inactive" };

@@ -96,17 +96,24 @@ fn table<'a>(whole: &'a Value, schema: &'a Value, path: String, is_list: bool, f
     let mut keys: Vec<&String> = schema["properties"].as_object().into_iter().flat_map(|keys| keys.keys()).collect();
     keys.sort_by_key(|key| (ORDER.iter().position(|known| known == *key).unwrap_or(ORDER.len()), *key));
     for key in keys {
-        let Some((inner, is_list)) = inner(whole, &schema["properties"][key]) else { continue };
         let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        table(whole, inner, path, is_list, found);
+        for (inner, is_list) in inner(whole, &schema["properties"][key], false) {
+            table(whole, inner, path.clone(), is_list, found);
+        }
     }
 }
 
-/// The table that a key holds, directly or as a list; `None`: it holds something else.
-fn inner<'a>(whole: &'a Value, value: &'a Value) -> Option<(&'a Value, bool)> {
-    let (value, is_list) = if value["items"].is_object() { (&value["items"], true) } else { (value, false) };
+/// The tables that a key may hold: directly, in a list, by any name, as one of several forms.
+fn inner<'a>(whole: &'a Value, value: &'a Value, is_list: bool) -> Vec<(&'a Value, bool)> {
     let value = resolved(whole, value);
-    value["properties"].is_object().then_some((value, is_list))
+    if value["properties"].is_object() {
+        return vec![(value, is_list)];
+    }
+    let forms = ["anyOf", "oneOf"].into_iter().filter_map(|key| value[key].as_array()).flatten();
+    let forms = forms.chain(Some(&value["additionalProperties"]).filter(|any| any.is_object()));
+    let forms =
+        forms.map(|form| (form, is_list)).chain(Some((&value["items"], true)).filter(|(items, _)| items.is_object()));
+    forms.flat_map(|(form, is_list)| inner(whole, form, is_list)).collect()
 }
 
 /// What `$ref` points to.
@@ -147,7 +154,7 @@ fn kind(whole: &Value, value: &Value) -> String {
         return any.iter().map(|one| kind(whole, one)).collect::<Vec<_>>().join(", or ");
     }
     match value["type"].as_str().unwrap_or_default() {
-        "array" if inner(whole, value).is_some() => "tables".into(),
+        "array" if !inner(whole, value, false).is_empty() => "tables".into(),
         "array" => format!("list of {}", plural(&kind(whole, &value["items"]))),
         "object" if value["properties"].is_object() => "table".into(),
         "object" => "table of any keys".into(),
