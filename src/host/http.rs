@@ -37,16 +37,22 @@ pub fn get(url: &str, headers: &[(String, String)], timeout: Duration) -> Result
     answer(headers.iter().fold(request, |request, (name, value)| request.header(name, value)).call())
 }
 
-/// A POST request of `body`, with the same bound.
-pub fn post(url: &str, headers: &[(String, String)], body: &[u8], timeout: Duration) -> Result<Response, Fault> {
-    let request = agent(timeout).post(url);
+/// A POST request, bounded in the same way.
+pub fn post(
+    url: &str,
+    headers: &[(String, String)],
+    content: &str,
+    body: &[u8],
+    timeout: Duration,
+) -> Result<Response, Fault> {
+    let request = agent(timeout).post(url).content_type(content);
     answer(headers.iter().fold(request, |request, (name, value)| request.header(name, value)).send(body))
 }
 
 fn agent(timeout: Duration) -> Agent {
     // A proxy would answer for a dead service; so would a connection that was kept from before a restart.
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-    let config = Agent::config_builder()
+    Agent::config_builder()
         .proxy(None)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -55,12 +61,12 @@ fn agent(timeout: Duration) -> Agent {
         .timeout_global(Some(timeout))
         .user_agent(concat!("relift/", env!("CARGO_PKG_VERSION")))
         .tls_config(tls)
-        .build();
-    config.new_agent()
+        .build()
+        .new_agent()
 }
 
-fn answer(answer: Result<ureq::http::Response<Body>, ureq::Error>) -> Result<Response, Fault> {
-    let response = answer.map_err(fault)?;
+fn answer(response: Result<ureq::http::Response<Body>, ureq::Error>) -> Result<Response, Fault> {
+    let response = response.map_err(fault)?;
     let status = response.status().as_u16();
     let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let (body, is_cut) = read(response.into_body())?;

@@ -18,6 +18,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
@@ -31,6 +32,8 @@ pub use send::Sent;
 use store::Store;
 pub use store::{KEEP, Message};
 
+/// Ways that failed in this process, by their words: the next of many installs does not wait for the same server again.
+static RESTING: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 /// How long one round of deliveries goes on to begin another, by way.
 const ROUND: Duration = Duration::from_secs(20);
 /// What is kept of a happening: lines of a log, causes, warnings and spans.
@@ -68,29 +71,31 @@ pub fn deliver(paths: &Paths, install: &Install, spooled_nowhere: &[Message], pa
     // Whoever delivers already looks once more before it ends; the timer looks after the rest.
     let Ok(_lock) = store.lock_delivery(patience) else { return };
     let begun = Instant::now();
-    let mut resting = BTreeSet::new();
+    let is_resting = |message: &Message| {
+        let resting = RESTING.lock().unwrap_or_else(PoisonError::into_inner);
+        resting.contains(&message.label)
+    };
     loop {
         let now = now();
         let due: Vec<Message> =
             store.messages().unwrap_or_default().into_iter().filter(|one| one.is_due(now)).collect();
         let mut rounds: BTreeMap<String, Message> = BTreeMap::new();
-        for message in due.into_iter().filter(|one| !resting.contains(&one.way)) {
+        for message in due.into_iter().filter(|one| !is_resting(one)) {
             rounds.entry(message.way.clone()).or_insert(message);
         }
         if rounds.is_empty() || begun.elapsed() > ROUND {
             return;
         }
-        let rested: Vec<String> = std::thread::scope(|scope| {
-            let threads: Vec<_> = rounds
-                .into_values()
-                .map(|message| {
-                    let (store, notify) = (&store, way(&message.way).copied());
-                    scope.spawn(move || one(paths, store, &message, notify).then_some(message.way))
-                })
-                .collect();
-            threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect()
+        std::thread::scope(|scope| {
+            for message in rounds.into_values() {
+                let (store, notify) = (&store, way(&message.way).copied());
+                scope.spawn(move || {
+                    if one(paths, store, &message, notify) {
+                        RESTING.lock().unwrap_or_else(PoisonError::into_inner).insert(message.label);
+                    }
+                });
+            }
         });
-        resting.extend(rested);
     }
 }
 

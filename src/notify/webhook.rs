@@ -22,7 +22,7 @@ pub fn send(webhook: &Webhook, news: &News, rendered: &Rendered) -> Sent {
         Ok(request) => request,
         Err(error) => return Sent::Later(error.to_string(), None),
     };
-    match http::post(&url, &headers, &body, WITHIN) {
+    match http::post(&url, &headers, "application/json", &body, WITHIN) {
         Ok(response) => verdict(response.status, response.retry_after),
         Err(Fault::Unusable(why)) => Sent::Never(why.to_owned()),
         Err(Fault::Unreachable(why)) => Sent::Later(why, None),
@@ -50,8 +50,7 @@ fn request(webhook: &Webhook, news: &News, rendered: &Rendered) -> crate::Result
         WebhookFormat::Slack => slack(rendered),
     };
     let body = serde_json::to_vec(&document).unwrap_or_default();
-    let mut headers =
-        vec![("Content-Type".into(), "application/json".into()), ("Idempotency-Key".to_owned(), news.id.clone())];
+    let mut headers = vec![("Idempotency-Key".to_owned(), news.id.clone())];
     if let Some(path) = &webhook.headers {
         let text = credential::text(&Credential::File(path.clone()))?;
         let lines = text.lines().filter_map(|line| line.split_once(':'));

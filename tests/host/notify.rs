@@ -174,7 +174,9 @@ fn servers_that_hang_refuse_or_lie_delay_nothing_and_fail_nothing() {
     for path in ["down", "busy", "hang", "redirect", "gone", "endless"] {
         ways += &hook(path, "");
     }
+    ways += "\n[[notify]]\nmail = { to = [\"dns@example.org\"], smtp = \"smtps://mail.invalid\" }\n";
     declare(&host, &ways);
+    host.must("rm -f /etc/resolv.conf; echo nameserver 127.0.0.1 > /etc/resolv.conf");
     let begun = Instant::now();
     let failed = failing_check(&host).exits(1);
     let took = begun.elapsed();
@@ -201,7 +203,8 @@ fn servers_that_hang_refuse_or_lie_delay_nothing_and_fail_nothing() {
         fault("mail to echo@").contains("454") && fault("mail to echo@").contains("not <redacted> nor <redacted>"),
         "{waiting:#?}"
     );
-    assert!(fault("nowhere.invalid").contains("name"), "{waiting:#?}");
+    assert!(fault("mail to dns@").contains("no end within 10 s"), "{waiting:#?}");
+    assert!(fault("nowhere.invalid").contains("no answer in time"), "{waiting:#?}");
     assert!(fault("/bin/sleep").contains("did not end in time"), "{waiting:#?}");
     let hooks = fault("127.0.0.1:8080");
     for said in ["it answered 500", "it answered 429", "no answer in time"] {
@@ -316,6 +319,16 @@ fn a_run_that_died_and_checks_that_are_missed_are_told_by_the_timer() {
     assert!(over.len() == 1 && text(&over[0], "body").contains(r#""stage":"resolved""#), "{over:#?}");
     assert_eq!(host.sh("test -e /run/motd.d/relift").code, 1);
     forget(&host);
+
+    // A hold that is over is told once.
+    let hold = r#"{"format": 1, "content": {"reason": "exams", "since": 1, "until": 2}}"#;
+    host.write("/var/lib/relift/app/ledger/hold.json", hold, 0o600, "root:root");
+    let over = flush(&host, "+0s");
+    assert!(over.len() == 1 && text(&over[0], "headline") == "app: its hold (exams) is over", "{over:#?}");
+    assert!(flush(&host, "+2d").iter().all(|news| text(news, "headline").contains("not checked")));
+    host.must("rm /var/lib/relift/app/ledger/hold.json");
+    host.relift(&["check", "app"]);
+    assert!(flush(&host, "+0s").iter().all(|news| text(news, "headline").contains("not checked")));
 
     // A run dies; nobody recovers it.
     host.release(|release| release.next("1.1.0"));
