@@ -140,25 +140,27 @@ pub fn flush(paths: &Paths, install: &Install, patience: Duration) {
     deliver(paths, install, &lost, patience);
 }
 
-/// What changes the memory of an install, and what is to be told then.
-fn hear(
-    paths: &Paths,
-    install: &Install,
-    change: impl FnOnce(&mut Memory, &Site) -> Telling,
-    now: i64,
-) -> Vec<Message> {
-    let store = Store::of(paths, &install.name);
+/// What changes the memory of an install, and what is to be told then. Where nothing changes, nothing is written, not even a lock.
+fn hear(paths: &Paths, install: &Install, change: impl Fn(&mut Memory, &Site) -> Telling, now: i64) -> Vec<Message> {
+    let (store, host) = (Store::of(paths, &install.name), host());
+    let site = Site { host: &host, install: &install.name, now };
+    let heard = || {
+        let before = store.memory();
+        let mut memory = Memory { is_silent: !install.motd, ..before.clone() };
+        let telling = change(&mut memory, &site);
+        let is_blank = memory.open.is_empty() && memory.checked.is_none() && before.format == 0;
+        let is_written = memory != before && !is_blank;
+        (before, memory, telling, is_written)
+    };
+    if matches!(heard(), (_, _, telling, false) if telling.is_empty()) {
+        return Vec::new();
+    }
     let lock = store.lock();
     if let Err(error) = &lock {
         complain(&install.name, &format!("what is to be told may be told twice: {error}"));
     }
-    let before = store.memory();
-    let mut memory = Memory { is_silent: !install.motd, ..before.clone() };
-    let host = host();
-    let telling = change(&mut memory, &Site { host: &host, install: &install.name, now });
-    let is_plain = memory.open.is_empty() && memory.checked.is_none() && before.format == 0;
-    let mut lost = Vec::new();
-    let ways = ways(install);
+    let (before, memory, telling, is_written) = heard();
+    let (mut lost, ways) = (Vec::new(), ways(install));
     for (news, keys) in telling {
         for (key, notify) in ways.iter().filter(|(key, _)| keys.contains(key)) {
             let message = Message::new(news.clone(), key, &notify.way.label());
@@ -169,10 +171,7 @@ fn hear(
         }
     }
     // Written after the spool: a crash between the two tells again, not never.
-    if memory != before
-        && !is_plain
-        && let Err(error) = store.remember(&memory)
-    {
+    if is_written && let Err(error) = store.remember(&memory) {
         complain(&install.name, &format!("what was told cannot be written down: {error}"));
     }
     drop(lock);

@@ -180,7 +180,7 @@ fn servers_that_hang_refuse_or_lie_delay_nothing_and_fail_nothing() {
     let begun = Instant::now();
     let failed = failing_check(&host).exits(1);
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(13), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
     assert!(failed.stderr.contains("app could not be checked"), "{failed}");
     assert_eq!(host.sh("pgrep -xf '/bin/sleep 3600'").code, 1, "the command is ended");
 
