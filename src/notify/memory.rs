@@ -171,7 +171,7 @@ impl Memory {
             digest,
             since: news.time,
             headline: news.headline.clone(),
-            next: news.next.first().cloned(),
+            next: Some(news::command(&news)),
             thread: match news.thread.is_empty() {
                 true => format!("{}.{matter:?}.{}", news.install, news.time).to_lowercase(),
                 false => news.thread.clone(),

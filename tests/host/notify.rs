@@ -289,7 +289,11 @@ fn what_could_not_be_delivered_is_delivered_once_when_it_can_be_whoever_dies_mea
 #[test]
 fn a_run_that_died_and_checks_that_are_missed_are_told_by_the_timer() {
     let mut host = quick();
-    declare(&host, &hook("ok", "on = [\"recovered\", \"stale\", \"failure\"]\nexpect-check = \"1h\""));
+    let on = "on = [\"recovered\", \"stale\", \"failure\"]\nexpect-check = \"1h\"";
+    let looks = format!("\n[[notify]]\n{on}\ncommand = [\"/usr/local/bin/looks\"]\nas = \"root\"\n");
+    declare(&host, &(hook("ok", on) + &looks));
+    let script = "#!/bin/sh\nflock -n /run/relift/app.lock echo free >> /tmp/lock || echo held >> /tmp/lock\n";
+    host.write("/usr/local/bin/looks", script, 0o755, "root:root");
     for unit in ["relift-notify.service", "relift-notify.timer"] {
         let text = std::fs::read_to_string(format!("{}/units/{unit}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         host.write(&format!("/usr/lib/systemd/system/{unit}"), text, 0o644, "root:root");
@@ -357,4 +361,9 @@ fn a_run_that_died_and_checks_that_are_missed_are_told_by_the_timer() {
     host.relift(&["recover", "app"]).exits(0);
     let hooks = received(&host, "hooks");
     assert!(hooks.len() == 1 && text(&hooks[0], "body").contains(r#""topic":"recovered""#), "{hooks:#?}");
+    let locks = host.read("/tmp/lock");
+    assert!(
+        locks.lines().count() >= 5 && locks.lines().all(|line| line == "free"),
+        "nothing is sent under the lock: {locks}"
+    );
 }
