@@ -171,7 +171,7 @@ impl Memory {
             digest,
             since: news.time,
             headline: news.headline.clone(),
-            next: news.next.first().cloned(),
+            next: Some(news::command(&news)),
             thread: match news.thread.is_empty() {
                 true => format!("{}.{matter:?}.{}", news.install, news.time).to_lowercase(),
                 false => news.thread.clone(),
@@ -183,8 +183,9 @@ impl Memory {
         news.thread.clone_from(&open.thread);
         let (topic, time) = (news.topic, news.time);
         let due = |key: &str, way: &Notify| {
-            let told = open.told.get(key);
-            way.on.contains(&topic) && told.is_none_or(|told| time - told >= seconds(way.remind))
+            // That a hold is over goes on for ever, and is told once.
+            let told = open.told.get(key).map(|told| if matter == Matter::Hold { i64::MAX } else { *told });
+            way.on.contains(&topic) && told.is_none_or(|told| time.saturating_sub(told) >= seconds(way.remind))
         };
         let telling = to(news, ways, due);
         if let Some((news, keys)) = &telling {
@@ -198,7 +199,7 @@ impl Memory {
     fn close(&mut self, matter: Matter, by: Option<&Happening>, site: &Site) -> Option<(News, Vec<String>)> {
         let open = self.open.remove(&matter)?;
         // That a release was installed says that it is not new any more.
-        let is_said = open.topic == Topic::New || open.told.is_empty();
+        let is_said = open.topic == Topic::New || matter == Matter::Hold || open.told.is_empty();
         let news = News {
             stage: Stage::Resolved,
             since: open.since,

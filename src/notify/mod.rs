@@ -18,6 +18,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
@@ -31,6 +32,8 @@ pub use send::Sent;
 use store::Store;
 pub use store::{KEEP, Message};
 
+/// Ways that failed in this process, by their words: the next of many installs does not wait for the same server again.
+static RESTING: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 /// How long one round of deliveries goes on to begin another, by way.
 const ROUND: Duration = Duration::from_secs(20);
 /// What is kept of a happening: lines of a log, causes, warnings and spans.
@@ -68,29 +71,31 @@ pub fn deliver(paths: &Paths, install: &Install, spooled_nowhere: &[Message], pa
     // Whoever delivers already looks once more before it ends; the timer looks after the rest.
     let Ok(_lock) = store.lock_delivery(patience) else { return };
     let begun = Instant::now();
-    let mut resting = BTreeSet::new();
+    let is_resting = |message: &Message| {
+        let resting = RESTING.lock().unwrap_or_else(PoisonError::into_inner);
+        resting.contains(&message.label)
+    };
     loop {
         let now = now();
         let due: Vec<Message> =
             store.messages().unwrap_or_default().into_iter().filter(|one| one.is_due(now)).collect();
         let mut rounds: BTreeMap<String, Message> = BTreeMap::new();
-        for message in due.into_iter().filter(|one| !resting.contains(&one.way)) {
+        for message in due.into_iter().filter(|one| !is_resting(one)) {
             rounds.entry(message.way.clone()).or_insert(message);
         }
         if rounds.is_empty() || begun.elapsed() > ROUND {
             return;
         }
-        let rested: Vec<String> = std::thread::scope(|scope| {
-            let threads: Vec<_> = rounds
-                .into_values()
-                .map(|message| {
-                    let (store, notify) = (&store, way(&message.way).copied());
-                    scope.spawn(move || one(paths, store, &message, notify).then_some(message.way))
-                })
-                .collect();
-            threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect()
+        std::thread::scope(|scope| {
+            for message in rounds.into_values() {
+                let (store, notify) = (&store, way(&message.way).copied());
+                scope.spawn(move || {
+                    if one(paths, store, &message, notify) {
+                        RESTING.lock().unwrap_or_else(PoisonError::into_inner).insert(message.label);
+                    }
+                });
+            }
         });
-        resting.extend(rested);
     }
 }
 
@@ -135,25 +140,27 @@ pub fn flush(paths: &Paths, install: &Install, patience: Duration) {
     deliver(paths, install, &lost, patience);
 }
 
-/// What changes the memory of an install, and what is to be told then.
-fn hear(
-    paths: &Paths,
-    install: &Install,
-    change: impl FnOnce(&mut Memory, &Site) -> Telling,
-    now: i64,
-) -> Vec<Message> {
-    let store = Store::of(paths, &install.name);
+/// What changes the memory of an install, and what is to be told then. Where nothing changes, nothing is written, not even a lock.
+fn hear(paths: &Paths, install: &Install, change: impl Fn(&mut Memory, &Site) -> Telling, now: i64) -> Vec<Message> {
+    let (store, host) = (Store::of(paths, &install.name), host());
+    let site = Site { host: &host, install: &install.name, now };
+    let heard = || {
+        let before = store.memory();
+        let mut memory = Memory { is_silent: !install.motd, ..before.clone() };
+        let telling = change(&mut memory, &site);
+        let is_blank = memory.open.is_empty() && memory.checked.is_none() && before.format == 0;
+        let is_written = memory != before && !is_blank;
+        (before, memory, telling, is_written)
+    };
+    if matches!(heard(), (_, _, telling, false) if telling.is_empty()) {
+        return Vec::new();
+    }
     let lock = store.lock();
     if let Err(error) = &lock {
         complain(&install.name, &format!("what is to be told may be told twice: {error}"));
     }
-    let before = store.memory();
-    let mut memory = Memory { is_silent: !install.motd, ..before.clone() };
-    let host = host();
-    let telling = change(&mut memory, &Site { host: &host, install: &install.name, now });
-    let is_plain = memory.open.is_empty() && memory.checked.is_none() && before.format == 0;
-    let mut lost = Vec::new();
-    let ways = ways(install);
+    let (before, memory, telling, is_written) = heard();
+    let (mut lost, ways) = (Vec::new(), ways(install));
     for (news, keys) in telling {
         for (key, notify) in ways.iter().filter(|(key, _)| keys.contains(key)) {
             let message = Message::new(news.clone(), key, &notify.way.label());
@@ -164,10 +171,7 @@ fn hear(
         }
     }
     // Written after the spool: a crash between the two tells again, not never.
-    if memory != before
-        && !is_plain
-        && let Err(error) = store.remember(&memory)
-    {
+    if is_written && let Err(error) = store.remember(&memory) {
         complain(&install.name, &format!("what was told cannot be written down: {error}"));
     }
     drop(lock);

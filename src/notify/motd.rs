@@ -21,6 +21,7 @@ pub fn text(memories: &[(String, Memory)]) -> String {
     for (_, memory) in memories.iter().filter(|(_, memory)| !memory.is_silent) {
         for (matter, open) in &memory.open {
             let rank = match (matter, open.topic) {
+                (Matter::Hold, _) => continue,
                 (Matter::Run, _) => 0,
                 (_, Topic::Failure) => 1,
                 (_, Topic::Decision) => 2,

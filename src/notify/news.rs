@@ -186,20 +186,33 @@ pub fn state(happening: &Happening) -> &'static str {
 pub fn next(happening: &Happening) -> Vec<String> {
     let name = &happening.install;
     let mut next = happening.error.as_ref().map(|told| told.hints.clone()).unwrap_or_default();
-    let run = happening.run.as_ref();
+    let mut add = |command: String| {
+        // A hint may name it already, with a word beside it.
+        if !next.iter().any(|line| line.contains(&command)) {
+            next.push(command);
+        }
+    };
     match happening.outcome {
-        Outcome::Available => next.extend([format!("relift plan {name}"), format!("relift upgrade {name}")]),
-        Outcome::Refused => next.push(format!("relift plan {name}")),
-        Outcome::NeedsOperator => next.push(format!("relift status {name}")),
+        Outcome::Available => {
+            add(format!("relift plan {name}"));
+            add(format!("relift upgrade {name}"));
+        }
+        Outcome::Refused => add(format!("relift plan {name}")),
+        Outcome::NeedsOperator => add(format!("relift status {name}")),
         _ => {}
     }
-    if happening.outcome != Outcome::Done {
-        next.extend(run.map(|run| format!("relift show {run}")));
+    if let Some(run) = happening.run.as_ref().filter(|_| happening.outcome != Outcome::Done) {
+        add(format!("relift show {run}"));
         if happening.error.is_some() {
-            next.extend(run.map(|run| format!("relift logs {run}")));
+            add(format!("relift logs {run}"));
         }
     }
-    let mut seen = std::collections::BTreeSet::new();
-    next.retain(|line| seen.insert(line.clone()));
     next
+}
+
+/// The first command of ours among what to do next, for where there is room for one.
+pub fn command(news: &News) -> String {
+    let ours = news.next.iter().find(|line| line.starts_with("relift "));
+    let plain = |line: &String| line.split("   ").next().unwrap_or_default().to_owned();
+    ours.map_or_else(|| format!("relift status {}", news.install), plain)
 }

@@ -20,6 +20,7 @@ pub fn look(paths: &Paths, install: &Install, memory: &mut Memory, now: i64) -> 
         found.extend(unchecked(install, checked, now));
     }
     found.extend(dead(paths, &install.name, now));
+    found.extend(over(paths, &install.name, now));
     found
 }
 
@@ -59,6 +60,21 @@ fn dead(paths: &Paths, name: &str, now: i64) -> Option<Found> {
     let is_old = now - last > GRACE || last > now;
     (is_old && !is_held(&paths.runtime(), name))
         .then(|| found(journal.run(), format!("{name}: run {} died and is still open", journal.run())))
+}
+
+/// A hold that ended by itself, for as long as it is written down.
+fn over(paths: &Paths, name: &str, now: i64) -> Option<Found> {
+    let bytes = std::fs::read(paths.state(name).join("ledger/hold.json")).ok()?;
+    let hold: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    let until = hold["content"]["until"].as_i64().filter(|until| *until <= now)?;
+    let reason = hold["content"]["reason"].as_str().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    Some(Found {
+        matter: Matter::Hold,
+        digest: until.to_string(),
+        headline: format!("{name}: its hold{reason} is over"),
+        state: "upgrades go on by themselves, as the policy says".into(),
+        next: vec![format!("relift unhold {name}"), format!("relift hold {name} --for 7d")],
+    })
 }
 
 /// A span in its largest unit.

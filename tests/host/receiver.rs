@@ -71,6 +71,9 @@ misbehave(2536, [b'220 hello\r\n', ok, ok, b'550 no such user\r\n'] + [ok] * 9)
 # Says the password back, as it is and as it came.
 encoded = base64.b64encode(b'\0relift\0s3cr3t-canary-smtp')
 misbehave(2537, [b'220 hello\r\n', b'250-hello\r\n250 AUTH PLAIN\r\n', b'454 not s3cr3t-canary-smtp nor ' + encoded + b'\r\n'] + [ok] * 9)
+# A resolver that never answers.
+resolver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+resolver.bind(('127.0.0.1', 53))
 # Nobody accepts, and there is no room for another: who connects hangs.
 full = socket.create_server(('127.0.0.1', 2530), backlog=0)
 crowd = [socket.socket() for _ in range(4)]

@@ -140,7 +140,7 @@ fn motd_has_at_most_five_harmless_lines_with_what_needs_somebody_first_and_is_em
     memories.push(("app".into(), memory));
     let text = motd::text(&memories);
     assert_eq!(text.lines().count(), 5, "{text}");
-    assert!(text.starts_with("relift: app 1.4.2 -> 1.5.0 failed, put back: look at it: relift logs 01KAB\n"), "{text}");
+    assert!(text.starts_with("relift: app 1.4.2 -> 1.5.0 failed, put back: relift status app\n"), "{text}");
     assert!(text.ends_with("relift: 6 more: relift status\n") && !text.contains('\x1b'), "{text}");
     memories.iter_mut().for_each(|(_, memory)| memory.is_silent = true);
     assert_eq!(motd::text(&memories), "");
