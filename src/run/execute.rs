@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::decide::past_return;
 use super::journal::Journal;
-use super::prepare::{Prepared, Stop, has_room, prepare};
+use super::prepare::{Prepared, Stop, has_room, is_writable, prepare};
 use super::record::{Begin, Body, End, Outcome};
 use super::recover::{goes_on, stuck, with_account};
 use super::{commit, gates, prove, reserve, restore, undo};
@@ -42,6 +42,7 @@ pub struct Engine<'a> {
 /// recovers the run.
 pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
     let install = begin.plan.install.clone();
+    is_writable(engine, &begin.plan).map_err(|error| error.while_(format!("{} was not begun", title(&begin.plan))))?;
     deadman::arm(&install, engine.prefix)?;
     boot::hold_back(&install, &system_units(&begin.plan))?;
     let ended = watched(engine, begin, contents);
