@@ -128,7 +128,7 @@ fn a_place_that_is_read_only_or_full_stops_a_run_before_any_change() {
             &format!("umount -l {place}"),
         )
     };
-    stops(&host, &before, &read_only("/etc"), &["/etc/systemd/system", "Read-only file system"]);
+    stops(&host, &before, &read_only("/etc"), &["/etc/systemd/system is read-only here", "ReadWritePaths="]);
     stops(&host, &before, &read_only("/opt/app"), &["/opt/app", "read-only"]);
     stops(&host, &before, &read_only("/var/lib/relift"), &["/var/lib/relift", "ead-only file system"]);
     // Full: the locks are in /run, and so are the transient units of steps.

@@ -224,12 +224,14 @@ fn what_a_unit_began_is_put_back_when_it_fails_is_stopped_is_killed_and_when_its
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     host.boot_again();
+    let took = begun.elapsed();
+    assert!(took.as_secs() < 10, "it waited for what is not started any more: {took:?}");
     let journal = recovered(&host);
-    println!("{journal}\n{}", host.relift(&["history", "app"]));
-    println!(
-        "{}",
-        host.must("journalctl --no-pager -o short-precise | grep -v node-exporter | tail -170 | cut -c1-180")
-    );
+    assert!(journal.contains("was undone: everything is as before it"), "{journal}");
+    let told = host.must("journalctl --no-pager -o cat -u relift-upgrade@app");
+    assert!(told.contains("was interrupted: this host is going down"), "{told}");
+    let history = host.relift(&["history", "app", "--lines", "1"]).exits(0);
+    assert!(history.stdout.contains("rolled back"), "{history}");
     before.assert_same(&host.snapshot());
 
     // A run that a shell began.

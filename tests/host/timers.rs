@@ -47,6 +47,12 @@ fn timers_fire_together_and_after_a_host_slept_through_its_time_and_outside_the_
     host.must("systemctl daemon-reload; systemctl enable --quiet relift-upgrade@app.timer; systemctl restart relift-upgrade@app.timer");
     let next = host.must("systemctl show -P NextElapseUSecRealtime relift-upgrade@app.timer");
     assert!(next.contains(" 02:0"), "{next}");
+    let doctor = host.relift(&["doctor", "app", "--offline"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(doctor.contains(&format!("relift-upgrade@app.timer: is enabled, and fires next on {next}")), "{doctor}");
+    assert!(
+        doctor.contains("relift-check.timer: is not enabled: what is new is looked for only when somebody does it"),
+        "{doctor}"
+    );
     let slept = "touch -d '3 days ago' /var/lib/systemd/timers/stamp-relift-upgrade@app.timer; sync";
     host.must(slept);
     host.cut();
