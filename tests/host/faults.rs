@@ -149,7 +149,12 @@ fn a_place_that_is_read_only_or_full_stops_a_run_before_any_change() {
             &format!("umount -l {place}; umount -l /srv/small"),
         )
     };
-    stops(&host, &before, &small("/etc/systemd/system"), &["/etc/systemd/system", "No space left"]);
+    stops(
+        &host,
+        &before,
+        &small("/etc/systemd/system"),
+        &["only 0 MiB are free on the filesystem of /etc/systemd/system", "df -h"],
+    );
     stops(&host, &before, &small("/opt/app"), &["are free on the filesystem of /opt/app", "df -h"]);
 }
 
