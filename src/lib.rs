@@ -16,6 +16,7 @@
 //! ledger     what is remembered: activated, known-good, failed, held
 //! doctor     what would keep a run from working here: judgements over what was looked at and tried
 //! unattended what happens with nobody there: when a run may start, who is told, what monitoring reads
+//! notify     who is told: news, what was told before, a spool, mail, webhook, command, motd
 //! host       the only raw effects: files, processes, accounts, systemd, clock, network
 //! ```
 //!
@@ -34,6 +35,7 @@ pub mod health;
 pub mod host;
 pub mod ledger;
 pub mod manifest;
+pub mod notify;
 pub mod plan;
 pub mod report;
 pub mod run;

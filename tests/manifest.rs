@@ -504,3 +504,89 @@ proptest::proptest! {
         }
     }
 }
+
+/// The example with ways of telling people.
+fn told(ways: &str) -> String {
+    format!("{GOOD}\n{ways}\n")
+}
+
+#[test]
+fn ways_of_telling_people_mean_what_they_say() {
+    use relift::manifest::notify::{Server, SmtpTls, Topic, Way, WebhookFormat, WebhookUrl};
+    let install = parse(&told(
+        r#"
+[[notify]]
+mail = { to = ["ops@example.org"], from = "relift@example.org", smtp = "smtp://relift@mail.example.org", credential = "/etc/relift/smtp" }
+
+[[notify]]
+on = ["new"]
+remind = "7d"
+mail = { to = ["a@b.example", "c@d.example"], sendmail = true }
+
+[[notify]]
+webhook = { url = "https://hooks.example.org/T0K3N", format = "slack", secret-file = "/etc/relift/key" }
+
+[[notify]]
+command = ["/usr/local/bin/page", "ops"]
+as = "pager"
+expect-check = "6h"
+"#,
+    ))
+    .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+    let [first, second, third, fourth] = install.notify.as_slice() else { panic!("{:?}", install.notify) };
+    assert_eq!(first.on, [Topic::Failure, Topic::Decision, Topic::Recovered, Topic::Stale]);
+    let Way::Mail(mail) = &first.way else { panic!("{first:?}") };
+    let Some(Server { host, port: 587, tls: SmtpTls::Starttls, user: Some(user), credential: Some(_) }) = &mail.server
+    else {
+        panic!("{mail:?}")
+    };
+    assert_eq!((host.as_str(), user.as_str()), ("mail.example.org", "relift"));
+    assert_eq!((second.on.as_slice(), second.remind.as_secs()), (&[Topic::New][..], 7 * 86_400));
+    let Way::Webhook(webhook) = &third.way else { panic!("{third:?}") };
+    assert!(matches!(&webhook.url, WebhookUrl::Plain(url) if url.ends_with("/T0K3N")));
+    assert!(webhook.format == WebhookFormat::Slack && !format!("{third:?}").contains("T0K3N"));
+    assert!(matches!(&fourth.way, Way::Command { account, .. } if account == "pager"));
+    let shown = manifest::effective(&install).unwrap();
+    assert!(!shown.contains("T0K3N") && shown.contains("https://hooks.example.org/<set>"), "{shown}");
+    assert!(
+        shown.contains("smtp = \"smtp://relift@mail.example.org:587\"") && shown.contains("remind = \"24h\""),
+        "{shown}"
+    );
+}
+
+#[test]
+fn ways_of_telling_people_that_would_not_work_or_give_a_secret_away_are_refused() {
+    for (way, says) in [
+        ("", "names not exactly one way"),
+        ("command = [\"/bin/x\"]\nwebhook = { url = \"https://a.example/\" }", "names not exactly one way"),
+        ("command = [\"page\"]", "not absolute"),
+        ("on = []\ncommand = [\"/bin/x\"]", "nothing would be told"),
+        ("on = [\"failures\"]\ncommand = [\"/bin/x\"]", "did you mean \"failure\""),
+        ("as = \"x\"\nwebhook = { url = \"https://a.example/\" }", "is for `command` alone"),
+        ("mail = { to = [] , sendmail = true }", "has 0 addresses"),
+        ("mail = { to = [\"ops\"], sendmail = true }", "is not an address"),
+        ("mail = { to = [\"-oQ/tmp@example.org\"], sendmail = true }", "is not an address"),
+        ("mail = { to = [\"a@b.example\\r\\nBcc: c@d.example\"], sendmail = true }", "is not an address"),
+        ("mail = { to = [\"a@b.example\"] }", "names not exactly one way to send"),
+        ("mail = { to = [\"a@b.example\"], smtp = \"smtp://u:hunter2@h.example\" }", "holds a password"),
+        ("mail = { to = [\"a@b.example\"], smtp = \"smtp://u@h.example\" }", "belong together"),
+        (
+            "mail = { to = [\"a@b.example\"], smtp = \"smtp://u@h.example\", credential = \"/x\", tls = \"none\" }",
+            "in the clear",
+        ),
+        ("mail = { to = [\"a@b.example\"], smtp = \"http://h.example\" }", "not the URL of a mail server"),
+        ("webhook = { }", "names not exactly one address"),
+        ("webhook = { url = \"ftp://hunter2.example/\" }", "is not an HTTP URL"),
+        ("webhook = { url = \"https://u:hunter2@a.example/\" }", "holds a password"),
+        ("webhook = { url = \"https://a.example/hunter2\", fromat = \"slack\" }", "did you mean `format`"),
+        ("webhook = { url = \"https://a.example/hunter2\", format = \"slack }", "invalid"),
+        ("webhook = { url-file = \"url\" }", "not an absolute path"),
+        ("remind = \"0s\"\ncommand = [\"/bin/x\"]", "no sensible age"),
+    ] {
+        let problems =
+            parse(&told(&format!("[[notify]]\n{way}"))).err().unwrap_or_else(|| panic!("was accepted: {way}"));
+        let error = format!("{:?} {}", problems.clone().into_error(), problems.render(true));
+        assert!(problems.render(false).contains(says), "{way}\n{}", problems.render(false));
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

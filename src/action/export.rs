@@ -123,9 +123,7 @@ pub(super) fn trusted_program(name: &str, program: &str, place: &Path, component
             Err(errno) => refused(format!("it is not in the release: {}", errno.desc())),
         },
         (false, false) => {
-            let env = Account::root().environment();
-            let search = env.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.as_str()).unwrap_or_default();
-            let found = search.split(':').map(|place| Path::new(place).join(path)).find(|file| file.is_file());
+            let found = Account::root().places(program).into_iter().find(|file| file.is_file());
             match found.map(|file| writers_of(&file)).transpose()?.into_iter().flatten().next() {
                 Some(who) => refused(who),
                 None => Ok(()),

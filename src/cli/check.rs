@@ -111,8 +111,7 @@ fn one(session: &Session, globals: &Globals) -> Result<(Found, Option<String>)> 
     let (session, target, survey) = session.aim(globals, &mirror, None, &Silent)?;
     let planned = session.plan_on(survey, &mirror, &target, &request(globals, None))?;
     let plan = &planned.plan;
-    let is_current = plan.from.revision == plan.to.revision
-        && plan.components.iter().all(|component| component.activated == plan.to.revision);
+    let is_current = plan.from.revision == plan.to.revision && plan.is_activated();
     let standing = plan.standing.clone();
     let news = (!is_current).then(|| Box::new(planned.plan));
     let found = Found { at: at(target), news, standing, alarms: planned.alarms };

@@ -42,6 +42,11 @@ pub enum Internal {
     SamplePublish,
     /// Install the sample on this host; a site comes on standard input
     SampleInstall,
+    /// Write the manual pages and the completion scripts of this program below DIR, for a package
+    Pages {
+        /// A directory, made where it is not there
+        dir: PathBuf,
+    },
     /// Look at the sample on this host; a site comes on standard input, what is found goes to standard output
     SampleLook,
 }
@@ -60,6 +65,7 @@ pub fn run(verb: &Internal, globals: &Globals) -> Result<()> {
             output::document(&rehearse(&globals.paths().state(name), *way, &*reporter)?);
             Ok(())
         }
+        Internal::Pages { dir } => super::pages::write(dir),
         Internal::SamplePublish => {
             let (site, release): (Site, Release) = document()?;
             output::data(&format!("{}\n", site.publish(&release)?));

@@ -5,6 +5,7 @@ mod ask;
 mod backup;
 mod check;
 mod columns;
+pub mod complete;
 pub mod config;
 pub(crate) mod describe;
 mod doctor;
@@ -15,7 +16,9 @@ mod history;
 mod hold;
 pub mod init;
 pub mod internal;
+mod notify;
 pub mod output;
+pub mod pages;
 mod plan;
 mod recover;
 mod rollback;
@@ -103,6 +106,8 @@ enum Verb {
     Unhold(hold::UnholdArgs),
     /// Approve single revisions by hand, for upstreams that do not sign
     Trust(trust::Args),
+    /// Send test messages, look at what waits to be delivered, deliver it
+    Notify(notify::Args),
     /// Check a manifest, show it, or print its schema
     Config(config::Args),
     #[command(subcommand, hide = true)]
@@ -113,6 +118,9 @@ enum Verb {
 pub fn main() -> u8 {
     crate::host::secrecy::keep_memory();
     crate::host::inherited::reset();
+    if complete::answered() {
+        return Exit::Done as u8;
+    }
     if let Some(error) = crate::host::limits::too_little() {
         error::print(&error, false);
         return error.kind.exit() as u8;
@@ -183,6 +191,7 @@ impl Cli {
             Verb::Hold(args) => hold::run(args, globals),
             Verb::Unhold(args) => hold::unhold(args, globals),
             Verb::Trust(args) => trust::run(args, globals),
+            Verb::Notify(args) => notify::run(args, globals),
             Verb::Config(args) => config::run(args, globals),
             Verb::Internal(verb) => Ok(internal(verb, globals)),
         }

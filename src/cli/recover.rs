@@ -33,13 +33,20 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         Some(name) => vec![manifest::named(&paths, globals.config.as_deref(), Some(name))?.name],
         None => known(&paths)?,
     };
-    let mut trouble: Vec<Error> = Vec::new();
+    let (mut trouble, mut dead): (Vec<Error>, Vec<_>) = (Vec::new(), Vec::new());
     for name in &names {
-        if let Err(error) = one(args, globals, name) {
+        let mut died = None;
+        if let Err(error) = one(args, globals, name, &mut died) {
             trouble.push(error.while_(format!("{name} could not be recovered")));
         }
+        dead.extend(died.map(|died| (name, died)));
     }
     boot::ready();
+    // Nothing waits for a mail: neither the next install's undo nor the services of the boot.
+    for (name, (happening, ended)) in dead {
+        let install = manifest::named(&paths, globals.config.as_deref(), Some(name)).ok();
+        aftermath::tell(&paths, install.as_ref(), happening, None, &ended);
+    }
     let worst = trouble.iter().position(|error| error.kind == Kind::NeedsOperator).unwrap_or(0);
     if trouble.is_empty() {
         return Ok(Exit::Done);
@@ -66,7 +73,7 @@ fn known(paths: &Paths) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
+fn one(args: &Args, globals: &Globals, name: &str, died: &mut Option<(Happening, Result<Exit>)>) -> Result<()> {
     let reporter = output::reporter(globals);
     let (state, runtime) = (globals.paths().state(name), globals.paths().runtime());
     crate::host::fs::must_be_ours(&globals.paths().states())?;
@@ -90,7 +97,7 @@ fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
     if let Err(error) = deadman::disarm(name) {
         reporter.tell(Event::Warning { text: format!("the recovery timer of {name} goes on: {error}") });
     }
-    tell_of(globals, name, recovered.as_ref());
+    *died = told(name, recovered.as_ref());
     let recovered = recovered?;
     if let Err(error) = boot::let_go(name) {
         reporter.tell(Event::Warning { text: format!("the order of the next boot stays: {error}") });
@@ -110,11 +117,11 @@ fn one(args: &Args, globals: &Globals, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A run that died is news, whichever way it was settled.
-fn tell_of(globals: &Globals, name: &str, recovered: std::result::Result<&Recovered, &Error>) {
+/// A run that died is news, whichever way it was settled; `None`: there was none.
+pub fn told(name: &str, recovered: std::result::Result<&Recovered, &Error>) -> Option<(Happening, Result<Exit>)> {
     let mut happening = Happening::begun(name, Verb::Recover, !output::is_attended());
     happening.outcome = match recovered {
-        Ok(Recovered::Nothing) => return,
+        Ok(Recovered::Nothing) => return None,
         Ok(Recovered::Closed(run) | Recovered::Finished(run)) => {
             happening.run = Some(run.clone());
             Outcome::Done
@@ -125,9 +132,7 @@ fn tell_of(globals: &Globals, name: &str, recovered: std::result::Result<&Recove
         }
         Err(_) => Outcome::NeedsOperator,
     };
-    let install = manifest::named(&globals.paths(), globals.config.as_deref(), Some(name)).ok();
-    let ended = recovered.map(|_| Exit::Done).map_err(Clone::clone);
-    aftermath::tell(&globals.paths(), install.as_ref(), happening, None, &ended);
+    Some((happening, recovered.map(|_| Exit::Done).map_err(Clone::clone)))
 }
 
 /// Tells what recovery would do, and what is where.

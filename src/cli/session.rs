@@ -121,8 +121,11 @@ impl Session {
         if recover_first {
             let recorded = open.start().and_then(|begin| begin.manifest.clone());
             let of_run = || manifest::of_run(&self.install, recorded.clone());
-            run::recover(&self.state, &of_run, reporter)?;
+            let recovered = run::recover(&self.state, &of_run, reporter)?;
             crate::host::systemd::boot::let_go(&self.install.name)?;
+            if let Some((happening, _)) = super::recover::told(&self.install.name, Ok(&recovered)) {
+                super::aftermath::note(&globals.paths(), &self.install, happening);
+            }
             return Ok(lock);
         }
         Err(Error::new(
@@ -135,6 +138,11 @@ impl Session {
     /// Takes the lock, whatever state the install is in.
     pub fn runtime_lock(&self, globals: &Globals) -> Result<[Lock; 2]> {
         run::lock_install(&self.runtime, &self.install.name, &self.install.root, globals.lock_timeout)
+    }
+
+    /// What an operator should know of what people were told.
+    pub fn notify_remarks(&self) -> Vec<String> {
+        crate::notify::remarks(&self.state)
     }
 
     /// Whether a run, or its recovery, is going on.

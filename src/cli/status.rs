@@ -66,6 +66,8 @@ fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
         let reason = hold.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         lines.push(format!("  {} since {}{reason}", paint(WARN, "held"), when(hold.since)));
     }
+    let notify = session.notify_remarks().into_iter();
+    lines.extend(notify.map(|remark| format!("  {} notify: {remark}", paint(WARN, "!"))));
     let older = survey.older_env(install);
     for (component, surveyed) in install.components.iter().zip(&survey.components) {
         if !surveyed.is_installed {
@@ -187,6 +189,7 @@ fn document(session: &Session, survey: &Survey, open: Option<String>) -> Value {
         "open-run": open,
         "running": session.is_running(),
         "hold": survey.hold,
+        "notify": session.notify_remarks(),
         "components": session.install.components.iter().zip(&survey.components).map(component).collect::<Vec<_>>(),
         "known-good": known_good,
         "failed": failed,

@@ -105,7 +105,7 @@ fn files(paths: &Paths, installs: &[&Install]) -> Vec<Finding> {
     }
     ours(paths.states(), Role::Rootly);
     ours(paths.runtime(), Role::Private);
-    std::env::current_exe().into_iter().for_each(|program| ours(program, Role::Rootly));
+    crate::host::own::program().into_iter().for_each(|program| ours(program, Role::Rootly));
     for place in ["/etc/systemd/system/relift-recover.service", "/etc/systemd/system/relift-recover.service.d"] {
         ours(place.into(), Role::Rootly);
     }
@@ -165,7 +165,7 @@ fn time(paths: &Paths, installs: &[&Install]) -> clock::Observed {
     let is_zone = |word: &&str| word.contains('/');
     clock::Observed {
         now: jiff::Timestamp::now().as_second(),
-        built: std::env::current_exe().ok().and_then(modified),
+        built: crate::host::own::program().ok().and_then(modified),
         newest,
         is_synchronised: probe::system::is_synchronised(),
         zone_fault: jiff::tz::TimeZone::try_system().err().map(|error| error.to_string()),

@@ -52,24 +52,30 @@ impl Account {
         PathBuf::from(format!("/run/user/{}", self.uid))
     }
 
+    /// The directories in which a child of this account looks for programs.
+    pub fn search_path(&self) -> String {
+        const SYSTEM: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        match self.is_root() {
+            true => SYSTEM.to_owned(),
+            false => format!("{}/.local/bin:{SYSTEM}", self.home.display()),
+        }
+    }
+
+    /// Where a program of this name may be, in the order in which a child of this account looks.
+    pub fn places(&self, program: &str) -> Vec<PathBuf> {
+        self.search_path().split(':').map(|directory| PathBuf::from(directory).join(program)).collect()
+    }
+
     /// The environment that a child of this account starts with: nothing is inherited.
     pub fn environment(&self) -> Vec<(String, String)> {
         let home = self.home.display();
-        let path = format!("{home}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         [
             ("HOME", home.to_string()),
             ("USER", self.name.clone()),
             ("LOGNAME", self.name.clone()),
             ("SHELL", "/bin/sh".into()),
             ("LANG", "C.UTF-8".into()),
-            (
-                "PATH",
-                if self.is_root() {
-                    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()
-                } else {
-                    path
-                },
-            ),
+            ("PATH", self.search_path()),
             ("XDG_RUNTIME_DIR", self.runtime_dir().display().to_string()),
         ]
         .map(|(key, value)| (key.to_owned(), value))

@@ -1,4 +1,4 @@
-//! HTTP requests to services of our own: one connection each, no proxy, no redirects, everything bounded.
+//! HTTP requests, to services of our own and to webhooks: one connection each, no proxy, no redirects, everything bounded.
 
 use std::io::Read;
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub struct Response {
     pub body: Vec<u8>,
     /// Whether the body goes on beyond that.
     pub is_cut: bool,
+    /// After how many seconds it wants to be asked again (`Retry-After`, RFC 9110).
+    pub retry_after: Option<u64>,
 }
 
 /// Why there is no answer. Neither holds a part of the request.
@@ -31,6 +33,17 @@ pub enum Fault {
 
 /// A GET request that may take `timeout` from the look-up of the host to the last byte.
 pub fn get(url: &str, headers: &[(String, String)], timeout: Duration) -> Result<Response, Fault> {
+    let request = agent(timeout).get(url);
+    answer(headers.iter().fold(request, |request, (name, value)| request.header(name, value)).call())
+}
+
+/// A POST request of `body`, with the same bound.
+pub fn post(url: &str, headers: &[(String, String)], body: &[u8], timeout: Duration) -> Result<Response, Fault> {
+    let request = agent(timeout).post(url);
+    answer(headers.iter().fold(request, |request, (name, value)| request.header(name, value)).send(body))
+}
+
+fn agent(timeout: Duration) -> Agent {
     // A proxy would answer for a dead service; so would a connection that was kept from before a restart.
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
     let config = Agent::config_builder()
@@ -43,14 +56,15 @@ pub fn get(url: &str, headers: &[(String, String)], timeout: Duration) -> Result
         .user_agent(concat!("relift/", env!("CARGO_PKG_VERSION")))
         .tls_config(tls)
         .build();
-    let mut request = config.new_agent().get(url);
-    for (name, value) in headers {
-        request = request.header(name, value);
-    }
-    let response = request.call().map_err(fault)?;
+    config.new_agent()
+}
+
+fn answer(answer: Result<ureq::http::Response<Body>, ureq::Error>) -> Result<Response, Fault> {
+    let response = answer.map_err(fault)?;
     let status = response.status().as_u16();
+    let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let (body, is_cut) = read(response.into_body())?;
-    Ok(Response { status, body, is_cut })
+    Ok(Response { status, body, is_cut, retry_after })
 }
 
 fn read(body: Body) -> Result<(Vec<u8>, bool), Fault> {
@@ -111,10 +125,10 @@ mod tests {
 
     #[test]
     fn an_answer_of_any_status_is_an_answer() {
-        let answer = b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno".to_vec();
+        let answer = b"HTTP/1.1 503 No\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\nno".to_vec();
         let (url, thread) = server(vec![answer], Duration::ZERO);
         let response = get(&url, &[("X-Token".into(), "secret".into())], SECONDS).expect("an answer");
-        assert_eq!(response, Response { status: 503, body: b"no".to_vec(), is_cut: false });
+        assert_eq!(response, Response { status: 503, body: b"no".to_vec(), is_cut: false, retry_after: Some(7) });
         let asked = thread.join().expect("asked").to_ascii_lowercase();
         assert!(asked.starts_with("get /path http/1.1") && asked.contains("x-token: secret"), "{asked}");
     }

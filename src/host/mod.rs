@@ -12,6 +12,7 @@ pub mod journal;
 pub mod limits;
 pub mod net;
 pub mod occupants;
+pub mod own;
 pub mod paths;
 pub mod probe;
 pub mod process;

@@ -34,6 +34,11 @@ impl Paths {
         self.prefix.join("var/cache/relift").join(install)
     }
 
+    /// What who logs in is told, pam_motd(8): `/run/motd.d/relift`.
+    pub fn motd(&self) -> PathBuf {
+        self.prefix.join("run/motd.d/relift")
+    }
+
     /// Locks: `/run/relift`.
     pub fn runtime(&self) -> PathBuf {
         self.prefix.join("run/relift")

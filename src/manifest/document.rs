@@ -160,7 +160,7 @@ fn url_passwords(text: &str) -> Vec<Range<usize>> {
 
 /// Also where the key is misspelt: a mistake is no reason to show what it holds.
 fn may_name_a_secret(key: &str) -> bool {
-    const WORDS: [&str; 8] = ["head", "token", "secret", "passw", "auth", "api-key", "api_key", "cookie"];
+    const WORDS: [&str; 9] = ["webhook", "head", "token", "secret", "passw", "auth", "api-key", "api_key", "cookie"];
     let key = key.to_lowercase();
     WORDS.iter().any(|word| key.contains(word))
 }

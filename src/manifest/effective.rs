@@ -24,6 +24,7 @@ pub fn effective(install: &Install) -> Result<String> {
             root: install.root.display().to_string(),
             owner: install.owner.clone(),
             trust_checkout: install.trust_checkout,
+            motd: install.motd,
         },
         source: raw::Source {
             git: Some(raw::Git {
@@ -63,6 +64,7 @@ pub fn effective(install: &Install) -> Result<String> {
             keep_known_good: i64::try_from(install.policy.keep_known_good).ok(),
             allow_unverified: install.policy.allow_unverified,
         }),
+        notify: install.notify.iter().map(super::notify::raw).collect(),
     };
     toml::to_string(&manifest).context("the manifest cannot be written out")
 }
@@ -208,7 +210,7 @@ fn texts(paths: &[RelPath]) -> Vec<String> {
 }
 
 /// A time span as the manifest takes it.
-fn span(span: Duration) -> String {
+pub(super) fn span(span: Duration) -> String {
     match (span.as_millis(), span.as_secs()) {
         (millis, _) if millis % 1000 != 0 => format!("{millis}ms"),
         (_, seconds @ 1..) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),

@@ -30,6 +30,10 @@ pub struct Install {
     pub backup: Option<Backup>,
     /// What may happen by itself, and how it must prove itself.
     pub policy: Policy,
+    /// Who is told, and how.
+    pub notify: Vec<super::Notify>,
+    /// Whether who logs in is told what waits for an operator.
+    pub motd: bool,
     /// The repository's manifest, where the host asks for it and it is known.
     pub layered: Option<super::Layered>,
     /// What the operator should know and what stops nothing; never a secret.
@@ -89,6 +93,26 @@ pub struct GitSource {
     pub manifest: bool,
     /// What must be signed, and by whom; `None`: nothing.
     pub verify: Option<Verify>,
+}
+
+/// What a fetch may bring where the manifest says nothing: 2 GiB.
+const MAX_FETCH: u64 = 2 << 30;
+
+impl GitSource {
+    /// A source of which nothing else is said.
+    pub fn following(url: &str, follow: Follow) -> GitSource {
+        GitSource {
+            url: url.to_owned(),
+            follow,
+            allow: None,
+            credential: None,
+            max_fetch: MAX_FETCH,
+            discard: Vec::new(),
+            sparse: true,
+            manifest: false,
+            verify: None,
+        }
+    }
 }
 
 /// `verify` of `[source.git]`. At least one of `ssh` and `openpgp` is given.

@@ -8,6 +8,7 @@ mod document;
 mod effective;
 mod files;
 mod install;
+pub mod notify;
 mod probes;
 mod problem;
 mod raw;
@@ -24,6 +25,7 @@ use std::path::Path;
 pub use effective::effective;
 pub use files::{all, at, each, file_of, files, load, named, read, readable, writers_of};
 pub use install::*;
+pub use notify::{Notify, Topic, Way};
 pub use problem::{Problem, Problems};
 pub use repository::{
     LONGEST as REPOSITORY_MANIFEST_LONGEST, Layer, Layered, NAME as REPOSITORY_MANIFEST, RepositoryManifest, changes,

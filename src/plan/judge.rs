@@ -56,7 +56,7 @@ fn older(case: &Case) -> Option<Blocker> {
 /// What was proven here is not left for something older: by itself never, by an operator who names it with a warning.
 fn floor(case: &Case, plan: &mut Plan) {
     let (request, offer) = (case.request, case.offer);
-    if plan.components.iter().all(|component| component.activated == offer.to.revision) {
+    if plan.is_activated() {
         // After a rollback to what upstream went back to as well, nothing is left.
         return;
     }

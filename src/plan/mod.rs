@@ -307,6 +307,11 @@ pub fn abbreviate(revision: &str) -> &str {
 }
 
 impl Plan {
+    /// Whether every component runs what the plan leads to: activated is what counts, not what is checked out.
+    pub fn is_activated(&self) -> bool {
+        self.components.iter().all(|component| component.activated == self.to.revision)
+    }
+
     /// A plan that does nothing.
     pub fn empty(install: &str) -> Plan {
         let nowhere = Release { revision: String::new(), label: None };

@@ -21,8 +21,6 @@ pub fn command(name: &str, package: &str) -> Result<Command> {
 }
 
 fn found(name: &str, package: &str) -> Result<PathBuf> {
-    let environment = Account::root().environment();
-    let path = environment.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.as_str()).unwrap_or_default();
     let is_roots = |path: &PathBuf| {
         path.is_absolute()
             && path.metadata().is_ok_and(|metadata| {
@@ -30,7 +28,7 @@ fn found(name: &str, package: &str) -> Result<PathBuf> {
                 metadata.is_file() && metadata.uid() == 0 && mode & 0o111 != 0 && mode & 0o022 == 0
             })
     };
-    path.split(':').map(|directory| PathBuf::from(directory).join(name)).find(is_roots).ok_or_else(|| {
+    Account::root().places(name).into_iter().find(is_roots).ok_or_else(|| {
         Error::failed(format!("{name} is not installed, so no signature can be verified"))
             .hint(format!("apt-get install {package}"))
     })

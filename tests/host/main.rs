@@ -4,6 +4,8 @@
 
 mod harness;
 mod network;
+mod packages;
+mod receiver;
 mod server;
 mod snapshot;
 mod terminal;
@@ -27,7 +29,9 @@ mod hostile;
 mod links;
 mod moves;
 mod newcomer;
+mod notify;
 mod obstacles;
+mod package;
 mod recover;
 mod reload;
 mod repository_manifest;
@@ -38,6 +42,7 @@ mod root_steps;
 mod runs;
 mod sample;
 mod screen;
+mod self_upgrade;
 mod servers;
 mod service;
 mod sights;

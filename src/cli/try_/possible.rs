@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::releases;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::host::account::Account;
 use crate::sample::{Release, Site};
 use crate::twin::Twin;
@@ -37,7 +37,7 @@ pub fn check() -> Result<PathBuf> {
                 .hint(format!("install it; on Debian: apt-get install {package}")));
         }
     }
-    let program = std::env::current_exe().context("this program's own file cannot be found")?;
+    let program = crate::host::own::program()?;
     Twin::possible(&program)?;
     Ok(program)
 }

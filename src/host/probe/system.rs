@@ -14,11 +14,9 @@ const BOUND: Duration = Duration::from_secs(10);
 
 /// Where a program is in the `PATH` that root's children get.
 pub fn find(program: &str) -> Option<PathBuf> {
-    let environment = Account::root().environment();
-    let path = environment.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.clone())?;
-    path.split(':')
-        .map(|place| Path::new(place).join(program))
-        .find(|file| nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok() && file.is_file())
+    let is_program =
+        |file: &PathBuf| nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok() && file.is_file();
+    Account::root().places(program).into_iter().find(is_program)
 }
 
 /// The first line that a program says, on either stream, whatever its exit status.

@@ -152,7 +152,7 @@ impl Drop for Agent {
 }
 
 fn cannot_start(error: Error, account: &Account) -> Error {
-    let own = std::env::current_exe().unwrap_or_default();
+    let own = crate::host::own::program().unwrap_or_default();
     let error = error.while_(format!("no agent can be started as {}", account.name));
     Error { hints: vec![format!("{} must be executable for every account: chmod a+rx", own.display())], ..error }
 }

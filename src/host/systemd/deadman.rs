@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Manager, Verb};
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::host::process::Command;
 
 /// How long after the engine's death recovery begins, at most, in seconds.
@@ -17,7 +17,7 @@ const STOP: Duration = Duration::from_secs(20);
 /// Arms the switch of an install whose places are below `prefix`. An error means that nothing watches.
 pub fn arm(install: &str, prefix: &Path) -> Result<()> {
     disarm(install)?;
-    let program = std::env::current_exe().context("this program cannot find itself")?;
+    let program = crate::host::own::program()?;
     Command::new(["systemd-run", "--quiet", "--collect"])
         .args([format!("--unit={}", name(install)), format!("--description=Recover {install} when its upgrade dies")])
         .args([format!("--on-active={PERIOD}"), format!("--on-unit-inactive={PERIOD}")])

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `install`, `source` | where things are, whose they are, which remote, which signature, whether this file is read at all |
 //! | `policy` | what may happen without being asked |
+//! | `notify` | who is told, and what is run or asked to tell them |
 //! | `backup` | which data is kept, where, and when older copies are deleted |
 //! | `as = "root"` | what root runs; a step or a check that only the repository declares runs as the owner |
 //! | `scope = "system"`, or none | a unit of PID 1 runs as whoever it says; where the host declares the file, the rest may come from here |
@@ -23,7 +24,7 @@ use super::super::problem::{Fault, Problem};
 use super::merge::named_by;
 
 /// The tables that are the host's alone.
-const HOSTS: [&str; 4] = ["install", "source", "policy", "backup"];
+const HOSTS: [&str; 5] = ["install", "source", "policy", "backup", "notify"];
 /// The keys that hold paths.
 const PATHS: [&str; 7] = ["path", "installed-if", "file", "changelog", "example", "artifacts", "changed"];
 /// How long a command may be, its program and arguments together, in bytes.

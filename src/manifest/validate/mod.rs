@@ -3,6 +3,7 @@
 mod backup;
 mod component;
 mod health;
+mod notify;
 mod source;
 mod units;
 mod verify;
@@ -43,6 +44,7 @@ pub(super) fn install(
     look.lockstep(&top.name("compatibility").name("lockstep"), &lockstep, raw);
     let backup = backup::backup(&mut look, &top, raw);
     let policy = look.policy(&top.name("policy"), raw.policy.as_ref());
+    let notify = notify::all(&mut look, &top.name("notify"), &raw.notify);
     if owner.as_deref() == Some("root") {
         look.warn("`install.owner` is root: git, checks and steps run with every right of the host");
     }
@@ -58,9 +60,9 @@ pub(super) fn install(
              [source.git], or allow-unverified = true to [policy]",
         );
     }
-    let complete = (root, owner, source, components, backup, policy);
+    let complete = (root, owner, source, components, backup, policy, notify);
     match complete {
-        (Some(root), Some(owner), Some(source), Some(components), Some(backup), Some(policy))
+        (Some(root), Some(owner), Some(source), Some(components), Some(backup), Some(policy), Some(notify))
             if look.problems.is_empty() =>
         {
             Ok(Install {
@@ -74,6 +76,8 @@ pub(super) fn install(
                 lockstep,
                 backup,
                 policy,
+                notify,
+                motd: raw.install.motd,
                 layered: None,
                 warnings: look.warnings,
             })

@@ -9,9 +9,6 @@ use super::super::problem::{Fault, Looked};
 use super::super::{Follow, GitSource, Source, raw, words};
 use super::Look;
 
-/// What a fetch may bring where the manifest says nothing: 2 GiB.
-const MAX_FETCH: u64 = 2 << 30;
-
 pub(super) fn source(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest, root: Option<&Path>) -> Option<Source> {
     match &raw.source.git {
         Some(raw) => git(look, &key.name("git"), raw, root).map(Source::Git),
@@ -42,16 +39,16 @@ fn git(look: &mut Look<'_>, key: &Key, raw: &raw::Git, root: Option<&Path>) -> O
         None => Some(None),
         Some(verify) => super::verify::verify(look, &key.name("verify"), (verify, raw), root).map(Some),
     };
+    let unsaid = GitSource::following(&url?, follow?);
     Some(GitSource {
-        url: url?,
-        follow: follow?,
         allow: allow?,
         credential: credential?,
-        max_fetch: max_fetch?.unwrap_or(MAX_FETCH),
+        max_fetch: max_fetch?.unwrap_or(unsaid.max_fetch),
         discard: discard?,
         sparse: raw.sparse,
         manifest: raw.manifest,
         verify: verify?,
+        ..unsaid
     })
 }
 

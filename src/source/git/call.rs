@@ -90,6 +90,10 @@ pub fn explain(remote: &Remote, output: &Output) -> Error {
             format!("{shown} sent an object that git's own check refuses"),
             "ask upstream to look: git fsck; nothing of it was kept".into(),
         ),
+        Trouble::Shallow => (
+            format!("{shown} is a shallow clone: it does not have the history of what it offers"),
+            "set `url` to a whole repository, or complete that one: git fetch --unshallow".into(),
+        ),
         Trouble::TooLarge => (
             format!("{shown} sends more than {} in one fetch", crate::text::bytes(remote.max_fetch)),
             "ask upstream whether that is meant; if it is, raise `max-fetch` under [source.git], or the caller's own bound: ulimit -f"
@@ -104,6 +108,14 @@ pub fn explain(remote: &Remote, output: &Output) -> Error {
     Error::failed(what).detail(significant(&output.stderr)).hint(hint)
 }
 
+/// What git says of refs whose history the remote does not have: it leaves them out, and is content, git-fetch(1).
+const SHALLOW: &str = "shallow roots are not allowed";
+
+/// Whether a fetch that ended well left something out of what was asked for.
+pub(super) fn left_refs_out(output: &Output) -> bool {
+    output.stderr.iter().any(|line| line.contains(SHALLOW))
+}
+
 #[derive(Clone, Copy)]
 enum Trouble {
     Silent,
@@ -114,13 +126,15 @@ enum Trouble {
     Certificate,
     Missing,
     Objects,
+    Shallow,
     TooLarge,
     Lost,
     Other,
 }
 
 /// What git, curl and ssh say, most telling first.
-const TROUBLES: [(&[&str], Trouble); 10] = [
+const TROUBLES: [(&[&str], Trouble); 11] = [
+    (&[SHALLOW], Trouble::Shallow),
     (&["died of signal 25", "File too large"], Trouble::TooLarge),
     (&["Host key verification failed", "HOST IDENTIFICATION HAS CHANGED"], Trouble::HostKey),
     (&["Could not resolve host", "Name or service not known", "name resolution"], Trouble::Name),

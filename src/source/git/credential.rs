@@ -37,7 +37,7 @@ impl Secret {
 
     /// Reads it. A file that others may read or write is refused.
     pub fn lend(&self) -> Result<Lent> {
-        let token = self.read()?;
+        let token = read(&self.place)?;
         // As git-credential(1) reads it.
         let text = format!("username={}\npassword={token}\n", self.user);
         let file = memfd_create("credential", MFdFlags::MFD_CLOEXEC).map(File::from);
@@ -47,41 +47,47 @@ impl Secret {
             .context("memory for the credential cannot be had")?;
         Ok(Lent(file))
     }
+}
 
-    fn read(&self) -> Result<String> {
-        let path = self.path()?;
-        let what = || format!("the credential {} cannot be read", path.display());
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-        let file = File::options().read(true).custom_flags(flags).open(&path).with_context(what)?;
-        let meta = file.metadata().with_context(what)?;
-        let ours = [0, nix::unistd::geteuid().as_raw()].contains(&meta.uid());
-        if !meta.is_file() || !ours || meta.mode() & 0o077 != 0 {
-            return Err(Error::refused(format!("the credential {} is not used", path.display()))
-                .because("it is no file that root alone may read and write")
-                .hint(format!("chown root:root {0} && chmod 600 {0}", path.display())));
-        }
-        let mut text = String::new();
-        file.take(LONGEST).read_to_string(&mut text).with_context(what)?;
-        match text.lines().next().map(str::trim).filter(|token| !token.is_empty() && !token.contains('\0')) {
-            Some(token) => Ok(token.to_owned()),
-            None => Err(Error::failed(format!("the credential {} is empty", path.display()))
-                .hint("write the token, or the password, into its first line")),
-        }
+/// The first line of a secret's file: a token, a password, an address that holds one.
+pub fn read(place: &Credential) -> Result<String> {
+    match text(place)?.lines().next().map(str::trim).filter(|token| !token.is_empty() && !token.contains('\0')) {
+        Some(token) => Ok(token.to_owned()),
+        None => Err(Error::failed(format!("the credential {} is empty", path_of(place)?.display()))
+            .hint("write the token, or the password, into its first line")),
     }
+}
 
-    fn path(&self) -> Result<PathBuf> {
-        match &self.place {
-            Credential::File(path) => Ok(path.clone()),
-            Credential::Named(name) => {
-                let directory = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
-                    Error::failed(format!("the credential {name} is not here: systemd passed none on"))
-                        .because("CREDENTIALS_DIRECTORY is not set, systemd.exec(5)")
-                        .hint(format!(
-                            "in the unit that runs relift: LoadCredentialEncrypted={name}; from a shell: systemd-run --pty -p LoadCredentialEncrypted={name} relift ..., or name a file in `credential`"
-                        ))
-                })?;
-                Ok(PathBuf::from(directory).join(name))
-            }
+/// All of a secret's file. One that others may read or write is refused.
+pub fn text(place: &Credential) -> Result<String> {
+    let path = path_of(place)?;
+    let what = || format!("the credential {} cannot be read", path.display());
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = File::options().read(true).custom_flags(flags).open(&path).with_context(what)?;
+    let meta = file.metadata().with_context(what)?;
+    let ours = [0, nix::unistd::geteuid().as_raw()].contains(&meta.uid());
+    if !meta.is_file() || !ours || meta.mode() & 0o077 != 0 {
+        return Err(Error::refused(format!("the credential {} is not used", path.display()))
+            .because("it is no file that root alone may read and write")
+            .hint(format!("chown root:root {0} && chmod 600 {0}", path.display())));
+    }
+    let mut text = String::new();
+    file.take(LONGEST).read_to_string(&mut text).with_context(what)?;
+    Ok(text)
+}
+
+fn path_of(place: &Credential) -> Result<PathBuf> {
+    match place {
+        Credential::File(path) => Ok(path.clone()),
+        Credential::Named(name) => {
+            let directory = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
+                Error::failed(format!("the credential {name} is not here: systemd passed none on"))
+                    .because("CREDENTIALS_DIRECTORY is not set, systemd.exec(5)")
+                    .hint(format!(
+                        "in the unit that runs relift: LoadCredentialEncrypted={name}; from a shell: systemd-run --pty -p LoadCredentialEncrypted={name} relift ..., or name a file in `credential`"
+                    ))
+            })?;
+            Ok(PathBuf::from(directory).join(name))
         }
     }
 }

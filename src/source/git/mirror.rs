@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use git2::{Oid, Repository};
 
-use super::call::{explain, in_mirror, text};
+use super::call::{explain, in_mirror, left_refs_out, text};
 use super::credential::Secret;
 use super::remote::{Remote, SOURCE};
 use super::{declared, locks, relay};
@@ -133,16 +133,8 @@ impl Mirror {
             locks::after_fetch(&self.path)?;
         }
         let is_gone = output.stderr.iter().any(|line| line.contains("couldn't find remote ref"));
-        // git leaves such refs as they are, and is content, git-fetch(1).
-        if output.stderr.iter().any(|line| line.contains("shallow roots are not allowed")) {
-            let shown = self.remote.shown();
-            return Err(Error::failed(format!(
-                "{shown} is a shallow clone: it does not have the history of what it offers"
-            ))
-            .hint("set `url` to a whole repository, or complete that one: git fetch --unshallow"));
-        }
         match follow {
-            _ if output.success() => Ok(()),
+            _ if output.success() && !left_refs_out(&output) => Ok(()),
             Follow::Branch(branch) if is_gone => Err(no_branch(&self.remote.shown(), branch)),
             _ => Err(explain(&self.remote, &output)),
         }
@@ -291,17 +283,7 @@ mod tests {
     use super::*;
 
     fn source() -> GitSource {
-        GitSource {
-            url: "https://git.example.org/app.git".into(),
-            follow: Follow::Branch("main".into()),
-            allow: None,
-            credential: None,
-            max_fetch: 1 << 30,
-            discard: Vec::new(),
-            sparse: true,
-            manifest: false,
-            verify: None,
-        }
+        GitSource::following("https://git.example.org/app.git", Follow::Branch("main".into()))
     }
 
     #[test]
@@ -331,6 +313,28 @@ mod tests {
         assert!(error.hints.iter().any(|hint| hint.contains("max-fetch")), "{error:?}");
         assert_eq!(std::fs::read_dir(&packs).unwrap().count(), 0, "what came is gone");
         fetch(1 << 30).0.unwrap();
+    }
+
+    #[test]
+    fn a_remote_that_lacks_the_history_of_what_it_offers_is_told_as_such() {
+        let place = tempfile::tempdir().unwrap();
+        let (whole, shallow) = (place.path().join("whole"), place.path().join("shallow"));
+        std::fs::create_dir(&whole).unwrap();
+        let git = |words: &[&str]| {
+            let name = ["-c", "user.name=a", "-c", "user.email=a@example.org"];
+            text(in_mirror(&whole).args(name).args(words.iter().copied()), "git").unwrap()
+        };
+        git(&["init", "--quiet", "--initial-branch=main"]);
+        ["one", "two"].iter().for_each(|what| drop(git(&["commit", "--quiet", "--allow-empty", "-m", what])));
+        let from = format!("file://{}", whole.display());
+        git(&["clone", "--quiet", "--depth=1", &from, &shallow.display().to_string()]);
+        let source = GitSource { url: shallow.display().to_string(), ..source() };
+        let (state, cache) = (place.path().join("state"), place.path().join("cache"));
+        let mirror = Mirror::open(&state, &cache, &source, &Account::root()).unwrap();
+        let error = mirror.fetch(&source.follow, &crate::report::Silent).unwrap_err();
+        assert!(error.what.contains("is a shallow clone"), "{error}");
+        assert!(error.hints.iter().any(|hint| hint.contains("--unshallow")), "{error:?}");
+        assert!(mirror.known(&source.follow).is_empty(), "nothing of it is taken");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 mod call;
 mod checkout;
-mod credential;
+pub mod credential;
 mod declared;
 mod export;
 mod locks;

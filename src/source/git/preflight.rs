@@ -198,15 +198,8 @@ mod tests {
 
     fn source() -> GitSource {
         GitSource {
-            url: "https://git.example.org/app.git".into(),
-            follow: Follow::Branch("main".into()),
-            allow: None,
-            credential: None,
-            max_fetch: 1 << 30,
             discard: vec![crate::manifest::RelPath::parse("runner/uv.lock").unwrap()],
-            manifest: false,
-            sparse: true,
-            verify: None,
+            ..GitSource::following("https://git.example.org/app.git", Follow::Branch("main".into()))
         }
     }
 

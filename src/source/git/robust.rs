@@ -25,17 +25,7 @@ pub fn any_bytes(bytes: &[u8]) {
     }
     let refs: Refs = tags.iter().map(|tag| (format!("refs/tags/{tag}"), format!("oid of {tag}"))).collect();
     let follow = Follow::Tags(shape.clone());
-    let source = GitSource {
-        url: "https://git.example.org/a.git".into(),
-        follow,
-        allow,
-        credential: None,
-        max_fetch: 1 << 30,
-        discard: vec![],
-        sparse: true,
-        manifest: false,
-        verify: None,
-    };
+    let source = GitSource { allow, ..GitSource::following("https://git.example.org/a.git", follow) };
     let allowed: Vec<_> = tags
         .iter()
         .filter_map(|tag| shape.version(tag))

@@ -65,17 +65,7 @@ mod tests {
 
     fn source(follow: Follow, allow: Option<&str>) -> GitSource {
         let allow = allow.map(|range| VersionReq::parse(range).unwrap());
-        GitSource {
-            url: "https://git.example.org/a.git".into(),
-            follow,
-            allow,
-            credential: None,
-            max_fetch: 1 << 30,
-            discard: vec![],
-            sparse: true,
-            manifest: false,
-            verify: None,
-        }
+        GitSource { allow, ..GitSource::following("https://git.example.org/a.git", follow) }
     }
 
     fn shape() -> Follow {
