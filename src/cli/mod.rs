@@ -143,8 +143,8 @@ pub fn main() -> u8 {
     };
     style::choose(&cli.globals);
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cli.run()));
-    match ended.unwrap_or_else(|_| Err(cli.broken())).and_then(|exit| cli.told(exit)) {
-        Ok(exit) => exit as u8,
+    match ended.unwrap_or_else(|_| Err(cli.broken())) {
+        Ok(exit) => cli.told(exit) as u8,
         Err(error) => {
             error::print(&error, cli.globals.json);
             error.kind.exit() as u8
@@ -171,16 +171,15 @@ impl Cli {
     }
 
     /// A verb that tells did nothing when what it told was lost. One that acts has acted, and its exit status says how.
-    fn told(&self, exit: Exit) -> Result<Exit> {
-        let Some(lost) = output::lost() else { return Ok(exit) };
+    fn told(&self, exit: Exit) -> Exit {
+        let Some(lost) = output::lost() else { return exit };
         let error = Error::failed("standard output could not be written").because(lost);
-        match self.acts() {
-            false => Err(error),
-            true => {
-                output::message(&format!("warning: {error}\n"));
-                Ok(exit)
-            }
+        if self.acts() {
+            output::message(&format!("warning: {error}\n"));
+            return exit;
         }
+        error::print(&error, false);
+        Exit::Failed
     }
 
     fn run(&self) -> Result<Exit> {

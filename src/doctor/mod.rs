@@ -8,6 +8,7 @@ pub mod protection;
 pub mod remote;
 pub mod room;
 pub mod services;
+pub mod timers;
 pub mod tools;
 
 use serde::Serialize;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::places::{Owner, Place, Role, above};
-use super::{Finding, Section, Tried, clock, places, protection, remote, room, services, tools};
+use super::{Finding, Section, Tried, clock, places, protection, remote, room, services, timers, tools};
 use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::make_private;
@@ -14,7 +14,7 @@ use crate::host::paths::Paths;
 use crate::host::probe;
 use crate::host::systemd::{self, Manager};
 use crate::ledger::history;
-use crate::manifest::{Install, Scope, Source};
+use crate::manifest::{Install, Reach, Scope, Source};
 use crate::source::git::{answers, without_password};
 
 /// How long a remote and the resolver may take.
@@ -44,6 +44,7 @@ pub fn examine(paths: &Paths, installs: &[Examined], is_offline: bool) -> Vec<Fi
     found.extend(disks(paths, &good));
     found.extend(clock::judge(&time(paths, &good)));
     found.extend(services::judge(&systemd(paths), &users(&good)));
+    found.extend(timers(&good).iter().map(timers::judge));
     found.extend(good.iter().map(|install| remote::judge(&ask(install, may_ask), is_offline)));
     found.extend(protections(paths, &good));
     found.sort_by_key(|finding| finding.section);
@@ -211,6 +212,26 @@ fn systemd(paths: &Paths) -> services::Observed {
         }),
         verify: tried(probe::units::tells_units_apart()),
     }
+}
+
+/// The timer of all checks, and that of each install's upgrades.
+fn timers(installs: &[&Install]) -> Vec<timers::Timer> {
+    let mut manager = Manager::system().ok();
+    let mut look = |name: &str, what: String, refused_by: Option<String>| {
+        let [unit, service] = ["timer", "service"].map(|kind| format!("{name}.{kind}"));
+        let state = |manager: &mut Option<Manager>, unit: &str| manager.as_mut()?.unit(unit).ok();
+        let (timer, service) = (state(&mut manager, &unit), state(&mut manager, &service));
+        let is_stale = [&timer, &service].into_iter().flatten().any(|state| state.needs_reload);
+        let next = if timer.is_some() { probe::units::next_elapse(&unit) } else { String::new() };
+        timers::Timer { unit, state: timer, is_stale, next, what, refused_by }
+    };
+    let check = look("relift-check", "what is new is looked for".into(), None);
+    let upgrades = installs.iter().map(|install| {
+        let is_refused = install.policy.unattended == Reach::None;
+        let name = format!("relift-upgrade@{}", install.name);
+        look(&name, format!("{} is upgraded", install.name), is_refused.then(|| install.name.clone()))
+    });
+    std::iter::once(check).chain(upgrades).collect()
 }
 
 /// The owners of installs with units in a user manager, each once.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::decide::past_return;
 use super::journal::Journal;
-use super::prepare::{Prepared, Stop, has_room, prepare};
+use super::prepare::{Prepared, Stop, has_room, is_writable, prepare};
 use super::record::{Begin, Body, End, Outcome};
 use super::recover::{goes_on, stuck, with_account};
 use super::{commit, gates, prove, reserve, restore, undo};
@@ -12,7 +12,7 @@ use crate::action::{Action, Artifact, Site, remove_exports};
 use crate::error::{Error, Kind, Result};
 use crate::health;
 use crate::host::account::Account;
-use crate::host::systemd::{boot, deadman};
+use crate::host::systemd::{self, boot, deadman};
 use crate::host::{interrupt, process};
 use crate::ledger::{FailedRelease, Ledger, open_run};
 use crate::manifest::{Install, Scope};
@@ -43,6 +43,7 @@ pub struct Engine<'a> {
 /// recovers the run.
 pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
     let install = begin.plan.install.clone();
+    is_writable(engine, &begin.plan).map_err(|error| error.while_(format!("{} was not begun", title(&begin.plan))))?;
     deadman::arm(&install, engine.prefix)?;
     boot::hold_back(&install, &system_units(&begin.plan))?;
     let ended = watched(engine, begin, contents);
@@ -109,6 +110,9 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
         .and_then(|()| journal.append(Body::Gate));
     interrupt::shield();
     if let Err(error) = proven {
+        if interrupt::requested() && systemd::is_stopping() {
+            return Err(left_to_boot(&plan, error));
+        }
         let is_its_fault = !interrupt::requested() && has_room(engine).is_ok();
         reserve::give_up(journal.directory());
         // Recovery undoes a run without this record as well; what counts now is that the undo begins.
@@ -189,6 +193,7 @@ fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Sit
     }
     let mut remarks = match undo::undo(journal, site) {
         Ok(remarks) => remarks,
+        Err(trouble) if systemd::is_stopping() => return left_to_boot(plan, error.because(trouble)),
         // The run stays open: recovery goes on from here.
         Err(trouble) => {
             let error = error.while_(what).kind(Kind::NeedsOperator).because(format!("putting back: {trouble}"));
@@ -199,6 +204,9 @@ fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Sit
         }
     };
     remarks.extend(prove::old(engine.install, plan, journal, site).err().map(|trouble| trouble.to_string()));
+    if !remarks.is_empty() && systemd::is_stopping() {
+        return left_to_boot(plan, remarks.into_iter().fold(error, Error::because));
+    }
     let lost = restore::lost(journal);
     let (outcome, kind) = match (remarks.is_empty(), &lost) {
         (true, None) => (Outcome::RolledBack, Kind::PutBack),
@@ -216,6 +224,16 @@ fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Sit
             told(error.because(trouble).hint(format!("close the run: relift recover {}", plan.install)), journal)
         }
     }
+}
+
+/// The end of a run on a host that goes down, which does not wait for services that are not started any more: the run stays
+/// open, as after a power cut.
+fn left_to_boot(plan: &Plan, error: Error) -> Error {
+    error
+        .while_(format!("{} was interrupted: this host is going down", title(plan)))
+        .kind(Kind::NeedsOperator)
+        .hint("nothing now: relift-recover.service puts everything back at the next boot, before the services start")
+        .hint(format!("where that is not enabled: relift recover {}", plan.install))
 }
 
 fn remember(

@@ -56,7 +56,6 @@ pub(super) fn prepare(
     site: &mut Site,
 ) -> std::result::Result<Prepared, Stop> {
     let install = engine.install;
-    is_writable(engine, plan)?;
     has_room(engine)?;
     unchanged(engine, plan)?;
     trusted(engine, plan)?;
@@ -129,7 +128,7 @@ pub(super) fn has_room(engine: &Engine) -> Result<()> {
 }
 
 /// Whether what a run writes to may be written to: a sandbox of the unit that started it may say otherwise.
-fn is_writable(engine: &Engine, plan: &Plan) -> Result<()> {
+pub(super) fn is_writable(engine: &Engine, plan: &Plan) -> Result<()> {
     let of_units = plan.actions.iter().filter_map(|action| match action {
         Action::Units(units) => Some((units.directory.as_path(), UNIT_FLOOR)),
         _ => None,

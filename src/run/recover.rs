@@ -10,7 +10,7 @@ use super::{commit, gates, prove, reserve, undo};
 use crate::action::{Site, remove_exports};
 use crate::error::{Error, Kind, Result};
 use crate::health;
-use crate::host::{interrupt, process};
+use crate::host::{interrupt, process, systemd};
 use crate::ledger::open_run;
 use crate::manifest::Install;
 use crate::plan::Plan;
@@ -200,6 +200,11 @@ fn back(journal: &mut Journal, plan: &Plan, site: &mut Site) -> Result<Option<Lo
         }
     };
     remarks.extend(prove::old_units(plan, journal, site).err().map(|trouble| trouble.to_string()));
+    if !remarks.is_empty() && systemd::is_stopping() {
+        // Not its end: the next boot goes on from here.
+        let error = Error::new(Kind::NeedsOperator, format!("run {run} is not undone yet: this host is going down"));
+        return Err(remarks.into_iter().fold(error, Error::because));
+    }
     let lost = restore::lost(journal);
     let outcome = match (remarks.is_empty(), &lost) {
         (true, None) => Outcome::RolledBack,

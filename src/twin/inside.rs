@@ -131,7 +131,9 @@ fn change_root(root: &Path) -> Result<()> {
         .and_then(|()| nix::unistd::pivot_root(".", "."))
         .and_then(|()| umount2(".", MntFlags::MNT_DETACH))
         .and_then(|()| nix::unistd::chdir("/"))
-        .context("the twin's root cannot be made the root")
+        .context("the twin's root cannot be made the root")?;
+    // As on a host: what is mounted later is seen in the sandboxes of services. systemd leaves it to who starts a container.
+    mounts::all_shared()
 }
 
 /// The host's kernel is not the twin's to configure; its network is.

@@ -45,6 +45,12 @@ pub(super) fn all_private() -> Result<()> {
         .context("the mounts of this process cannot be made private")
 }
 
+/// What is mounted here is seen in the namespaces that are made from this one.
+pub(super) fn all_shared() -> Result<()> {
+    let flags = MsFlags::MS_REC | MsFlags::MS_SHARED;
+    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).context("the mounts of the twin cannot be shared")
+}
+
 /// Makes a directory and its parents with these permission bits; one that is there stays as it is.
 pub(super) fn directory(path: &Path, mode: u32) -> Result<()> {
     if path.is_dir() {

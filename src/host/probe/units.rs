@@ -51,6 +51,12 @@ pub fn after(unit: &str) -> Vec<String> {
     output.map(|output| output.text().split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
 }
 
+/// When a timer fires next, as systemd writes times; empty where it does not.
+pub fn next_elapse(timer: &str) -> String {
+    let output = Command::new(["systemctl", "show", "-P", "NextElapseUSecRealtime", timer]).timeout(BOUND).output();
+    output.map(|output| output.text()).unwrap_or_default()
+}
+
 /// Whether the journal gives an entry.
 pub fn journal_is_readable() -> Result<bool> {
     let output =

@@ -24,6 +24,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
+use super::process::Command;
 use crate::error::{Error, Kind, Result};
 
 pub use agent::serve as serve_agent;
@@ -86,6 +87,12 @@ impl JobResult {
 /// Whether this host was booted with systemd, sd_booted(3).
 pub fn is_booted() -> bool {
     std::fs::symlink_metadata("/run/systemd/system").is_ok_and(|place| place.is_dir())
+}
+
+/// Whether this host is going down: systemd starts nothing any more. Asked of systemctl(1), since the bus may be gone by then.
+pub fn is_stopping() -> bool {
+    let asked = Command::new(["systemctl", "is-system-running"]).timeout(Duration::from_secs(10)).output();
+    asked.is_ok_and(|output| output.text() == "stopping")
 }
 
 impl Manager {

@@ -67,7 +67,9 @@ fn write(place: &Path, files: &[(String, String)]) -> Result<()> {
         if name.is_empty() || !plain {
             return Err(Error::failed(format!("`{name}` is no name of a unit file")));
         }
-        write_one(&place.join(name), text).with_context(|| format!("{name} cannot be written to be checked"))?;
+        write_one(&place.join(name), text)
+            .with_context(|| format!("{name} cannot be written to be checked"))
+            .map_err(|error| error.hint(format!("what is free there: df -h {}", place.display())))?;
     }
     Ok(())
 }
