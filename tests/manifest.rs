@@ -488,9 +488,14 @@ fn config_check_exits_2_where_any_manifest_is_wrong() {
 }
 
 #[test]
-fn config_check_asks_systemd_whether_a_window_exists() {
-    let root = etc(&[("a.toml", &changed("Europe/Paris", "Mars/Olympus"))]);
-    assert_eq!(config(&root, &["check"]).unwrap(), Exit::Refused);
+fn config_check_refuses_a_window_that_never_opens_here() {
+    let window = "Mon..Fri 02:00-04:00 Europe/Paris";
+    for never in ["Mon..Fri 02:00-04:00 Mars/Olympus", "*-02-30 02:00-04:00", "2020-01-01 02:00-04:00"] {
+        let root = etc(&[("a.toml", &changed(window, never))]);
+        assert_eq!(config(&root, &["check"]).unwrap(), Exit::Refused, "{never}");
+        // What cannot start by itself can still be looked at, and rolled back.
+        assert_eq!(config(&root, &["show", "a"]).unwrap(), Exit::Done, "{never}");
+    }
 }
 
 proptest::proptest! {

@@ -15,6 +15,7 @@ mod history;
 mod hold;
 pub mod init;
 pub mod internal;
+mod itself;
 pub mod output;
 mod plan;
 mod recover;

@@ -12,6 +12,7 @@ pub mod journal;
 pub mod net;
 pub mod occupants;
 pub mod paths;
+pub mod power;
 pub mod probe;
 pub mod process;
 pub mod secrecy;

@@ -181,6 +181,11 @@ pub(super) fn secrets(plan: &Plan, declared: &[Component], site: &Site) -> Resul
     Ok(secrets)
 }
 
+/// The values that an install's declared configuration files hold.
+pub fn secrets_of(install: &Install) -> Result<Vec<String>> {
+    live_secrets(&install.root, declared_files(&install.components))
+}
+
 fn declared_files(components: &[Component]) -> BTreeSet<String> {
     let files = |component: &Component| -> Vec<String> {
         component.env.iter().map(|env| env.file.below(&component.path).to_string()).collect()

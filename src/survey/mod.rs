@@ -93,6 +93,15 @@ pub struct SurveyedUnit {
 }
 
 impl Survey {
+    /// The memory of a release that failed here with the configuration that is here now, or with whatever one there is.
+    pub fn failed_with(&self, revision: &str) -> Option<&FailedRelease> {
+        let same = |failed: &&FailedRelease| {
+            failed.revision == revision
+                && (failed.configuration.is_empty() || failed.configuration == self.configuration)
+        };
+        self.failed.iter().find(same)
+    }
+
     /// Looks at everything.
     pub fn take(install: &Install, owner: &Account, state: &Path) -> Result<Survey> {
         let Source::Git(source) = &install.source;

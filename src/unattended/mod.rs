@@ -1,6 +1,7 @@
 //! What happens with nobody there: what a verb did to an install, as a value that is told to people and to monitoring.
 
 mod happening;
+pub mod policy;
 mod timeline;
 
 pub use happening::{Happening, Outcome, Told, Verb};
