@@ -73,6 +73,10 @@ fn upgrade(
         }
         return Ok(Exit::Done);
     }
+    // What is not done is not shown either: a timer comes again.
+    if args.unattended && planned.plan.blockers.is_empty() && !planned.plan.is_empty() && !globals.dry_run {
+        itself::may_go_on(&session, globals, (&mirror, &planned), reporter, happening)?;
+    }
     let planned = answer(&session, &mirror, &target, asked, planned, globals)?;
     let is_finished = decided(&session, &planned, globals, args.unattended)?;
     if is_finished {
@@ -84,9 +88,7 @@ fn upgrade(
         }
         _ => None,
     };
-    if args.unattended {
-        itself::may_go_on(&session, globals, (&mirror, &planned), reporter, happening)?;
-    } else {
+    if !args.unattended {
         session.ledger().forget_attempts()?;
     }
     let tried = (target.revision, planned.survey.configuration.clone());

@@ -26,6 +26,7 @@ mod links;
 mod moves;
 mod newcomer;
 mod obstacles;
+mod policy;
 mod recover;
 mod reload;
 mod repository_manifest;

@@ -61,7 +61,7 @@ pub fn ask(install: &str, defer: &Defer, owner: &Account, state: &Path, hide: Ve
                 ("exit-code", libc::CLD_EXITED, BUSY) => {
                     Answer::Busy(last.unwrap_or_else(|| "no reason is given".into()))
                 }
-                _ => fault(last.map_or(end.ending(), |last| format!("it {}: {last}", end.ending()))),
+                _ => fault(last.map_or(format!("it {}", end.ending()), |last| format!("it {}: {last}", end.ending()))),
             }
         }
     }
