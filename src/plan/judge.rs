@@ -110,9 +110,14 @@ pub(super) fn unvouched(install: &Install, standing: &Standing, revision: &str) 
 }
 
 fn irreversible(case: &Case, plan: &Plan) -> Option<Blocker> {
-    let steps = plan.irreversible().join(", ");
     let is_allowed = case.request.allow_irreversible && !case.request.unattended;
-    (!steps.is_empty() && !is_allowed).then(|| {
+    past_return(plan).filter(|_| !is_allowed)
+}
+
+/// Steps that nothing undoes.
+pub(super) fn past_return(plan: &Plan) -> Option<Blocker> {
+    let steps = plan.irreversible().join(", ");
+    (!steps.is_empty()).then(|| {
         Blocker::refused(
             format!("nothing undoes this step: {steps}"),
             "declare its `undo` in the manifest, or pass --allow-irreversible on a terminal",

@@ -3,19 +3,30 @@
 use semver::Version;
 
 use super::{Blocker, ComponentPlan, Plan, abbreviate, judge};
-use crate::manifest::{Install, Reach};
+use crate::manifest::{EnvPolicy, Install, Reach};
 
 /// Everything that keeps a plan from being executed by itself: what stops it anyway, and what is left to a person.
 pub fn by_itself(install: &Install, plan: &Plan) -> Vec<Blocker> {
     let mut found = plan.blockers.clone();
     let more = beyond(plan, install.policy.unattended);
-    let more = more.into_iter().chain(judge::unvouched(install, &plan.standing, &plan.to.revision));
+    let more = more
+        .into_iter()
+        .chain(judge::unvouched(install, &plan.standing, &plan.to.revision))
+        .chain(judge::past_return(plan))
+        .chain(new_keys(install, plan));
     for blocker in more {
         if found.iter().all(|known| known.what != blocker.what) {
             found.push(blocker);
         }
     }
     found
+}
+
+/// What `[policy] env = "stop"` stops.
+fn new_keys(install: &Install, plan: &Plan) -> Vec<Blocker> {
+    let files = plan.components.iter().flat_map(|component| &component.env);
+    let files = files.filter(|_| install.policy.env == EnvPolicy::Stop);
+    files.filter_map(|file| super::configuration::stopped(&install.name, &file.file, &file.changes)).collect()
 }
 
 /// Components that would go further than a run by itself may: of several, the one that goes furthest counts.

@@ -131,6 +131,7 @@ fn what_is_the_hosts_alone_is_refused_with_its_line() {
         ("[install]\ntrust-checkout = true".into(), "[install] is for the host's"),
         ("[source.git]\nurl = \"https://evil.example/a.git\"".into(), "[source] is for the host's"),
         ("[policy]\nunattended = \"major\"".into(), "[policy] is for the host's"),
+        ("[policy]\ndefer = { run = [\"/bin/true\"], as = \"root\" }".into(), "[policy] is for the host's"),
         ("[backup]\npaths = [\"x\"]".into(), "[backup] is for the host's"),
         (step("run = [\"x\"]\nas = \"root\""), "as = \"root\" is for the host's"),
         (UPSTREAM.replace("scope = \"user\"", "scope = \"system\""), "a unit of the system manager is for the host's"),

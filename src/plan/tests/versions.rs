@@ -154,6 +154,22 @@ fn an_irreversible_step_wants_the_flag_and_somebody_who_gives_it() {
 }
 
 #[test]
+fn what_only_a_run_by_itself_is_refused_for_is_foretold_to_whoever_looks_at_the_plan() {
+    let mut world = World::single(&step("migrate", "")).versions(&[("1.0.0", "1.1.0")]);
+    world.install.backup = Some(super::backup::declared(manifest::BackupWhen::Prepare));
+    (world.install.policy.unattended, world.install.policy.allow_unverified) = (Reach::Patch, false);
+    (world.offer.standing, world.request.allow_irreversible) = (Standing::Unverified, true);
+    let foreseen: Vec<String> =
+        by_itself(&world.install, &world.plan()).into_iter().map(|blocker| blocker.what).collect();
+    assert!(world.blockers().is_empty());
+    world.request.unattended = true;
+    let (mut foreseen, mut refused) = (foreseen, world.blockers());
+    foreseen.sort();
+    refused.sort();
+    assert_eq!((foreseen.len(), &foreseen), (3, &refused));
+}
+
+#[test]
 fn an_upgrade_never_goes_back() {
     let mut world = World::single("");
     world.offer.direction = Direction::Back;
