@@ -38,7 +38,7 @@ pub fn inhibitors() -> Result<Vec<Inhibitor>> {
     type Listed = (String, String, String, String, u32, u32);
     let listed: zbus::Result<Vec<Listed>> = bus.other(LOGIND, (MANAGER.0, MANAGER.1, "ListInhibitors"), &());
     let listed = match listed {
-        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) if is_absent(&bus, &error) => return Ok(Vec::new()),
         other => other.map_err(|error| asked.failed(error))?,
     };
     let blocks = listed.into_iter().filter(|(_, who, _, mode, uid, _)| mode == "block" && !(who == OURS && *uid == 0));
@@ -56,15 +56,14 @@ pub fn inhibit(why: &str) -> Result<Option<Inhibition>> {
     let asked = Asked::of(&bus, "", "a shutdown cannot be inhibited".to_owned());
     let lock = bus.other(LOGIND, (MANAGER.0, MANAGER.1, "Inhibit"), &("shutdown:sleep", OURS, why, "block"));
     match lock {
-        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) if is_absent(&bus, &error) => Ok(None),
         other => other.map(|lock| Some(Inhibition { _lock: lock })).map_err(|error| asked.failed(error)),
     }
 }
 
-fn is_absent(error: &zbus::Error) -> bool {
-    let zbus::Error::MethodError(name, ..) = error else { return false };
-    let name = name.as_str();
-    ["ServiceUnknown", "NameHasNoOwner"].iter().any(|end| name.ends_with(end))
-        || name.contains(".Spawn.")
-        || name.starts_with("org.freedesktop.systemd1.")
+/// Whether the call failed because nobody is there who would answer, and nobody could be started.
+fn is_absent(bus: &Bus, error: &zbus::Error) -> bool {
+    let (name, path) = ("org.freedesktop.DBus", "/org/freedesktop/DBus");
+    let has_owner = || bus.other::<_, bool>(name, (path, name, "NameHasOwner"), &LOGIND);
+    matches!(error, zbus::Error::MethodError(..)) && has_owner().is_ok_and(|has_owner| !has_owner)
 }
