@@ -196,6 +196,15 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("lockstep with a stranger", "[[\"manager\", \"runner\"]]", "[[\"manager\", \"runer\"]]"),
     ("lockstep of one", "[[\"manager\", \"runner\"]]", "[[\"manager\"]]"),
     ("a window without times", "Mon..Fri 02:00-04:00 Europe/Paris", "Mon..Fri"),
+    ("no window but what is taken out of one", "\"Mon..Fri 02:00-04:00 Europe/Paris\"", "[\"!Mon 02:00-04:00\"]"),
+    ("a second window without an end", "\"Mon..Fri 02:00-04:00 Europe/Paris\"", "[\"02:00-04:00\", \"Sat 02:00\"]"),
+    ("days of no year", "keep-known-good = 5", "freeze = [\"2026-12-24\", \"2027-01-05..2026-12-20\"]"),
+    ("no age", "keep-known-good = 5", "cooldown = \"a day\""),
+    ("a splay without a unit", "keep-known-good = 5", "splay = 7200"),
+    ("no attempt", "keep-known-good = 5", "attempts = 0"),
+    ("a lock that is none", "keep-known-good = 5", "inhibit = [\"reboot\"]"),
+    ("a battery that stops", "keep-known-good = 5", "on-battery = \"stop\""),
+    ("a question to nobody", "keep-known-good = 5", "defer = { run = [\"is-busy\"], timeout = \"1h\" }"),
     ("nothing is kept", "keep-known-good = 5", "keep-known-good = 0"),
     ("a float", "keep-known-good = 5", "keep-known-good = 5.5"),
 ];
@@ -488,9 +497,14 @@ fn config_check_exits_2_where_any_manifest_is_wrong() {
 }
 
 #[test]
-fn config_check_asks_systemd_whether_a_window_exists() {
-    let root = etc(&[("a.toml", &changed("Europe/Paris", "Mars/Olympus"))]);
-    assert_eq!(config(&root, &["check"]).unwrap(), Exit::Refused);
+fn config_check_refuses_a_window_that_never_opens_here() {
+    let window = "Mon..Fri 02:00-04:00 Europe/Paris";
+    for never in ["Mon..Fri 02:00-04:00 Mars/Olympus", "*-02-30 02:00-04:00", "2020-01-01 02:00-04:00"] {
+        let root = etc(&[("a.toml", &changed(window, never))]);
+        assert_eq!(config(&root, &["check"]).unwrap(), Exit::Refused, "{never}");
+        // What cannot start by itself can still be looked at, and rolled back.
+        assert_eq!(config(&root, &["show", "a"]).unwrap(), Exit::Done, "{never}");
+    }
 }
 
 proptest::proptest! {

@@ -2,6 +2,7 @@
 
 use super::describe::arrow;
 use super::globals::Globals;
+use super::itself::{self, Judged};
 use super::plan::request;
 use super::session::{Session, must_be_root};
 use super::settled::settled;
@@ -36,6 +37,8 @@ struct Found {
     standing: Standing,
     /// What an operator should know of the source.
     alarms: Vec<String>,
+    /// Whether it would be taken by itself.
+    itself: Option<Judged>,
 }
 
 /// Asks every install's source. One that cannot be asked does not keep the others from being asked.
@@ -129,7 +132,8 @@ fn one(session: &Session, globals: &Globals) -> Result<(Found, Option<String>)> 
     if !globals.offline
         && let Some((target, trusted)) = settled(session, globals)?
     {
-        return Ok((Found { at: at(target), news: None, standing: trusted.standing, alarms: trusted.alarms }, None));
+        let (standing, alarms) = (trusted.standing, trusted.alarms);
+        return Ok((Found { at: at(target), news: None, standing, alarms, itself: None }, None));
     }
     let mirror = session.mirror()?;
     let (session, target, survey) = session.aim(globals, &mirror, None, &Silent)?;
@@ -137,8 +141,9 @@ fn one(session: &Session, globals: &Globals) -> Result<(Found, Option<String>)> 
     let plan = &planned.plan;
     let is_current = plan.from.revision == plan.to.revision && plan.is_activated();
     let standing = plan.standing.clone();
+    let itself = if is_current { None } else { itself::of_plan(&session, globals, &mirror, &planned)? };
     let news = (!is_current).then(|| Box::new(planned.plan));
-    let found = Found { at: at(target), news, standing, alarms: planned.alarms };
+    let found = Found { at: at(target), news, standing, alarms: planned.alarms, itself };
     Ok((found, interrupted(&session)?))
 }
 
@@ -183,6 +188,9 @@ fn show(name: &str, found: &Found, globals: &Globals) {
             for blocker in &plan.blockers {
                 text.push_str(&format!("  an upgrade would stop: {}\n", blocker.what));
             }
+            if let Some(judged) = &found.itself {
+                text.push_str(&format!("  by itself: {}\n", judged.line()));
+            }
             text
         }
     };
@@ -212,6 +220,9 @@ fn document(name: &str, found: &Found, interrupted: Option<&str>) -> serde_json:
     };
     if let (Some(document), serde_json::Value::Object(more)) = (document.as_object_mut(), more) {
         document.extend(more);
+    }
+    if let Some(judged) = &found.itself {
+        document["by-itself"] = judged.document();
     }
     if let Some(run) = interrupted {
         document["interrupted"] = run.into();

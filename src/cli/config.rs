@@ -151,7 +151,7 @@ fn check_one(file: PathBuf) -> Checked {
 /// What only this host can tell: the calendar, the account, the checkout.
 fn on_this_host(install: Install) -> (Vec<String>, Option<Error>) {
     let mut warnings = install.warnings.clone();
-    let window = install.policy.window.as_deref().map(manifest::window_is_valid);
+    let window = install.policy.schedule.check();
     if let Err(error) = Account::named(&install.owner) {
         warnings.push(format!("`install.owner`: {}", error.what));
     }
@@ -160,7 +160,7 @@ fn on_this_host(install: Install) -> (Vec<String>, Option<Error>) {
     }
     let Source::Git(source) = &install.source;
     let trusted = source.verify.as_ref().map(|verify| trust::check_files(&install, verify));
-    let error = window.and_then(Result::err).or(trusted.and_then(Result::err));
+    let error = window.err().or(trusted.and_then(Result::err));
     (warnings, error)
 }
 

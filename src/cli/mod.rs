@@ -16,6 +16,7 @@ mod history;
 mod hold;
 pub mod init;
 pub mod internal;
+mod itself;
 mod logs;
 mod nagios;
 mod notify;

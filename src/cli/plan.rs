@@ -3,7 +3,7 @@
 use super::globals::Globals;
 use super::session::{Planned, Session, refusal};
 use super::wanted::Wanted;
-use super::{describe, output};
+use super::{describe, itself, output};
 use crate::error::{Exit, Result};
 use crate::plan::{Intent, Request, Restore};
 
@@ -30,7 +30,8 @@ pub fn request(globals: &Globals, to: Option<&str>) -> Request {
 
 /// Shows what an upgrade would do; a plan with blockers is shown too, and exits as the upgrade would.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
-    let looked = args.wanted.plan(globals)?;
+    let mut looked = args.wanted.plan(globals)?;
+    looked.planned.itself = itself::of_plan(&looked.session, globals, &looked.mirror, &looked.planned)?;
     let (session, planned) = (&looked.session, &looked.planned);
     show(session, planned, globals);
     match planned.plan.blockers.is_empty() {
@@ -42,11 +43,18 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
 /// Prints a plan as data.
 pub fn show(session: &Session, planned: &Planned, globals: &Globals) {
     let plan = &planned.plan;
-    match () {
-        () if globals.json => output::document(&describe::document(plan)),
-        () if plan.is_empty() && plan.blockers.is_empty() => {
-            output::data(&format!("{}: nothing to do, {} is activated\n", plan.install, plan.target_words()))
+    if globals.json {
+        let mut document = describe::document(plan);
+        if let Some(judged) = &planned.itself {
+            document["by-itself"] = judged.document();
         }
-        () => output::data(&describe::text(plan, session.last_downtime())),
+        return output::document(&document);
+    }
+    if plan.is_empty() && plan.blockers.is_empty() {
+        return output::data(&format!("{}: nothing to do, {} is activated\n", plan.install, plan.target_words()));
+    }
+    output::data(&describe::text(plan, session.last_downtime()));
+    if let Some(judged) = &planned.itself {
+        output::data(&format!("by itself: {}\n", judged.line()));
     }
 }

@@ -50,6 +50,8 @@ pub struct Planned {
     pub survey: Survey,
     /// What an operator should know of the source, whether there is anything to do or not.
     pub alarms: Vec<String>,
+    /// Whether it would start by itself, where that was asked.
+    pub itself: Option<super::itself::Judged>,
 }
 
 impl Session {
@@ -302,6 +304,7 @@ impl Session {
                 state => refusal(&install.name, state),
             });
         }
+        self.see(&target.revision)?;
         let runs_it = installed.iter().all(|(_, activated)| activated.as_ref() == Some(&target.revision));
         let trusted = self.assess(mirror, target, request.intent, (&survey.checkout.head, runs_it))?;
         let (present, wanted) = (survey.checkout.cone.as_deref(), survey.goal_cone(install));
@@ -335,7 +338,7 @@ impl Session {
             plan.warnings.extend(warnings);
             plan.blockers.extend(refused);
         }
-        Ok(Planned { plan, contents, survey, alarms: trusted.alarms })
+        Ok(Planned { plan, contents, survey, alarms: trusted.alarms, itself: None })
     }
 
     /// What the target stands on, seen from what is checked out; `is_settled`: every component runs the target already. What
@@ -363,6 +366,16 @@ impl Session {
             self.remember(|memory| memory.learn(found.learned.clone()))?;
         }
         Ok(found)
+    }
+
+    /// Remembers when a release was first seen here: from then on it ages.
+    fn see(&self, revision: &str) -> Result<()> {
+        let now = jiff::Timestamp::now().as_second();
+        if self.ledger().first_seen(revision)?.is_none_or(|first| first > now) {
+            let _lock = run::lock(&self.runtime, &format!("{}~trust", self.install.name), FETCH_BOUND)?;
+            self.ledger().see(revision, now)?;
+        }
+        Ok(())
     }
 
     /// Changes what is remembered of the source.

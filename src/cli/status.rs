@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::describe::scope;
 use super::globals::Globals;
+use super::itself::Outlook;
 use super::session::{Session, must_be_root};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::{nagios, output};
@@ -43,9 +44,10 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
         let session = Session::of(globals, install)?;
         let survey = Survey::take(&session.install, &session.owner, &session.state)?;
         let open = open_run(&session.state)?.map(|journal| journal.run().to_owned());
+        let itself = Outlook::of(&session, globals)?;
         match globals.json {
-            true => documents.push(document(&session, &survey, open)),
-            false => output::data(&text(&session, &survey, open)),
+            true => documents.push(document(&session, &survey, open, &itself)),
+            false => output::data(&text(&session, &survey, open, &itself)),
         }
     }
     if globals.json {
@@ -72,7 +74,7 @@ fn findings(args: &Args, globals: &Globals) -> Result<Vec<Finding>> {
     Ok(installs.into_iter().map(one).collect())
 }
 
-fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
+fn text(session: &Session, survey: &Survey, open: Option<String>, itself: &Outlook) -> String {
     let install = &session.install;
     let branch = survey.checkout.branch.as_deref().unwrap_or("detached");
     let mut lines = vec![format!(
@@ -87,12 +89,9 @@ fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
             false => format!("  {} run {run} was interrupted: relift recover {}", paint(BAD, "open"), install.name),
         });
     }
-    if let Some(hold) = &survey.hold {
-        let reason = hold.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        lines.push(format!("  {} since {}{reason}", paint(WARN, "held"), when(hold.since)));
-    }
     let notify = session.notify_remarks().into_iter();
     lines.extend(notify.map(|remark| format!("  {} notify: {remark}", paint(WARN, "!"))));
+    lines.extend(itself.lines(install).into_iter().map(|line| format!("  {line}")));
     let older = survey.older_env(install);
     for (component, surveyed) in install.components.iter().zip(&survey.components) {
         if !surveyed.is_installed {
@@ -178,7 +177,7 @@ fn remarks(
     remarks
 }
 
-fn document(session: &Session, survey: &Survey, open: Option<String>) -> Value {
+fn document(session: &Session, survey: &Survey, open: Option<String>, itself: &Outlook) -> Value {
     let older = survey.older_env(&session.install);
     let component = |(component, surveyed): (&crate::manifest::Component, &Surveyed)| {
         let units: Vec<Value> = surveyed
@@ -213,7 +212,9 @@ fn document(session: &Session, survey: &Survey, open: Option<String>) -> Value {
         "branch": survey.checkout.branch,
         "open-run": open,
         "running": session.is_running(),
-        "hold": survey.hold,
+        "hold": itself.hold(),
+        "by-itself": itself.document(),
+        "attempts": itself.attempts,
         "notify": session.notify_remarks(),
         "components": session.install.components.iter().zip(&survey.components).map(component).collect::<Vec<_>>(),
         "known-good": known_good,

@@ -131,7 +131,7 @@ fn approved(globals: &Globals, name: &str) -> Result<()> {
 }
 
 /// The account that logged in, which sudo and su do not change (pam_loginuid(8)); else what sudo tells.
-fn caller() -> String {
+pub(super) fn caller() -> String {
     let login = std::fs::read_to_string("/proc/self/loginuid").ok().and_then(|text| text.trim().parse::<u32>().ok());
     let login = login.filter(|uid| *uid != u32::MAX).and_then(account::name_of);
     let sudo = || std::env::var("SUDO_USER").ok().map(|name| harmless(&name));

@@ -4,10 +4,10 @@ use super::globals::Globals;
 use super::plan::{request, show};
 use super::session::{Planned, Session, refusal};
 use super::style::{GOOD, paint};
-use super::{aftermath, ask, describe, output};
+use super::{aftermath, ask, describe, itself, output};
 use crate::error::{Error, Exit, Result};
-use crate::manifest::{Follow, window_is_open};
-use crate::plan::{Plan, Request};
+use crate::manifest::Follow;
+use crate::plan::{Intent, Plan, Request};
 use crate::report::{Event, Reporter};
 use crate::run::record::Begin;
 use crate::run::{self, Engine};
@@ -54,7 +54,7 @@ fn upgrade(
     happening: &mut Happening,
 ) -> Result<Exit> {
     let _lock = session.lock(globals, args.unattended, reporter)?;
-    may_start(&session, args.unattended).inspect_err(|_| happening.outcome = Outcome::Deferred)?;
+    itself::may_start(&session, globals, args.unattended, reporter, happening)?;
     let mirror = session.mirror()?;
     let (session, target, survey) = session.aim(globals, &mirror, args.to.as_deref(), reporter)?;
     let asked = Request {
@@ -75,6 +75,10 @@ fn upgrade(
         }
         return Ok(Exit::Done);
     }
+    // What is not done is not shown either: a timer comes again.
+    if args.unattended && planned.plan.blockers.is_empty() && !planned.plan.is_empty() && !globals.dry_run {
+        itself::may_go_on(&session, globals, (&mirror, &planned), reporter, happening)?;
+    }
     let planned = answer(&session, &mirror, &target, asked, planned, globals)?;
     let is_finished = decided(&session, &planned, globals, args.unattended)?;
     if is_finished {
@@ -86,7 +90,13 @@ fn upgrade(
         }
         _ => None,
     };
-    let ended = execute(&session, &mirror, planned, reporter, (args.unattended, track), globals)?;
+    if !args.unattended {
+        session.ledger().forget_attempts()?;
+    }
+    let tried = (target.revision, planned.survey.configuration.clone());
+    let ended = execute(&session, &mirror, planned, reporter, (args.unattended, track), globals);
+    itself::note(&session, (&tried.0, &tried.1), args.unattended, &ended, reporter);
+    let ended = ended?;
     happening.outcome = Outcome::Done;
     Ok(ended)
 }
@@ -119,7 +129,10 @@ pub fn execute(
         plan: planned.plan.clone(),
         trace: Trace::of_caller(otlp::endpoint(&session.install).is_some()),
     };
+    let verb = if planned.plan.intent == Intent::Rollback { "rollback" } else { "upgrade" };
+    let inhibition = itself::keep_up(&session.install.name, verb, reporter);
     run::execute(&engine, begin, &planned.contents)?;
+    drop(inhibition);
     report(session, &planned.plan, globals)?;
     Ok(Exit::Done)
 }
@@ -188,34 +201,8 @@ fn end(plan: &Plan, outcome: &str) {
     output::event(&end);
 }
 
-fn may_start(session: &Session, unattended: bool) -> Result<()> {
-    not_held(session)?;
-    if unattended { within_window(session) } else { Ok(()) }
-}
-
-fn not_held(session: &Session) -> Result<()> {
-    let Some(hold) = session.ledger().hold()? else { return Ok(()) };
-    let reason = hold.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-    Err(Error::refused(format!("{} is held{reason}", session.install.name))
-        .hint(format!("relift unhold {}", session.install.name)))
-}
-
-/// A run by itself starts only in the window of the policy.
-fn within_window(session: &Session) -> Result<()> {
-    let Some(window) = &session.install.policy.window else { return Ok(()) };
-    match window_is_open(window, jiff::Timestamp::now())? {
-        true => Ok(()),
-        false => Err(Error::refused(format!("{} is outside its window {window}", session.install.name))
-            .hint(format!("run it by hand: relift upgrade {}", session.install.name))),
-    }
-}
-
 fn failed_before(planned: &Planned, target: &Target) -> Option<String> {
-    let same = |failed: &&crate::ledger::FailedRelease| {
-        failed.revision == target.revision
-            && (failed.configuration.is_empty() || failed.configuration == planned.survey.configuration)
-    };
-    let failed = planned.survey.failed.iter().find(same)?;
+    let failed = planned.survey.failed_with(&target.revision)?;
     Some(format!(
         "{} is skipped: it failed here with this configuration (run {}): {}",
         planned.plan.target_words(),

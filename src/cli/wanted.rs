@@ -25,7 +25,7 @@ pub struct Looked {
     pub session: Session,
     /// The plan.
     pub planned: Planned,
-    mirror: Mirror,
+    pub(super) mirror: Mirror,
     target: Target,
     request: Request,
     _locks: [Lock; 2],

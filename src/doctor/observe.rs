@@ -161,19 +161,14 @@ fn time(paths: &Paths, installs: &[&Install]) -> clock::Observed {
     let modified = |path: PathBuf| std::fs::metadata(path).ok().map(|meta| meta.mtime());
     let runs = installs.iter().filter_map(|install| history(&paths.state(&install.name), RUNS).ok());
     let newest = runs.flatten().map(|run| run.began).max();
-    let zones = installs.iter().filter_map(|install| install.policy.window.as_deref()?.split_whitespace().last());
-    let is_zone = |word: &&str| word.contains('/');
+    let zones = installs.iter().flat_map(|install| install.policy.schedule.zones());
     clock::Observed {
         now: jiff::Timestamp::now().as_second(),
         built: crate::host::own::program().ok().and_then(modified),
         newest,
         is_synchronised: probe::system::is_synchronised(),
         zone_fault: jiff::tz::TimeZone::try_system().err().map(|error| error.to_string()),
-        unknown_zones: zones
-            .filter(is_zone)
-            .filter(|zone| jiff::tz::TimeZone::get(zone).is_err())
-            .map(str::to_owned)
-            .collect(),
+        unknown_zones: zones.filter(|zone| jiff::tz::TimeZone::get(zone).is_err()).map(str::to_owned).collect(),
         has_zones: jiff::tz::TimeZone::get("Europe/Paris").is_ok(),
         has_locale: probe::system::has_locale(c"C.UTF-8"),
     }

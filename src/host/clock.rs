@@ -2,6 +2,26 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+/// A time of a boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub id: String,
+    /// `CLOCK_BOOTTIME`: seconds since it began, suspends included.
+    pub seconds: i64,
+}
+
+/// This boot, now; `None` where the kernel does not tell which it is.
+pub fn boot() -> Option<Boot> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned();
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a timespec that outlives the call.
+    let is_told = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut now) } == 0;
+    is_told.then_some(Boot { id, seconds: now.tv_sec })
+}
+
 /// `CLOCK_MONOTONIC`, as systemd's `...TimestampMonotonic` properties have it: the time since boot without suspends.
 pub fn monotonic() -> Duration {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };

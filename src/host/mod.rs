@@ -15,6 +15,7 @@ pub mod net;
 pub mod occupants;
 pub mod own;
 pub mod paths;
+pub mod power;
 pub mod probe;
 pub mod process;
 pub mod secrecy;

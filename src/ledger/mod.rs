@@ -3,6 +3,7 @@
 //! Small files below `/var/lib/relift/NAME/ledger/`, each whole or absent.
 
 mod history;
+mod patience;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use crate::manifest::RepositoryManifest;
 use crate::trust::Memory;
 
 pub use history::{Past, downtime, history, is_newest_ended, last_downtime, open_run};
+pub use patience::{Attempts, Held};
 
 /// The format that this version writes.
 const FORMAT: u32 = 1;
@@ -79,12 +81,24 @@ pub struct FailedRelease {
 }
 
 /// No upgrades until released.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Why, in the operator's words.
     pub reason: Option<String>,
     /// Seconds since the epoch.
     pub since: i64,
+    /// When it ends by itself, seconds since the epoch; see [`Hold::at`].
+    #[serde(default)]
+    pub until: Option<i64>,
+    /// The account that set it.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// Whether it was set for a time, and not until a date.
+    #[serde(default)]
+    pub is_length: bool,
+    /// The boot in which it was set.
+    #[serde(default)]
+    pub boot: Option<crate::host::clock::Boot>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -249,7 +263,7 @@ mod tests {
     fn a_ledger_of_another_format_is_refused_and_not_overwritten() {
         let place = tempfile::tempdir().unwrap();
         let ledger = Ledger::below(place.path());
-        ledger.set_hold(Some(&Hold { reason: None, since: 1 })).unwrap();
+        ledger.set_hold(Some(&Hold { since: 1, ..Hold::default() })).unwrap();
         let path = place.path().join("ledger/hold.json");
         std::fs::write(&path, r#"{"format": 7, "content": {"reason": null, "since": 1}}"#).unwrap();
         assert!(ledger.hold().unwrap_err().to_string().contains("format 7"));

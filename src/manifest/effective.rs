@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{
     Backup, BackupWhen, Check, CheckAt, Component, Credential, Dialect, EnvFile, EnvPolicy, Follow, Health, Install,
-    Monitoring, MustBeSigned, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo,
-    Template, Unit, Verify, raw,
+    Monitoring, MustBeSigned, Policy, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step,
+    StepUndo, Template, Unit, Verify, raw,
 };
 use crate::error::{Context, Result};
 
@@ -44,23 +44,7 @@ pub fn effective(install: &Install) -> Result<String> {
         compatibility: (!install.lockstep.is_empty())
             .then(|| raw::Compatibility { lockstep: install.lockstep.clone() }),
         backup: install.backup.as_ref().map(backup),
-        policy: Some(raw::Policy {
-            unattended: Some(match install.policy.unattended {
-                Reach::None => raw::Unattended::None,
-                Reach::Patch => raw::Unattended::Patch,
-                Reach::Minor => raw::Unattended::Minor,
-                Reach::Major => raw::Unattended::Major,
-            }),
-            window: install.policy.window.clone(),
-            soak: Some(span(install.policy.soak)),
-            env: Some(match install.policy.env {
-                EnvPolicy::AddNew => raw::EnvPolicy::AddNew,
-                EnvPolicy::Report => raw::EnvPolicy::Report,
-                EnvPolicy::Stop => raw::EnvPolicy::Stop,
-            }),
-            keep_known_good: i64::try_from(install.policy.keep_known_good).ok(),
-            allow_unverified: install.policy.allow_unverified,
-        }),
+        policy: Some(policy(&install.policy)),
         notify: install.notify.iter().map(super::notify::raw).collect(),
         monitoring: install.monitoring.as_ref().map(monitoring),
     };
@@ -80,6 +64,49 @@ fn monitoring(monitoring: &Monitoring) -> raw::Monitoring {
         otlp: monitoring.otlp.clone(),
         otlp_headers: monitoring.otlp_headers.as_ref().map(credential),
         stale: Some(span(monitoring.stale)),
+    }
+}
+
+fn policy(policy: &Policy) -> raw::Policy {
+    let windows = policy.schedule.windows();
+    let inhibit = |what: &String| match what.as_str() {
+        "sleep" => raw::Inhibit::Sleep,
+        "idle" => raw::Inhibit::Idle,
+        _ => raw::Inhibit::Shutdown,
+    };
+    raw::Policy {
+        unattended: Some(match policy.unattended {
+            Reach::None => raw::Unattended::None,
+            Reach::Patch => raw::Unattended::Patch,
+            Reach::Minor => raw::Unattended::Minor,
+            Reach::Major => raw::Unattended::Major,
+        }),
+        window: match windows.as_slice() {
+            [] => None,
+            [only] => Some(raw::OneOrMore::One(only.clone())),
+            _ => Some(raw::OneOrMore::More(windows)),
+        },
+        freeze: policy.schedule.freeze(),
+        window_fit: policy.window_fit,
+        catch_up: policy.catch_up,
+        cooldown: policy.cooldown.map(span),
+        splay: policy.splay.map(span),
+        attempts: Some(i64::from(policy.attempts)),
+        on_battery: Some(if policy.defer_on_battery { raw::OnBattery::Defer } else { raw::OnBattery::Ignore }),
+        inhibit: Some(policy.inhibit.iter().map(inhibit).collect()),
+        defer: policy.defer.as_ref().map(|defer| raw::Defer {
+            run: defer.run.clone(),
+            run_as: Some(run_as(defer.run_as)),
+            timeout: Some(span(defer.timeout)),
+        }),
+        soak: Some(span(policy.soak)),
+        env: Some(match policy.env {
+            EnvPolicy::AddNew => raw::EnvPolicy::AddNew,
+            EnvPolicy::Report => raw::EnvPolicy::Report,
+            EnvPolicy::Stop => raw::EnvPolicy::Stop,
+        }),
+        keep_known_good: i64::try_from(policy.keep_known_good).ok(),
+        allow_unverified: policy.allow_unverified,
     }
 }
 

@@ -32,7 +32,7 @@ pub use repository::{
     of_run, shown, sources,
 };
 pub use shape::schema;
-pub use window::{window_is_open, window_is_valid};
+pub use window::{Calendar, Schedule, Span};
 pub(crate) use words::is_install_name;
 
 /// The one format that this version reads.

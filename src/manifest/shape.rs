@@ -242,7 +242,7 @@ fn right_form(key: &Key, value: &DeValue<'_>, choices: &[&Value]) -> Option<Stri
             true => Some(format!("write {name} = [{text:?}]")),
             false => None,
         },
-        DeValue::Integer(number) if matches!(name, "timeout" | "within" | "soak") => {
+        DeValue::Integer(number) if matches!(name, "timeout" | "within" | "soak" | "splay") => {
             Some(format!("write the unit as well: {name} = \"{}s\"", number.as_str()))
         }
         DeValue::Table(_) if wants("array") && key.shape().starts_with("component") => {

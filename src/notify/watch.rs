@@ -2,8 +2,9 @@
 
 use super::memory::{Found, Memory};
 use super::news::Matter;
+use crate::host::clock;
 use crate::host::paths::Paths;
-use crate::ledger::{is_newest_ended, open_run};
+use crate::ledger::{Held, Ledger, is_newest_ended, open_run};
 use crate::manifest::Install;
 use crate::run::is_held;
 
@@ -64,10 +65,9 @@ fn dead(paths: &Paths, name: &str, now: i64) -> Option<Found> {
 
 /// A hold that ended by itself, for as long as it is written down.
 fn over(paths: &Paths, name: &str, now: i64) -> Option<Found> {
-    let bytes = std::fs::read(paths.state(name).join("ledger/hold.json")).ok()?;
-    let hold: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-    let until = hold["content"]["until"].as_i64().filter(|until| *until <= now)?;
-    let reason = hold["content"]["reason"].as_str().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let hold = Ledger::below(&paths.state(name)).hold().ok()??;
+    let until = hold.until.filter(|_| hold.at(now, clock::boot().as_ref()) == Held::Over)?;
+    let reason = hold.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
     Some(Found {
         matter: Matter::Hold,
         digest: until.to_string(),

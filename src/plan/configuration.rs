@@ -146,14 +146,26 @@ impl Unattended {
                 blockers: Vec::new(),
             },
             EnvPolicy::Stop => Unattended {
-                blockers: vec![Blocker::refused(
-                    format!("{file} has new keys upstream, and [policy] env = \"stop\": {keys}"),
-                    format!("look at them and add them: relift env merge {}", case.install.name),
-                )],
+                blockers: stopped(&case.install.name, file, &compared.changes).into_iter().collect(),
                 ..Unattended::default()
             },
         }
     }
+}
+
+/// New keys of a file, where a policy wants a person to look at them. A placeholder stops anyway.
+pub(super) fn stopped(install: &str, file: &str, changes: &[KeyChange]) -> Option<Blocker> {
+    let new: Vec<&str> = changes
+        .iter()
+        .filter(|change| change.class == Class::Added { placeholder: false })
+        .map(|change| change.key.as_str())
+        .collect();
+    (!new.is_empty()).then(|| {
+        Blocker::refused(
+            format!("{file} has new keys upstream, and [policy] env = \"stop\": {}", new.join(", ")),
+            format!("look at them and add them: relift env merge {install}"),
+        )
+    })
 }
 
 /// What the operator decided about the keys of a file.

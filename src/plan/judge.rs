@@ -1,10 +1,10 @@
 //! What is possible, but must not be: policy, versions, irreversible steps.
 
 use super::subject::Case;
-use super::{Blocker, Intent, Plan, abbreviate, lockstep, origin, steps};
-use crate::manifest::Source;
+use super::{Blocker, Intent, Plan, abbreviate, lockstep, origin, reach, steps};
+use crate::manifest::{Install, Source};
 use crate::source::Direction;
-use crate::trust;
+use crate::trust::{self, Standing};
 
 /// Adds what refuses a plan, and what failed here before.
 pub(super) fn judge(case: &Case, plan: &mut Plan) {
@@ -27,7 +27,7 @@ fn upgrade(case: &Case, plan: &mut Plan) {
         plan.blockers.extend(lockstep::outside(plan, range));
     }
     if request.unattended {
-        plan.blockers.extend(lockstep::beyond(plan, case.install.policy.unattended));
+        plan.blockers.extend(reach::beyond(plan, case.install.policy.unattended));
     }
     floor(case, plan);
     plan.blockers.extend(unverified(case));
@@ -38,7 +38,7 @@ fn upgrade(case: &Case, plan: &mut Plan) {
     }
     let target = &case.offer.to.revision;
     if let Some(failed) = case.survey.failed.iter().find(|failed| failed.revision == *target) {
-        plan.warnings.push(format!("{} failed here before (run {}): {}", abbreviate(target), failed.run, failed.why));
+        plan.warnings.push(reach::failed_before(target, &failed.run, &failed.why));
     }
 }
 
@@ -90,12 +90,15 @@ fn floor(case: &Case, plan: &mut Plan) {
 
 /// Nobody is asked, and nothing vouches for the release.
 fn unverified(case: &Case) -> Option<Blocker> {
-    let Source::Git(source) = &case.install.source;
-    let is_refused = case.request.unattended
-        && source.verify.is_none()
-        && !case.install.policy.allow_unverified
-        && !case.offer.standing.is_verified();
-    let (name, target) = (&case.install.name, abbreviate(&case.offer.to.revision));
+    let offer = case.offer;
+    unvouched(case.install, &offer.standing, &offer.to.revision).filter(|_| case.request.unattended)
+}
+
+/// The same for a run by itself, whoever asks.
+pub(super) fn unvouched(install: &Install, standing: &Standing, revision: &str) -> Option<Blocker> {
+    let Source::Git(source) = &install.source;
+    let is_refused = source.verify.is_none() && !install.policy.allow_unverified && !standing.is_verified();
+    let (name, target) = (&install.name, abbreviate(revision));
     is_refused.then(|| {
         Blocker::refused(
             "releases of this source are not verified, and nobody is asked in an unattended run",
@@ -107,9 +110,14 @@ fn unverified(case: &Case) -> Option<Blocker> {
 }
 
 fn irreversible(case: &Case, plan: &Plan) -> Option<Blocker> {
-    let steps = plan.irreversible().join(", ");
     let is_allowed = case.request.allow_irreversible && !case.request.unattended;
-    (!steps.is_empty() && !is_allowed).then(|| {
+    past_return(plan).filter(|_| !is_allowed)
+}
+
+/// Steps that nothing undoes.
+pub(super) fn past_return(plan: &Plan) -> Option<Blocker> {
+    let steps = plan.irreversible().join(", ");
+    (!steps.is_empty()).then(|| {
         Blocker::refused(
             format!("nothing undoes this step: {steps}"),
             "declare its `undo` in the manifest, or pass --allow-irreversible on a terminal",

@@ -1,4 +1,4 @@
-//! Versions against the rules: pairs that must share MAJOR.MINOR, major steps, ranges, what may move by itself.
+//! Versions against the rules: pairs that must share MAJOR.MINOR, major steps, ranges.
 
 use semver::{Version, VersionReq};
 
@@ -69,22 +69,6 @@ pub fn outside(plan: &Plan, range: &VersionReq) -> Vec<Blocker> {
         .collect()
 }
 
-/// Components that would go further than a run by itself may.
-pub fn beyond(plan: &Plan, reach: Reach) -> Vec<Blocker> {
-    let step = |component: &ComponentPlan| {
-        step(component).unwrap_or(if plan.from == plan.to { Reach::None } else { Reach::Patch })
-    };
-    let far = plan.components.iter().filter(|component| step(component) > reach);
-    far.map(|component| {
-        let policy = format!("{reach:?}").to_lowercase();
-        Blocker::refused(
-            format!("{} is more than an unattended run may do (unattended = \"{policy}\")", arrow(component)),
-            format!("run it by hand: relift upgrade {}", plan.install),
-        )
-    })
-    .collect()
-}
-
 /// How far a component goes up; `None` where a version is missing, is no semver, or did not go up.
 fn step(component: &ComponentPlan) -> Option<Reach> {
     let from = Version::parse(component.from_version.as_deref()?).ok()?;
@@ -97,7 +81,7 @@ fn step(component: &ComponentPlan) -> Option<Reach> {
     }
 }
 
-fn arrow(component: &ComponentPlan) -> String {
+pub(super) fn arrow(component: &ComponentPlan) -> String {
     let text = |version: &Option<String>| version.clone().unwrap_or_else(|| "?".into());
     format!("{} {} -> {}", component.name, text(&component.from_version), text(&component.to_version))
 }

@@ -15,6 +15,7 @@ mod moves;
 pub mod notes;
 mod order;
 mod origin;
+mod reach;
 mod request;
 mod services;
 mod steps;
@@ -33,6 +34,7 @@ use crate::trust::Standing;
 pub use build::build;
 pub use contents::Contents;
 pub use origin::{Origin, may_run_as_root};
+pub use reach::{by_itself, failed_before};
 pub use request::{Answer, Request, Restore};
 
 /// The format that this version writes into journals and `--json`.

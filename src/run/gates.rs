@@ -190,6 +190,11 @@ pub fn secrets_of(journal: &Journal, declared: &[Component]) -> Result<Vec<Strin
     secrets(&begin.plan, declared, &site)
 }
 
+/// The values that an install's declared configuration files hold.
+pub fn declared_secrets(install: &Install) -> Result<Vec<String>> {
+    live_secrets(&install.root, declared_files(&install.components))
+}
+
 fn declared_files(components: &[Component]) -> BTreeSet<String> {
     let files = |component: &Component| -> Vec<String> {
         component.env.iter().map(|env| env.file.below(&component.path).to_string()).collect()

@@ -18,7 +18,7 @@ mod undo;
 mod verify;
 
 pub use execute::{Engine, execute};
-pub use gates::{missing_keys, secrets_of};
+pub use gates::{declared_secrets, missing_keys, secrets_of};
 pub use lock::{Lock, is_held, lock, lock_install, lock_root};
 pub use prepare::in_the_way;
 pub use recover::{Outlook, Recovered, close, outlook, recover};

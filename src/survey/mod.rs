@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, NodeKind, Rooted, Times, sha256};
 use crate::host::systemd::{Manager, UnitState};
-use crate::ledger::{Activated, Activation, FailedRelease, Hold, KnownGood, Ledger};
+use crate::ledger::{Activated, Activation, FailedRelease, KnownGood, Ledger};
 use crate::manifest::{Component, GitSource, Install, Scope, Source, Unit};
 use crate::plan::Blocker;
 use crate::source::git::{Checkout, switch};
@@ -38,8 +38,6 @@ pub struct Survey {
     pub known_good: Vec<KnownGood>,
     /// Releases that failed here.
     pub failed: Vec<FailedRelease>,
-    /// The hold, where there is one.
-    pub hold: Option<Hold>,
     /// Hash of the manifest and of every configuration file.
     pub configuration: String,
     /// Whether the owner's user manager runs without a login; `None` where nobody can tell.
@@ -93,6 +91,15 @@ pub struct SurveyedUnit {
 }
 
 impl Survey {
+    /// The memory of a release that failed here with the configuration that is here now, or with whatever one there is.
+    pub fn failed_with(&self, revision: &str) -> Option<&FailedRelease> {
+        let same = |failed: &&FailedRelease| {
+            failed.revision == revision
+                && (failed.configuration.is_empty() || failed.configuration == self.configuration)
+        };
+        self.failed.iter().find(same)
+    }
+
     /// Looks at everything.
     pub fn take(install: &Install, owner: &Account, state: &Path) -> Result<Survey> {
         let Source::Git(source) = &install.source;
@@ -112,7 +119,6 @@ impl Survey {
             discarded: discarded(source, &root, &checkout)?,
             known_good: ledger.known_good()?,
             failed: ledger.failed()?,
-            hold: ledger.hold()?,
             configuration: configuration(install, &components),
             lingers: crate::host::systemd::lingering(owner).ok(),
             backup: None,

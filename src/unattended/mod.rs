@@ -2,6 +2,7 @@
 
 mod happening;
 pub mod monitor;
+pub mod policy;
 mod timeline;
 
 pub use happening::{Happening, Outcome, Told, Verb};

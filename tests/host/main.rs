@@ -34,6 +34,7 @@ mod newcomer;
 mod notify;
 mod obstacles;
 mod package;
+mod policy;
 mod recover;
 mod reload;
 mod repository_manifest;

@@ -8,6 +8,7 @@ pub mod boot;
 mod bus;
 pub mod deadman;
 mod explain;
+mod inhibit;
 mod job;
 pub mod journal;
 mod linger;
@@ -28,6 +29,7 @@ use super::process::Command;
 use crate::error::{Error, Kind, Result};
 
 pub use agent::serve as serve_agent;
+pub use inhibit::{Inhibition, Inhibitor, inhibit, inhibitors};
 pub use linger::{disable_linger, enable_linger, lingering};
 pub use output::Secrets;
 pub use transient::{Transient, TransientEnd};

@@ -132,6 +132,7 @@ fn what_is_the_hosts_alone_is_refused_with_its_line() {
         ("[source.git]\nurl = \"https://evil.example/a.git\"".into(), "[source] is for the host's"),
         ("[policy]\nunattended = \"major\"".into(), "[policy] is for the host's"),
         ("[[notify]]\ncommand = [\"/bin/x\"]".into(), "[notify] is for the host's"),
+        ("[policy]\ndefer = { run = [\"/bin/true\"], as = \"root\" }".into(), "[policy] is for the host's"),
         ("[backup]\npaths = [\"x\"]".into(), "[backup] is for the host's"),
         ("[monitoring]\notlp = \"http://evil.example\"".into(), "[monitoring] is for the host's"),
         (step("run = [\"x\"]\nas = \"root\""), "as = \"root\" is for the host's"),

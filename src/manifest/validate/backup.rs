@@ -5,7 +5,8 @@ use std::path::{Component, Path, PathBuf};
 use super::super::document::Key;
 use super::super::problem::{Fault, Looked};
 use super::super::{Backup, BackupWhen, RelPath, raw, words};
-use super::{Look, keep};
+use super::Look;
+use super::policy::keep;
 
 /// How many backups are kept where the manifest says nothing.
 const KEEP: usize = 5;

@@ -140,7 +140,7 @@ fn key_name(text: &str) -> Looked<String> {
     }
 }
 
-fn run_as(raw: Option<raw::As>) -> RunAs {
+pub(super) fn run_as(raw: Option<raw::As>) -> RunAs {
     match raw {
         None | Some(raw::As::Owner) => RunAs::Owner,
         Some(raw::As::Root) => RunAs::Root,

@@ -5,22 +5,17 @@ mod component;
 mod health;
 mod monitoring;
 mod notify;
+mod policy;
 mod source;
 mod units;
 mod verify;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use super::document::{Document, Key};
 use super::problem::{Fault, Looked, Problem};
-use super::{EnvPolicy, Install, Policy, Reach, Source, raw, window, words};
-
-/// How long a release must stay healthy where the manifest says nothing.
-const SOAK: Duration = Duration::from_secs(30);
-/// How many known-good releases are kept where the manifest says nothing.
-const KEEP: usize = 5;
+use super::{Install, Reach, Source, raw, words};
 
 /// Validates the manifest of the install called `name`.
 pub(super) fn install(
@@ -44,7 +39,7 @@ pub(super) fn install(
     let lockstep = raw.compatibility.as_ref().map(|compatibility| compatibility.lockstep.clone()).unwrap_or_default();
     look.lockstep(&top.name("compatibility").name("lockstep"), &lockstep, raw);
     let backup = backup::backup(&mut look, &top, raw);
-    let policy = look.policy(&top.name("policy"), raw.policy.as_ref());
+    let policy = policy::policy(&mut look, &top.name("policy"), raw.policy.as_ref());
     let notify = notify::all(&mut look, &top.name("notify"), &raw.notify);
     let monitoring = monitoring::monitoring(&mut look, &top.name("monitoring"), raw.monitoring.as_ref());
     if owner.as_deref() == Some("root") {
@@ -177,42 +172,6 @@ impl Look<'_> {
             }
             Some(_) => {}
         }
-    }
-
-    fn policy(&mut self, key: &Key, raw: Option<&raw::Policy>) -> Option<Policy> {
-        let default = raw::Policy::default();
-        let raw = raw.unwrap_or(&default);
-        let window = raw.window.as_deref().map(window::check);
-        let window = self.take_optional(&key.name("window"), window);
-        let soak = self.take_or(&key.name("soak"), raw.soak.as_deref().map(words::duration), SOAK);
-        let keep = self.take_or(&key.name("keep-known-good"), raw.keep_known_good.map(keep), KEEP);
-        let unattended = match raw.unattended {
-            None | Some(raw::Unattended::None) => Reach::None,
-            Some(raw::Unattended::Patch) => Reach::Patch,
-            Some(raw::Unattended::Minor) => Reach::Minor,
-            Some(raw::Unattended::Major) => Reach::Major,
-        };
-        let env = match raw.env {
-            None | Some(raw::EnvPolicy::AddNew) => EnvPolicy::AddNew,
-            Some(raw::EnvPolicy::Report) => EnvPolicy::Report,
-            Some(raw::EnvPolicy::Stop) => EnvPolicy::Stop,
-        };
-        Some(Policy {
-            unattended,
-            window: window?,
-            soak: soak?,
-            env,
-            keep_known_good: keep?,
-            allow_unverified: raw.allow_unverified,
-        })
-    }
-}
-
-fn keep(number: i64) -> Looked<usize> {
-    match usize::try_from(number) {
-        Ok(number @ 1..=1000) => Ok(number),
-        _ => Err(Fault::new(format!("{number} cannot be kept"))
-            .help("write a number from 1 to 1000: without one there is nothing to go back to")),
     }
 }
 

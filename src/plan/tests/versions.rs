@@ -85,6 +85,60 @@ fn a_run_by_itself_goes_no_further_than_the_policy() {
 }
 
 #[test]
+fn a_run_by_itself_takes_no_step_that_it_cannot_measure_and_none_back() {
+    use Reach::{Major, Minor, Patch};
+    let (none, unreadable) = ("", "next");
+    for (from, to, least) in [
+        // Precedence is that of semver: 1.10 is above 1.9, and what is behind a `+` is not compared.
+        ("1.9.0", "1.10.0", Some(Minor)),
+        ("1.0.0+b", "1.0.0+a", Some(Patch)),
+        // A pre-release is taken where one is installed already; to leave it is a step like any other.
+        ("1.0.0", "1.0.1-rc.1", None),
+        ("1.1.0-rc.1", "1.1.0-rc.2", Some(Patch)),
+        ("1.1.0-rc.2", "1.1.0", Some(Patch)),
+        ("1.1.0-rc.2", "1.2.0-rc.1", Some(Minor)),
+        ("1.1.0", "1.1.0-rc.1", None),
+        ("1.1.0", "1.0.9", None),
+        ("2.0.0", "1.9.0", None),
+        // What cannot be read may be anything.
+        ("1.0.0", unreadable, Some(Major)),
+        (unreadable, "1.0.0", Some(Major)),
+        ("1.0.0", none, Some(Major)),
+        (none, "1.0.0", Some(Major)),
+        (unreadable, unreadable, Some(Patch)),
+        (none, none, Some(Patch)),
+    ] {
+        for policy in [Patch, Minor, Major] {
+            let mut world = World::single("").versions(&[(from, to)]);
+            let version = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            world.offer.components[0].from_version = version(from);
+            world.offer.components[0].to_version = version(to);
+            (world.install.policy.unattended, world.install.policy.allow_unverified) = (policy, true);
+            (world.request.unattended, world.request.is_explicit) = (true, true);
+            let blockers = world.blockers();
+            let may = least.is_some_and(|least| least <= policy);
+            assert_eq!(blockers.is_empty(), may, "{from} -> {to} under {policy:?}: {blockers:?}");
+        }
+    }
+}
+
+#[test]
+fn of_several_components_the_one_that_goes_furthest_counts() {
+    use Reach::{Major, Minor, Patch};
+    for policy in [Patch, Minor, Major] {
+        let mut world = World::pair().versions(&[("1.0.0", "1.0.1"), ("1.0.0", "1.1.0")]);
+        (world.install.policy.unattended, world.install.policy.allow_unverified) = (policy, true);
+        let foreseen = by_itself(&world.install, &world.plan());
+        world.request.unattended = true;
+        let blockers = world.blockers();
+        assert_eq!(blockers.is_empty(), policy >= Minor, "{policy:?}: {blockers:?}");
+        assert!(blockers.iter().all(|what| what.starts_with("runner 1.0.0 -> 1.1.0 is more than")), "{blockers:?}");
+        // A plan that somebody looks at foretells the same.
+        assert_eq!(foreseen.into_iter().map(|blocker| blocker.what).collect::<Vec<_>>(), blockers, "{policy:?}");
+    }
+}
+
+#[test]
 fn an_irreversible_step_wants_the_flag_and_somebody_who_gives_it() {
     for (allowed, unattended, stops) in [(false, false, true), (true, false, false), (true, true, true)] {
         let mut world = World::single(&step("migrate", ""));
@@ -97,6 +151,22 @@ fn an_irreversible_step_wants_the_flag_and_somebody_who_gives_it() {
     }
     let world = World::single(&step("migrate", "when = { changed = [\"migrations\"] }"));
     assert_eq!(world.blockers(), Vec::<String>::new(), "it does not run");
+}
+
+#[test]
+fn what_only_a_run_by_itself_is_refused_for_is_foretold_to_whoever_looks_at_the_plan() {
+    let mut world = World::single(&step("migrate", "")).versions(&[("1.0.0", "1.1.0")]);
+    world.install.backup = Some(super::backup::declared(manifest::BackupWhen::Prepare));
+    (world.install.policy.unattended, world.install.policy.allow_unverified) = (Reach::Patch, false);
+    (world.offer.standing, world.request.allow_irreversible) = (Standing::Unverified, true);
+    let foreseen: Vec<String> =
+        by_itself(&world.install, &world.plan()).into_iter().map(|blocker| blocker.what).collect();
+    assert!(world.blockers().is_empty());
+    world.request.unattended = true;
+    let (mut foreseen, mut refused) = (foreseen, world.blockers());
+    foreseen.sort();
+    refused.sort();
+    assert_eq!((foreseen.len(), &foreseen), (3, &refused));
 }
 
 #[test]

@@ -234,7 +234,7 @@ pub fn gather(
     status.textfile = install.monitoring.as_ref().and_then(|monitoring| monitoring.textfile.clone());
     let activated = ledger.activated()?.components.into_iter();
     status.versions = activated.map(|(component, activation)| (component, activation.version)).collect();
-    status.held = ledger.hold()?.map(|hold| hold.since);
+    status.held = ledger.held(now)?.map(|(hold, _)| hold.since);
     let failed = ledger.failed()?.into_iter().map(|failed| Failed {
         by_operator: failed.configuration.is_empty(),
         revision: failed.revision,
