@@ -90,6 +90,7 @@ impl Page {
         let verb = match plan.intent {
             Intent::Upgrade => "upgrade",
             Intent::Rollback => "rollback",
+            Intent::Reconfigure => "reconfigure",
         };
         let way = match plan.from.revision == plan.to.revision {
             true => format!("at {}", plan.from.short()),
@@ -227,7 +228,7 @@ impl Page {
         }
         let word = if plan.commits_total == 1 { "commit" } else { "commits" };
         let away = match (plan.commits_total, plan.intent) {
-            (_, Intent::Upgrade) => "",
+            (_, Intent::Upgrade | Intent::Reconfigure) => "",
             (1, Intent::Rollback) => " goes away",
             (_, Intent::Rollback) => " go away",
         };

@@ -185,7 +185,8 @@ fn end(plan: &Plan, outcome: &str) {
     output::event(&end);
 }
 
-fn may_start(session: &Session, unattended: bool) -> Result<()> {
+/// Whether a run may start now: not where it is held, nor by itself outside the window.
+pub fn may_start(session: &Session, unattended: bool) -> Result<()> {
     not_held(session)?;
     if unattended { within_window(session) } else { Ok(()) }
 }

@@ -20,6 +20,8 @@ pub enum Verb {
     Rollback,
     /// `relift recover`.
     Recover,
+    /// `relift reconfigure`, or a hook of a package manager.
+    Reconfigure,
 }
 
 /// How it ended.

@@ -3,6 +3,7 @@
 mod backup;
 mod component;
 mod health;
+mod needs;
 mod source;
 mod units;
 mod verify;

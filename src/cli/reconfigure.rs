@@ -1,0 +1,174 @@
+//! `relift reconfigure`: the activated release once more, on a host whose packages changed.
+
+use super::globals::Globals;
+use super::plan::request;
+use super::session::Session;
+use super::upgrade::{decided, execute, may_start};
+use super::{aftermath, output};
+use crate::error::{Error, Exit, Result};
+use crate::plan::{Intent, Plan, Request};
+use crate::report::Reporter;
+use crate::source::git::Target;
+use crate::survey::Survey;
+use crate::survey::host::{self, Touched};
+use crate::unattended::{Happening, Outcome, Timeline, Verb};
+
+/// Arguments of `relift reconfigure`.
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    /// The install; may be left out when there is only one
+    name: Option<String>,
+    /// Run this step again, whatever changed; may be given more than once
+    #[arg(long = "step", value_name = "STEP")]
+    steps: Vec<String>,
+    /// Restart its services, whatever changed
+    #[arg(long)]
+    restart: bool,
+    /// As a hook has it run: ask nothing, obey hold and window
+    #[arg(long)]
+    unattended: bool,
+    /// Run steps that nothing undoes
+    #[arg(long)]
+    allow_irreversible: bool,
+}
+
+/// Reconfigures an install.
+pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
+    let session = Session::open(globals, args.name.as_deref())?;
+    reconfigure(session, args, None, globals).1
+}
+
+/// As a hook asks for it.
+pub fn of_hook(session: Session, touched: &Touched, globals: &Globals) -> (Outcome, Result<Exit>) {
+    let args = Args { unattended: true, ..Args::default() };
+    reconfigure(session, &args, Some(touched), globals)
+}
+
+fn reconfigure(session: Session, args: &Args, touched: Option<&Touched>, globals: &Globals) -> (Outcome, Result<Exit>) {
+    let install = session.install.clone();
+    let reporter = output::reporter(globals);
+    let timeline = Timeline::over(&*reporter);
+    let mut happening = Happening::begun(&install.name, Verb::Reconfigure, args.unattended);
+    let ended = attempt(session, args, touched, globals, &timeline, &mut happening);
+    let outcome = happening.clone().ended(&ended, 0).outcome;
+    // That packages changed which nothing here depends on is no news.
+    let is_news = outcome != Outcome::Current || !args.unattended;
+    if !globals.dry_run && is_news {
+        aftermath::tell(&globals.paths(), Some(&install), happening, Some(timeline), &ended);
+    }
+    (outcome, ended)
+}
+
+fn attempt(
+    session: Session,
+    args: &Args,
+    touched: Option<&Touched>,
+    globals: &Globals,
+    reporter: &dyn Reporter,
+    happening: &mut Happening,
+) -> Result<Exit> {
+    let _lock = session.lock(globals, args.unattended, reporter)?;
+    let mirror = session.mirror()?;
+    // What the repository's manifest says of the release that is here.
+    let looked = Survey::take(&session.install, &session.owner, &session.state)?;
+    let head = looked.checkout.head.clone();
+    if mirror.resolve(&head).is_none() && !globals.offline {
+        session.update(&mirror, reporter)?;
+    }
+    let (session, mut survey) = match session.source().manifest {
+        false => (session, looked),
+        true => {
+            let session = session.at(globals, &mirror, &head)?;
+            let survey = Survey::take(&session.install, &session.owner, &session.state)?;
+            (session, survey)
+        }
+    };
+    let looked_at = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default();
+    let ledger = session.ledger();
+    let mut met = ledger.needs_met()?;
+    host::look(&mut survey, &session.install, touched, &met);
+    asked_for(args, &session, &mut survey)?;
+    if survey.components.iter().all(|component| component.host.is_empty()) {
+        tell_of_nothing(&session, args, globals);
+        return Ok(Exit::Done);
+    }
+    // There is something to do: now it counts whether it may be done.
+    may_start(&session, args.unattended).inspect_err(|_| happening.outcome = Outcome::Deferred)?;
+    let asked = Request {
+        intent: Intent::Reconfigure,
+        is_explicit: true,
+        unattended: args.unattended,
+        attended: output::is_attended() && !globals.yes && !args.unattended,
+        allow_irreversible: args.allow_irreversible,
+        ..request(globals, None)
+    };
+    let concerned: Vec<String> = survey
+        .installed(&session.install)
+        .filter(|(_, _, surveyed)| !surveyed.host.steps.is_empty())
+        .map(|(_, component, _)| component.name.clone())
+        .filter(|name| globals.only.is_empty() || globals.only.contains(name))
+        .collect();
+    let planned = session.plan_on(survey, &mirror, &Target { revision: head, label: None }, &asked)?;
+    happening.about(&planned.plan);
+    if decided(&session, &planned, globals, args.unattended)? {
+        return Ok(Exit::Done);
+    }
+    let plan = planned.plan.clone();
+    let ended = execute(&session, &mirror, planned, reporter, (args.unattended, None), globals);
+    let ended = ended.map_err(|error| stays(error, &plan))?;
+    met.extend(concerned.into_iter().map(|name| (name, looked_at)));
+    ledger.set_needs_met(&met)?;
+    happening.outcome = Outcome::Done;
+    Ok(ended)
+}
+
+/// What the operator names on the command line, as if the host had changed.
+fn asked_for(args: &Args, session: &Session, survey: &mut Survey) -> Result<()> {
+    let mut unknown: Vec<&String> = args.steps.iter().collect();
+    for (component, surveyed) in session.install.components.iter().zip(&mut survey.components) {
+        if !surveyed.is_installed {
+            continue;
+        }
+        let why = "asked for".to_owned();
+        for step in component.steps.iter().filter(|step| args.steps.contains(&step.name)) {
+            unknown.retain(|name| **name != step.name);
+            if !surveyed.host.steps.iter().any(|(name, _)| *name == step.name) {
+                surveyed.host.steps.push((step.name.clone(), why.clone()));
+            }
+        }
+        for (unit, here) in component.units.iter().zip(&surveyed.units).filter(|_| args.restart) {
+            for (name, _) in here.states.iter().filter(|(name, _)| name.ends_with(".service")) {
+                if surveyed.host.restart(unit.scope, name).is_none() {
+                    surveyed.host.restarts.push((unit.scope, name.clone(), why.clone()));
+                }
+            }
+        }
+    }
+    match unknown.first() {
+        None => Ok(()),
+        Some(name) => Err(Error::usage(format!("{} has no step {name} here", session.install.name))
+            .hint(format!("what it has: relift config show {}", session.install.name))),
+    }
+}
+
+fn tell_of_nothing(session: &Session, args: &Args, globals: &Globals) {
+    let name = &session.install.name;
+    if globals.json && !args.unattended {
+        output::event(&serde_json::json!({"event": "end", "install": name, "outcome": "nothing-to-do", "exit": 0}));
+    } else if !globals.quiet && !args.unattended {
+        output::data(&format!("{name}: nothing that it depends on changed on this host since it was started\n"));
+    }
+}
+
+/// What the packages changed stays changed, however a run ends.
+fn stays(error: Error, plan: &Plan) -> Error {
+    let error = plan.host_changes.iter().filter(|words| *words != "asked for").fold(error, |error, words| {
+        error.because(format!("on this host, {words}; that stays as the package manager left it"))
+    });
+    let logs = ["/var/log/dpkg.log", "/var/log/dnf.rpm.log", "/var/log/pacman.log"];
+    match logs.iter().find(|log| std::path::Path::new(log).exists()) {
+        Some(log) if !plan.host_changes.is_empty() => error
+            .hint(format!("see which versions were replaced: less {log}; then: relift reconfigure {}", plan.install)),
+        _ => error,
+    }
+}
