@@ -1,17 +1,25 @@
 //! `relift reconfigure`: the activated release once more, on a host whose packages changed.
 
+use std::collections::BTreeMap;
+
 use super::globals::Globals;
 use super::plan::request;
 use super::session::Session;
 use super::upgrade::{decided, execute, may_start};
 use super::{aftermath, output};
 use crate::error::{Error, Exit, Result};
+use crate::ledger::history;
+use crate::manifest::Component;
 use crate::plan::{Intent, Plan, Request};
 use crate::report::Reporter;
+use crate::run;
 use crate::source::git::Target;
 use crate::survey::Survey;
 use crate::survey::host::{self, Touched};
 use crate::unattended::{Happening, Outcome, Timeline, Verb};
+
+/// How many runs of the past are looked at.
+const RUNS: usize = 20;
 
 /// Arguments of `relift reconfigure`.
 #[derive(Debug, Default, clap::Args)]
@@ -86,7 +94,7 @@ fn attempt(
     let looked_at = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default();
     let ledger = session.ledger();
     let mut met = ledger.needs_met()?;
-    host::look(&mut survey, &session.install, touched, &met);
+    host::look(&mut survey, &session.install, touched, &known_met(&session, touched, &met)?);
     asked_for(args, &session, &mut survey)?;
     if survey.components.iter().all(|component| component.host.is_empty()) {
         tell_of_nothing(&session, args, globals);
@@ -120,6 +128,30 @@ fn attempt(
     ledger.set_needs_met(&met)?;
     happening.outcome = Outcome::Done;
     Ok(ended)
+}
+
+/// When steps ran last, by component. What was never reconfigured had everything it needs when the newest run before the hook ended.
+fn known_met(
+    session: &Session,
+    touched: Option<&Touched>,
+    met: &BTreeMap<String, u64>,
+) -> Result<BTreeMap<String, u64>> {
+    let has_steps = |component: &&Component| component.needs.iter().any(|needs| !needs.steps.is_empty());
+    let unknown = session.install.components.iter().filter(has_steps).filter(|one| !met.contains_key(&one.name));
+    let unknown: Vec<&Component> = unknown.collect();
+    if unknown.is_empty() {
+        return Ok(met.clone());
+    }
+    let before = touched.map_or(u64::MAX, |touched| touched.since_us);
+    let ends = history(&session.state, RUNS)?
+        .into_iter()
+        .filter(|past| past.end.as_ref().is_some_and(|end| end.outcome == run::record::Outcome::Done));
+    let ends = ends.filter_map(|past| u64::try_from(past.last).ok()).map(|seconds| seconds * 1_000_000);
+    let mut known = met.clone();
+    if let Some(newest) = ends.filter(|end| *end < before).max() {
+        known.extend(unknown.into_iter().map(|component| (component.name.clone(), newest)));
+    }
+    Ok(known)
 }
 
 /// What the operator names on the command line, as if the host had changed.

@@ -21,6 +21,7 @@ mod env_units;
 mod fast_check;
 mod guard;
 mod health;
+mod hooks;
 mod hostile;
 mod links;
 mod moves;

@@ -13,9 +13,6 @@ use crate::manifest::{Component, Needs, Scope};
 
 pub use look::look;
 
-/// How long before its hook a package may have changed, microseconds: a long transaction.
-const TRANSACTION_US: u64 = 3600 * 1_000_000;
-
 /// What changed on the host under a component since its processes were started, and what follows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostChange {
@@ -86,7 +83,7 @@ pub(super) fn judge(component: &Component, surveyed: &Surveyed, seen: &Seen, tou
                 }
             }
         }
-        if at > met(component, surveyed, seen, touched) {
+        if at > met(component, surveyed, seen) {
             let is_new = |name: &&String| !change.steps.iter().any(|(known, _)| known == *name);
             let steps: Vec<_> =
                 needs.steps.iter().filter(is_new).map(|name| (name.clone(), format!("{what} changed"))).collect();
@@ -114,12 +111,10 @@ fn newest(needs: &Needs, seen: &Seen, touched: Option<&Touched>) -> Option<(Stri
     packages.chain(paths).chain(told).max_by_key(|(_, at)| *at)
 }
 
-/// Until when the steps of its needs are known to have run; what is not known is what was there when it was started, or shortly before
-/// the hook.
-fn met(component: &Component, surveyed: &Surveyed, seen: &Seen, touched: Option<&Touched>) -> u64 {
+/// Until when the steps of its needs are known to have run; where nothing is known, what was there when it was started will do.
+fn met(component: &Component, surveyed: &Surveyed, seen: &Seen) -> u64 {
     let started = running(component, surveyed).map(|(_, _, state)| state.main_started_us).min();
-    let before = touched.map(|touched| touched.since_us.saturating_sub(TRANSACTION_US));
-    seen.met_us.or_else(|| started.into_iter().chain(before).min()).unwrap_or(u64::MAX)
+    seen.met_us.or(started).unwrap_or(u64::MAX)
 }
 
 /// The services that have a main process.
