@@ -23,7 +23,7 @@ const POLICY: Duration = Duration::from_secs(2);
 /// How long the worker waits for package managers to end; then its requests wait for the timer.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// How long no package manager may have held a lock: apt gives its own away and takes it again within a transaction.
-const SETTLED: Duration = Duration::from_millis(1500);
+const SETTLED: Duration = Duration::from_secs(1);
 /// How long the worker waits for a run of an install.
 const RUN: Duration = Duration::from_secs(10 * 60);
 

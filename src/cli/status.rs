@@ -66,6 +66,9 @@ fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
         let reason = hold.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         lines.push(format!("  {} since {}{reason}", paint(WARN, "held"), when(hold.since)));
     }
+    if let Some(words) = asked(session) {
+        lines.push(format!("  {} {words}", paint(WARN, "packages changed:")));
+    }
     let older = survey.older_env(install);
     for (component, surveyed) in install.components.iter().zip(&survey.components) {
         if !surveyed.is_installed {
@@ -123,6 +126,15 @@ fn text(session: &Session, survey: &Survey, open: Option<String>) -> String {
         ));
     }
     lines.join("\n") + "\n"
+}
+
+/// What becomes of a hook's request.
+fn asked(session: &Session) -> Option<String> {
+    let request = session.requests().of_install(&session.install.name)?;
+    Some(match request.waits {
+        Some(why) => format!("it waits: {why}"),
+        None => "it is looked at when the package manager has ended".into(),
+    })
 }
 
 /// What an operator should look at.
@@ -187,6 +199,7 @@ fn document(session: &Session, survey: &Survey, open: Option<String>) -> Value {
         "open-run": open,
         "running": session.is_running(),
         "hold": survey.hold,
+        "packages-changed": asked(session),
         "components": session.install.components.iter().zip(&survey.components).map(component).collect::<Vec<_>>(),
         "known-good": known_good,
         "failed": failed,

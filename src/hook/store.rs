@@ -39,7 +39,12 @@ pub struct Pending {
 impl Store {
     /// The requests below these places.
     pub fn of(paths: &Paths) -> Store {
-        Store { runtime: paths.runtime() }
+        Store::below(&paths.runtime())
+    }
+
+    /// The requests below `/run/relift`.
+    pub fn below(runtime: &Path) -> Store {
+        Store { runtime: runtime.to_owned() }
     }
 
     fn fresh(&self) -> PathBuf {

@@ -132,3 +132,150 @@ fn an_upgrade_by_apt_restarts_what_depends_on_it_once_and_proves_it() {
     }
     assert!(host.relift(&["reconfigure", "app"]).exits(0).stdout.contains("nothing that it depends on changed"));
 }
+
+#[test]
+fn a_hook_leaves_one_request_that_is_roots_alone_and_none_where_nothing_is_to_run() {
+    let host = Host::with_sample();
+    host.must("rm -f /usr/sbin/policy-rc.d");
+    let hook = |prefix: &str, arguments: &str| {
+        let out = host.sh(&format!("printf 'usr/lib/a\\n/usr/lib/b\\n' | {prefix} relift hook {arguments}")).exits(0);
+        let lines = out.stderr.lines().count() + out.stdout.lines().count();
+        (lines, host.must("ls /run/relift/requests 2>/dev/null | grep -c json || :"))
+    };
+    let silent = (0, "0".to_owned());
+    for prefix in ["env RELIFT_HOOKS=no", "env SYSTEMD_OFFLINE=1", "env DPKG_ROOT=/srv/other", "runuser -u app --"] {
+        assert_eq!(hook(prefix, "apt"), silent, "{prefix}");
+    }
+    // A chroot that sees this host's /run and /proc, as a debootstrap's second stage does.
+    host.must(
+        "set -e; mkdir -p /srv/chroot/usr /srv/chroot/etc /srv/chroot/proc /srv/chroot/run; cd /srv/chroot
+         ln -s usr/lib lib; ln -s usr/lib64 lib64; ln -s usr/bin bin; for d in usr etc proc run; do mount --bind /$d $d; done",
+    );
+    assert_eq!(hook("chroot /srv/chroot", "apt"), silent);
+    host.must("umount /srv/chroot/proc");
+    assert_eq!(hook("chroot /srv/chroot", "apt"), silent, "without /proc nobody can tell");
+    host.must("mv /run/systemd/system /run/systemd/away");
+    assert_eq!(hook("", "apt"), silent, "an image is built");
+    host.must("mv /run/systemd/away /run/systemd/system");
+    let policy = |body: &str| host.write("/usr/sbin/policy-rc.d", format!("#!/bin/sh\n{body}\n"), 0o755, "root");
+    for body in ["exit 101", "exit 102", "sleep 60", "echo stop; exit 106", "echo \"$@\" >/run/asked; exit 101"] {
+        policy(body);
+        assert_eq!(hook("", "apt"), silent, "{body}");
+    }
+    assert_eq!(host.read("/run/asked"), "relift restart\n");
+    host.must("rm /usr/sbin/policy-rc.d");
+    for arguments in ["dpkg", "dpkg configure 1.0", "dpkg abort-upgrade --weird"] {
+        assert_eq!(hook("", arguments), silent, "{arguments}");
+    }
+
+    // The others ask, and become one request.
+    let one = (0, "1".to_owned());
+    for arguments in ["rpm", "apt", "pacman", "dpkg triggered '/opt /usr/lib'", "apt", "rpm"] {
+        assert_eq!(hook("", arguments), one, "{arguments}");
+    }
+    assert_eq!(host.must("stat -c '%U %a' /run/relift/requests /run/relift/requests/*.json"), "root 700\nroot 600");
+    let request: serde_json::Value = serde_json::from_str(&host.must("cat /run/relift/requests/*.json")).unwrap();
+    assert_eq!(request["by"], serde_json::json!(["apt", "dpkg", "rpm", "pacman"]));
+    assert_eq!(request["paths"], serde_json::json!(["/usr/lib/b", "/usr/lib/a", "/opt", "/usr/lib"]));
+    let status = host.relift(&["status", "app"]).exits(0);
+    assert!(status.stdout.contains("packages changed: it is looked at"), "{status}");
+    // The shortest of some: others use this machine as well.
+    let times = "for n in 1 2 3 4 5 6 7 8 9 10; do a=$(date +%s%N); relift hook apt; echo $((($(date +%s%N) - a) / 1000000)); done";
+    let shortest = host.must(times).lines().map(|line| line.parse::<u64>().unwrap()).min().unwrap();
+    assert!(shortest < 50, "{shortest} ms");
+
+    // A place that is another's, and no room: told in a line, and no failure of the package manager's.
+    host.must(
+        "mv /run/relift/requests /run/kept; mkdir -m 777 /run/elsewhere; ln -s /run/elsewhere /run/relift/requests",
+    );
+    assert_eq!(hook("", "apt").0, 1);
+    assert_eq!(host.must("ls /run/elsewhere"), "");
+    host.must("rm /run/relift/requests; mv /run/kept /run/relift/requests");
+    host.must("mount -t tmpfs -o size=16k,mode=700 none /run/relift; head -c 100k /dev/zero > /run/relift/fill || :");
+    assert_eq!(hook("", "apt"), (1, "0".to_owned()));
+    host.must("umount /run/relift; rm -rf /run/relift/requests; rm /etc/relift/app.toml");
+    assert_eq!(hook("", "apt"), silent, "no install, no request");
+}
+
+#[test]
+fn transactions_that_fail_and_runs_that_wait_lose_nothing_and_block_nobody() {
+    needs(&[("apt-ftparchive", "apt-utils"), ("cc", "gcc"), ("python3", "python3")]);
+    let host = depending();
+    // The dpkg trigger as the package has it, without apt's hook.
+    host.must("mkdir -p /srv/hooks/DEBIAN");
+    host.write("/srv/hooks/DEBIAN/triggers", include_str!("../../packaging/deb/triggers"), 0o644, "root");
+    host.write("/srv/hooks/DEBIAN/postinst", "#!/bin/sh\nrelift hook dpkg \"$@\"\n", 0o755, "root");
+    host.write(
+        "/srv/hooks/DEBIAN/control",
+        "Package: hooks\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n",
+        0o644,
+        "root",
+    );
+    host.must("dpkg-deb -b /srv/hooks /srv/hooks.deb && dpkg -i /srv/hooks.deb");
+    settle(&host);
+    let mut before = invocations(&host);
+    let mut count = runs(&host).len();
+    let mut restarted = |host: &Host, context: &str| {
+        settle(host);
+        let after = invocations(host);
+        let journal = host.journal_of("relift-requests");
+        assert!(after[0] != before[0] && after[1] != before[1], "{context}\n{journal}");
+        assert_eq!(runs(host).len(), count + 1, "{context}\n{journal}");
+        assert_eq!(runs(host)[0], ("reconfigure".into(), "done".into()), "{context}\n{journal}");
+        (before, count) = (after, count + 1);
+    };
+
+    // Another run holds the lock for longer than the transaction: dpkg does not wait, and afterwards it is done.
+    build(&host, "appruntime", "1.1");
+    host.must("systemd-run --quiet --unit=holder flock /run/relift/app.lock sleep 3");
+    let (out, millis) = timed(&host, "dpkg -i /srv/deb/appruntime_1.1.deb");
+    out.exits(0);
+    assert!(millis < 2900 && host.must("systemctl is-active holder.service") == "active", "{millis} ms");
+    restarted(&host, "after the run that held the lock");
+
+    // Interrupted between unpacking and configuring, and finished later.
+    build_with(&host, "appruntime", "1.2", "sleep 1");
+    let killed = host.sh("timeout -s KILL 0.6 dpkg -i /srv/deb/appruntime_1.2.deb").code;
+    assert!(killed == 137 || killed == 124, "{killed}");
+    host.must("dpkg --configure -a");
+    restarted(&host, "interrupted, and configured later");
+
+    // Half of it fails: the exit status is dpkg's own, and what was replaced is replaced. apt goes on for seconds after the
+    // hook: nothing is restarted under its lock.
+    build(&host, "appruntime", "1.3");
+    build_with(&host, "broken", "1", "exit 3");
+    let status = host.sh("RELIFT_HOOKS=no dpkg -i /srv/deb/broken_1.deb; s=$?; dpkg -P broken; exit $s").code;
+    settle(&host);
+    host.write(
+        "/srv/hold.py",
+        "import fcntl, time\nf = open('/var/lib/dpkg/lock-frontend', 'w')\nfcntl.lockf(f, fcntl.LOCK_EX)\nopen('/run/held', 'w')\ntime.sleep(4)\n",
+        0o644,
+        "root",
+    );
+    host.must("systemd-run --quiet --unit=holding python3 /srv/hold.py");
+    host.wait_for("test -e /run/held");
+    let at = invocations(&host);
+    let both = "DPKG_FRONTEND_LOCKED=1 dpkg -i /srv/deb/appruntime_1.3.deb /srv/deb/broken_1.deb";
+    assert!(status != 0 && host.sh(both).code == status);
+    host.wait_for("systemctl is-active relift-requests.service | grep -q activating");
+    host.must("sleep 2");
+    assert_eq!((invocations(&host), host.must("systemctl is-active holding.service")), (at, "active".into()));
+    restarted(&host, "half of it failed, after apt gave its lock away");
+
+    // Held: it waits out of sight, is told, and is done when it may be.
+    host.relift(&["hold", "app", "--reason", "exams"]).exits(0);
+    build(&host, "appruntime", "1.4");
+    host.must("RELIFT_HOOKS=no dpkg -P broken");
+    host.must("dpkg -i /srv/deb/appruntime_1.4.deb");
+    settle(&host);
+    host.must("dpkg -i /srv/deb/appruntime_1.4.deb");
+    settle(&host);
+    assert_eq!((waiting(&host), runs(&host).len()), (1, 4));
+    let status = host.relift(&["status", "app"]).exits(0);
+    assert!(status.stdout.contains("packages changed: it waits: app is held: exams"), "{status}");
+    host.relift(&["unhold", "app"]).exits(0);
+    // As the timer does.
+    host.must("systemctl start relift-requests.service");
+    restarted(&host, "after the hold");
+    assert_eq!(waiting(&host), 0);
+}
