@@ -303,6 +303,7 @@ impl Page {
         };
         self.line(format_args!("  {} {time}", paint(DIM, "without service")));
         let undo = match plan.irreversible().as_slice() {
+            [] if plan.intent == Intent::Reconfigure => "everything but what the package manager changed".to_owned(),
             [] => "everything, by itself when a step or the proof fails".to_owned(),
             steps => paint(BAD, format!("not from {} on", steps.join(", "))),
         };

@@ -59,8 +59,8 @@ fn reconfigure(session: Session, args: &Args, touched: Option<&Touched>, globals
     let mut happening = Happening::begun(&install.name, Verb::Reconfigure, args.unattended);
     let ended = attempt(session, args, touched, globals, &timeline, &mut happening);
     let outcome = happening.clone().ended(&ended, 0).outcome;
-    // That packages changed which nothing here depends on is no news.
-    let is_news = outcome != Outcome::Current || !args.unattended;
+    // That packages changed which nothing here depends on is no news, nor that a request goes on waiting: the status tells.
+    let is_news = !matches!(outcome, Outcome::Current | Outcome::Deferred) || !args.unattended;
     if !globals.dry_run && is_news {
         aftermath::tell(&globals.paths(), Some(&install), happening, Some(timeline), &ended);
     }

@@ -8,17 +8,24 @@ const MANIFEST: &str = "/etc/relift/app.toml";
 /// apt from the repository on this host, and from nowhere else.
 const APT: &str = "DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dir::Etc::SourceList=/srv/deb.list -o Dir::Etc::SourceParts=- -o Dpkg::Use-Pty=0";
 
-/// A host on which the manager maps a library of the package `appruntime`, and the runner's manifest names the package. The units
-/// and hooks of relift are installed.
+/// [`depending_on`] a package of dpkg's.
 fn depending() -> Host {
+    depending_on(|host| {
+        build(host, "appruntime", "1.0");
+        host.must("dpkg -i /srv/deb/appruntime_1.0.deb");
+    })
+}
+
+/// A host on which the manager maps a library of the package `appruntime`, and the runner's manifest names the package. The units
+/// of relift are installed.
+fn depending_on(install: impl Fn(&Host)) -> Host {
     let mut host = Host::with_sample();
     for unit in ["relift-requests.path", "relift-requests.service", "relift-requests.timer"] {
         let text = std::fs::read(format!("{}/units/{unit}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         host.write(&format!("/usr/lib/systemd/system/{unit}"), text, 0o644, "root");
     }
     host.must("rm -f /usr/sbin/policy-rc.d; systemctl daemon-reload; systemctl start relift-requests.path relift-requests.timer");
-    build(&host, "appruntime", "1.0");
-    host.must("dpkg -i /srv/deb/appruntime_1.0.deb");
+    install(&host);
     host.release(|release| {
         let preload = "Environment=LD_PRELOAD=/usr/lib/appruntime/libruntime.so";
         release.next("1.1.0").unit_line("manager", "Service", preload)
@@ -37,10 +44,17 @@ fn build(host: &Host, name: &str, version: &str) {
 
 /// The same with a maintainer script.
 fn build_with(host: &Host, name: &str, version: &str, postinst: &str) {
+    let code = format!("const char *const runtime_version = \"{name} {version}\";");
+    build_code(host, (name, version), postinst, &code);
+}
+
+/// The same from this source of the library.
+fn build_code(host: &Host, (name, version): (&str, &str), postinst: &str, code: &str) {
+    host.write("/srv/library.c", code, 0o644, "root");
     host.must(&format!(
         "set -e; d=$(mktemp -d); mkdir -p /srv/deb $d/DEBIAN $d/usr/lib/{name}
          printf 'Package: {name}\\nVersion: {version}\\nArchitecture: all\\nMaintainer: x <x@example.org>\\nDescription: x\\n' > $d/DEBIAN/control
-         echo 'const char *const {name}_version = \"{version}\";' | tr - _ | cc -shared -fPIC -x c -o $d/usr/lib/{name}/libruntime.so -
+         cc -shared -fPIC -o $d/usr/lib/{name}/libruntime.so /srv/library.c
          if [ -n '{postinst}' ]; then printf '#!/bin/sh\\n{postinst}\\n' > $d/DEBIAN/postinst; chmod 755 $d/DEBIAN/postinst; fi
          chmod 755 $d; dpkg-deb -Znone --root-owner-group -b $d /srv/deb/{name}_{version}.deb >/dev/null; rm -r $d"
     ));
@@ -278,4 +292,157 @@ fn transactions_that_fail_and_runs_that_wait_lose_nothing_and_block_nobody() {
     host.must("systemctl start relift-requests.service");
     restarted(&host, "after the hold");
     assert_eq!(waiting(&host), 0);
+}
+
+/// Builds `/srv/rpm/appruntime-VERSION-1.noarch.rpm`.
+fn build_rpm(host: &Host, version: &str) {
+    let spec = format!(
+        "Name: appruntime\nVersion: {version}\nRelease: 1\nAutoReqProv: no\nSummary: x\nLicense: x\nBuildArch: noarch\n%description\nx\n%install\nmkdir -p %{{buildroot}}/usr/lib/appruntime\n\
+         echo 'const char *const version = \"{version}\";' | cc -shared -fPIC -x c -o %{{buildroot}}/usr/lib/appruntime/libruntime.so -\n%files\n/usr/lib/appruntime\n"
+    );
+    build_spec(host, &spec);
+}
+
+fn build_spec(host: &Host, spec: &str) {
+    host.write("/srv/a.spec", spec, 0o644, "root");
+    host.must(
+        "mkdir -p /srv/rpm; rpmbuild --quiet -bb --define '_rpmdir /srv/rpm' --define '_topdir /srv/rpmbuild' --define '_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' \
+         --define '__os_install_post :' --define '_binaries_in_noarch_packages_terminate_build 0' /srv/a.spec 2>&1",
+    );
+}
+
+/// Builds `/srv/pacman/appruntime-VERSION-1-any.pkg.tar`.
+fn build_for_pacman(host: &Host, version: &str) {
+    host.must(&format!(
+        "set -e; mkdir -p /srv/pacman; d=$(mktemp -d); cd $d; mkdir -p usr/lib/appruntime
+         printf 'pkgname = appruntime\npkgver = {version}-1\npkgdesc = x\nsize = 1\narch = any\n' > .PKGINFO
+         echo 'const char *const version = \"pacman {version}\";' | cc -shared -fPIC -x c -o usr/lib/appruntime/libruntime.so -
+         tar -cf /srv/pacman/appruntime-{version}-1-any.pkg.tar .PKGINFO usr"
+    ));
+}
+
+#[test]
+fn rpm_dnf_and_pacman_restart_what_depends_on_their_packages() {
+    needs(&[
+        ("rpmbuild", "rpm"),
+        ("dnf", "dnf"),
+        ("createrepo_c", "createrepo-c"),
+        ("pacman", "pacman-package-manager"),
+        ("cc", "gcc"),
+    ]);
+    let host = depending_on(|host| {
+        // Where distributions of rpm have it; Debian's dnf looks there as well.
+        host.write("/etc/rpm/macros.dbpath", "%_dbpath /var/lib/rpm\n", 0o644, "root");
+        build_rpm(host, "1.0");
+        // What the package's spec has.
+        build_spec(
+            host,
+            "Name: hooks\nVersion: 1\nRelease: 1\nSummary: x\nLicense: x\nBuildArch: noarch\n%description\nx\n%files\n\
+             %transfiletriggerin -- /usr /opt /etc/systemd\n/usr/bin/relift hook rpm || :\n\
+             %transfiletriggerpostun -- /usr /opt /etc/systemd\n[ ! -x /usr/bin/relift ] || /usr/bin/relift hook rpm || :\n",
+        );
+        host.must("cd /srv/rpm; rpm -U --force-debian --nodeps hooks-1-1.noarch.rpm appruntime-1.0-1.noarch.rpm");
+    });
+    settle(&host);
+    let mut before = invocations(&host);
+    let mut count = runs(&host).len();
+    let mut restarted = |host: &Host, context: &str| {
+        settle(host);
+        let after = invocations(host);
+        let journal = host.journal_of("relift-requests");
+        assert!(after[0] != before[0] && after[1] != before[1], "{context}\n{journal}");
+        assert_eq!(runs(host).len(), count + 1, "{context}\n{journal}");
+        assert_eq!(runs(host)[0], ("reconfigure".into(), "done".into()), "{context}\n{journal}");
+        (before, count) = (after, count + 1);
+    };
+    build_rpm(&host, "1.1");
+    host.must("rpm -U --force-debian --nodeps /srv/rpm/appruntime-1.1-1.noarch.rpm");
+    restarted(&host, "rpm -U");
+
+    build_rpm(&host, "1.2");
+    host.must(
+        "createrepo_c --quiet /srv/rpm && dnf --quiet --assumeyes --nogpgcheck --setopt=reposdir=/srv/none --repofrompath=local,file:///srv/rpm upgrade appruntime",
+    );
+    assert_eq!(host.must("rpm -q --queryformat '%{VERSION}' appruntime"), "1.2");
+    restarted(&host, "dnf upgrade");
+
+    let hook = include_str!("../../packaging/pacman/relift.hook");
+    host.write("/usr/share/libalpm/hooks/relift.hook", hook, 0o644, "root");
+    build_for_pacman(&host, "1.3");
+    let pacman =
+        host.must("pacman --upgrade --noconfirm --overwrite '*' /srv/pacman/appruntime-1.3-1-any.pkg.tar 2>&1");
+    assert!(pacman.contains("Asking relift"), "{pacman}");
+    restarted(&host, "pacman -U");
+}
+
+#[test]
+fn a_worker_that_is_killed_begins_again_and_what_does_not_come_back_is_told_with_what_stays() {
+    needs(&[("cc", "gcc")]);
+    let host = depending();
+    host.must(&format!("sed -i 's/^soak .*/soak = \"4s\"/' {MANIFEST}"));
+    let before = invocations(&host);
+    build(&host, "appruntime", "1.1");
+    host.must("dpkg -i /srv/deb/appruntime_1.1.deb");
+
+    // By hand: a plan, a document, and nothing without approval.
+    let dry = host.relift(&["reconfigure", "app", "--dry-run"]).exits(0);
+    for words in [
+        "reconfigure app at ",
+        "sample-manager.service (system): restart",
+        "  a library that it runs with was replaced: /usr/lib/appruntime/libruntime.so",
+        "sample-runner.service (user): restart",
+        "  appruntime changed since it was started",
+        "+ build: sh scripts/build.sh",
+        "can be undone   everything but what the package manager changed",
+    ] {
+        assert!(dry.stdout.contains(words), "{words}\n{dry}");
+    }
+    let json = host.relift(&["reconfigure", "app", "--dry-run", "--json"]).exits(0);
+    let document: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(document["intent"], "reconfigure");
+    assert_eq!(document["host_changes"].as_array().map(Vec::len), Some(3), "{json}");
+    let refused = host.relift(&["reconfigure", "app"]).exits(2);
+    assert!(refused.stderr.contains("there is no terminal"), "{refused}");
+    host.relift(&["reconfigure", "app", "--step", "nothing"]).exits(2);
+    assert_eq!(invocations(&host), before);
+
+    // Killed while it watches: recovered, and done from the start.
+    host.relift(&["hook", "apt"]).exits(0);
+    host.wait_for("journalctl --sync; journalctl --output=cat --unit=relift-requests | grep -qx 'app: soak'");
+    host.must("systemctl kill --signal=KILL relift-requests.service");
+    host.wait_for(
+        "relift history --json | grep -A1 '\"outcome\"' | grep -q done && ! test -e /run/relift/requests/*.json",
+    );
+    settle(&host);
+    let ends: Vec<_> = runs(&host).into_iter().map(|(intent, end)| format!("{intent} {end}")).collect();
+    assert_eq!(ends, ["reconfigure done", "reconfigure rolled-back", "upgrade done"]);
+    assert_eq!(host.answers("manager").as_deref(), Some("1.1.0"));
+
+    // The new library ends every process that loads it.
+    let code = "#include <unistd.h>\n__attribute__((constructor)) static void end(void) { _exit(7); }\n";
+    build_code(&host, ("appruntime", "2.0"), "", code);
+    host.must("dpkg -i /srv/deb/appruntime_2.0.deb");
+    host.relift(&["hook", "apt"]).exits(0);
+    host.wait_for("systemctl is-failed --quiet relift-requests.service");
+    let told = host.journal_of("relift-requests");
+    for words in [
+        "the reconfiguration of app failed",
+        "appruntime changed since it was started; that stays as the package manager left it",
+        "see which versions were replaced: less /var/log/dpkg.log",
+    ] {
+        assert!(told.contains(words), "{words}\n{told}");
+    }
+    assert_eq!(host.must("systemctl show -P ExecMainStatus relift-requests.service"), "4");
+    assert_eq!(runs(&host)[0].1, "needs-operator", "{told}");
+    assert_eq!(
+        (host.must("ls /run/relift/requests"), runs(&host).len()),
+        (String::new(), 4),
+        "it is not tried for ever"
+    );
+    assert_eq!(host.answers("runner").as_deref(), Some("1.1.0"));
+
+    // The operator mends the package, and lets relift prove it.
+    host.must("dpkg -i /srv/deb/appruntime_1.1.deb");
+    host.relift(&["reconfigure", "app", "--restart", "--yes"]).exits(0);
+    assert_eq!(host.answers("manager").as_deref(), Some("1.1.0"));
 }

@@ -77,7 +77,8 @@ pub(super) fn judge(component: &Component, surveyed: &Surveyed, seen: &Seen, tou
         let Some((what, at)) = newest(needs, seen, touched) else { continue };
         let why = format!("{what} changed since it was started");
         if needs.restart {
-            for (scope, unit, state) in running(component, surveyed) {
+            let failed = services(component, surveyed).filter(|(_, _, state)| state.active == "failed");
+            for (scope, unit, state) in running(component, surveyed).chain(failed) {
                 if state.main_started_us < at && change.restart(scope, unit).is_none() {
                     change.restarts.push((scope, unit.to_owned(), why.clone()));
                 }
@@ -122,10 +123,18 @@ fn running<'a>(
     component: &'a Component,
     surveyed: &'a Surveyed,
 ) -> impl Iterator<Item = (Scope, &'a str, &'a UnitState)> {
+    services(component, surveyed).filter(|(_, _, state)| state.is_active() && state.main_pid != 0)
+}
+
+/// The services that have had one.
+fn services<'a>(
+    component: &'a Component,
+    surveyed: &'a Surveyed,
+) -> impl Iterator<Item = (Scope, &'a str, &'a UnitState)> {
     let pairs = component.units.iter().zip(&surveyed.units);
     let states =
         pairs.flat_map(|(unit, here)| here.states.iter().map(move |(name, state)| (unit.scope, name.as_str(), state)));
-    states.filter(|(_, _, state)| state.is_active() && state.main_pid != 0)
+    states.filter(|(_, _, state)| state.main_started_us != 0)
 }
 
 #[cfg(test)]

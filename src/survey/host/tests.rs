@@ -62,6 +62,19 @@ fn what_was_started_before_its_package_changed_is_started_anew_and_its_steps_run
 }
 
 #[test]
+fn what_failed_with_the_old_package_is_tried_with_the_new_one() {
+    let install = install(NEEDS);
+    let mut failed = surveyed(&install);
+    let state = &mut failed.units[0].states[0].1;
+    (state.active, state.main_pid) = ("failed".into(), 0);
+    let change = judge(&install.components[0], &failed, &seen("python3", LATER), None);
+    assert!(change.restart(Scope::System, "one.service").is_some());
+    failed.units[0].states[0].1.active = "inactive".into();
+    let change = judge(&install.components[0], &failed, &seen("python3", LATER), None);
+    assert_eq!(change.restart(Scope::System, "one.service"), None, "it was stopped");
+}
+
+#[test]
 fn steps_that_ran_since_do_not_run_again() {
     let met = |met_us| Seen { met_us: Some(met_us), ..seen("python3", LATER) };
     assert!(judged(NEEDS, &met(LATER), None).steps.is_empty());
