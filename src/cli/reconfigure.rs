@@ -18,6 +18,9 @@ use crate::survey::Survey;
 use crate::survey::host::{self, Touched};
 use crate::unattended::{Happening, Outcome, Timeline, Verb};
 
+/// Why something is done that no package asks for.
+const ASKED: &str = "asked for";
+
 /// How many runs of the past are looked at.
 const RUNS: usize = 20;
 
@@ -161,7 +164,7 @@ fn asked_for(args: &Args, session: &Session, survey: &mut Survey) -> Result<()> 
         if !surveyed.is_installed {
             continue;
         }
-        let why = "asked for".to_owned();
+        let why = ASKED.to_owned();
         for step in component.steps.iter().filter(|step| args.steps.contains(&step.name)) {
             unknown.retain(|name| **name != step.name);
             if !surveyed.host.steps.iter().any(|(name, _)| *name == step.name) {
@@ -194,13 +197,15 @@ fn tell_of_nothing(session: &Session, args: &Args, globals: &Globals) {
 
 /// What the packages changed stays changed, however a run ends.
 fn stays(error: Error, plan: &Plan) -> Error {
-    let error = plan.host_changes.iter().filter(|words| *words != "asked for").fold(error, |error, words| {
-        error.because(format!("on this host, {words}; that stays as the package manager left it"))
-    });
-    let logs = ["/var/log/dpkg.log", "/var/log/dnf.rpm.log", "/var/log/pacman.log"];
-    match logs.iter().find(|log| std::path::Path::new(log).exists()) {
-        Some(log) if !plan.host_changes.is_empty() => error
-            .hint(format!("see which versions were replaced: less {log}; then: relift reconfigure {}", plan.install)),
-        _ => error,
+    let changed: Vec<&str> =
+        plan.host_changes.iter().map(String::as_str).filter(|words| !words.ends_with(ASKED)).collect();
+    if changed.is_empty() {
+        return error;
     }
+    let error = error.because(format!("what the package manager changed stays as it is: {}", changed.join("; ")));
+    let logs = ["/var/log/dpkg.log", "/var/log/dnf.rpm.log", "/var/log/pacman.log"];
+    let log = logs.iter().find(|log| std::path::Path::new(log).exists());
+    let see = log.map(|log| format!("see which versions were replaced: less {log}"));
+    let again = format!("when the package is mended: relift reconfigure {} --restart", plan.install);
+    see.into_iter().chain([again]).fold(error, Error::hint)
 }

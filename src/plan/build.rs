@@ -54,13 +54,6 @@ fn frame(case: &Case) -> Plan {
     blockers.extend(survey.left_running(install));
     let mut warnings = offer.warnings.clone();
     warnings.extend(becomes_sparse(case));
-    let changed: Vec<String> = case.parts().flat_map(|part| part.surveyed.host.words()).collect();
-    let mut host_changes: Vec<String> = Vec::new();
-    changed.into_iter().for_each(|words| {
-        if !host_changes.contains(&words) {
-            host_changes.push(words);
-        }
-    });
     Plan {
         root: install.root.clone(),
         owner: install.owner.clone(),
@@ -71,7 +64,7 @@ fn frame(case: &Case) -> Plan {
         commits: offer.commits.clone(),
         commits_total: offer.commits_total,
         soak: install.policy.soak.as_secs(),
-        host_changes,
+        host_changes: case.parts().flat_map(|part| part.surveyed.host.words()).collect(),
         warnings,
         blockers,
         ..Plan::empty(&install.name)

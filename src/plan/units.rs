@@ -59,8 +59,8 @@ pub(super) fn plan(subject: &Subject, contents: &mut Contents) -> Result<Vec<Wor
         .map(|((unit, here), (base, theirs))| {
             let mut work = plan_unit(subject, unit, here, (base.as_deref(), theirs.as_deref()), contents)?;
             // A package may have replaced its file and left it to others to tell the manager.
-            let is_started_anew = |name: &str| subject.surveyed.host.restart(unit.scope, name).is_some();
-            work.needs_reload |= here.states.iter().any(|(name, state)| state.needs_reload && is_started_anew(name));
+            let reloads = &subject.surveyed.host.reloads;
+            work.needs_reload |= here.states.iter().any(|(name, _)| reloads.contains(&(unit.scope, name.clone())));
             Ok(work)
         })
         .collect()

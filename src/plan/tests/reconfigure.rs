@@ -32,10 +32,20 @@ fn what_runs_with_replaced_packages_is_restarted_and_nothing_else() {
     assert_eq!(titles(&plan)[1..], ["restart one.service"], "the first notes what runs");
     assert_eq!(services(&world), [Restart, Untouched]);
     assert_eq!(plan.components[0].units[0].why, WHY);
-    assert_eq!(plan.host_changes, [WHY]);
+    assert_eq!(plan.host_changes, [format!("one.service: {WHY}")]);
     assert_eq!((plan.blockers.len(), plan.gates[0].changes), (0, true));
     assert_eq!(plan.from, plan.to);
     assert!(self::world().plan().is_empty(), "nothing changed, nothing is done");
+}
+
+#[test]
+fn a_unit_file_that_a_package_replaced_is_read_again_first() {
+    let mut world = changed(world(), &["one.service"], &[]);
+    world.survey.components[0].host.reloads = vec![(Scope::System, "one.service".into())];
+    let titles = titles(&world.plan());
+    assert_eq!(titles.len(), 3, "{titles:?}");
+    assert_eq!(titles[2], "restart one.service");
+    assert!(matches!(world.plan().actions[1], crate::action::Action::Units(_)), "{titles:?}");
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Looking at what judgements are made from.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Seen, Touched, judge, stale};
 use crate::host::systemd::UnitState;
 use crate::host::{mapped, packages};
-use crate::manifest::{Component, Install};
+use crate::manifest::{Component, Install, Scope};
 use crate::survey::{Survey, Surveyed};
 
 /// How many entries below a declared path are looked at.
@@ -48,8 +48,12 @@ fn needs(component: &Component) -> Seen {
 fn processes(component: &Component, surveyed: &Surveyed, own: &[&Path], seen: &mut Seen) {
     for (unit, here) in component.units.iter().zip(&surveyed.units) {
         for (name, state) in here.states.iter().filter(|(_, state)| state.main_pid != 0) {
-            if let Some(words) = runs_with(state, name, own).or_else(|| unit_file(state)) {
-                seen.stale.insert((unit.scope, name.clone()), words);
+            let key = (unit.scope, name.clone());
+            if let Some(words) = runs_with(state, name, own) {
+                seen.stale.insert(key.clone(), words);
+            }
+            if let Some(words) = unit_file(unit.scope, name, state) {
+                seen.unit_files.insert(key, words);
             }
         }
     }
@@ -69,9 +73,20 @@ fn runs_with(state: &UnitState, name: &str, own: &[&Path]) -> Option<String> {
 }
 
 /// A unit file or drop-in of a package that is newer than the process: an operator's edit is the operator's to put into effect.
-fn unit_file(state: &UnitState) -> Option<String> {
-    let files = std::iter::once(&state.fragment).chain(&state.drop_ins).filter(|file| !file.is_empty());
-    let is_newer = |file: &&String| packages::changed_at(Path::new(file)).is_some_and(|at| at > state.main_started_us);
-    let (file, package) = files.filter(is_newer).find_map(|file| Some((file, packages::owner(Path::new(file))?)))?;
-    Some(format!("the package {package} replaced {file} since it was started"))
+fn unit_file(scope: Scope, name: &str, state: &UnitState) -> Option<String> {
+    let place = if scope == Scope::System { "system" } else { "user" };
+    // The manager may not know yet of a new one.
+    let directories =
+        ["/etc/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"].map(|top| format!("{top}/{place}/{name}.d"));
+    let entries = directories.iter().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten().flatten();
+    let on_disk = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "conf"));
+    let known =
+        std::iter::once(&state.fragment).chain(&state.drop_ins).filter(|file| !file.is_empty()).map(PathBuf::from);
+    let is_newer = |file: &PathBuf| packages::changed_at(file).is_some_and(|at| at > state.main_started_us);
+    let (file, package) =
+        known.chain(on_disk).filter(is_newer).find_map(|file| packages::owner(&file).map(|package| (file, package)))?;
+    Some(format!(
+        "the package {package} replaced {} since it was started",
+        crate::text::harmless(&file.display().to_string())
+    ))
 }

@@ -20,6 +20,8 @@ pub struct HostChange {
     pub restarts: Vec<(Scope, String, String)>,
     /// Steps that are to run again: name, why.
     pub steps: Vec<(String, String)>,
+    /// Units whose files were replaced, which their manager has to read again.
+    pub reloads: Vec<(Scope, String)>,
 }
 
 /// What a hook told: what a package manager touched. Empty lists say nothing.
@@ -42,6 +44,8 @@ pub(super) struct Seen {
     pub paths: BTreeMap<PathBuf, u64>,
     /// What the processes of a service still run with although it was replaced, in words.
     pub stale: BTreeMap<(Scope, String), String>,
+    /// Services whose unit file or drop-in a package replaced, in words.
+    pub unit_files: BTreeMap<(Scope, String), String>,
     /// When the steps of the component's needs ran last, microseconds.
     pub met_us: Option<u64>,
 }
@@ -58,15 +62,10 @@ impl HostChange {
         found.map(|(.., why)| why.as_str())
     }
 
-    /// Everything that changed, in words, each once.
+    /// What follows and why, a line each.
     pub fn words(&self) -> Vec<String> {
-        let mut words: Vec<String> = Vec::new();
-        for why in self.restarts.iter().map(|(.., why)| why).chain(self.steps.iter().map(|(_, why)| why)) {
-            if !words.contains(why) {
-                words.push(why.clone());
-            }
-        }
-        words
+        let restarts = self.restarts.iter().map(|(_, unit, why)| format!("{unit}: {why}"));
+        restarts.chain(self.steps.iter().map(|(step, why)| format!("step {step}: {why}"))).collect()
     }
 }
 
@@ -92,9 +91,12 @@ pub(super) fn judge(component: &Component, surveyed: &Surveyed, seen: &Seen, tou
         }
     }
     for (scope, unit, _) in running(component, surveyed) {
-        if let Some(why) = seen.stale.get(&(scope, unit.to_owned()))
-            && change.restart(scope, unit).is_none()
-        {
+        let key = (scope, unit.to_owned());
+        if seen.unit_files.contains_key(&key) {
+            change.reloads.push(key.clone());
+        }
+        let why = seen.unit_files.get(&key).or(seen.stale.get(&key));
+        if let Some(why) = why.filter(|_| change.restart(scope, unit).is_none()) {
             change.restarts.push((scope, unit.to_owned(), why.clone()));
         }
     }

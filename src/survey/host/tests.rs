@@ -105,9 +105,13 @@ fn what_runs_with_what_was_replaced_is_started_anew_without_being_declared() {
     seen.stale.insert((Scope::User, "two.service".into()), "its program was replaced".into());
     let change = judged("", &seen, None);
     assert_eq!(change.restarts, [(Scope::User, "two.service".to_owned(), "its program was replaced".to_owned())]);
-    assert_eq!(change.words(), ["its program was replaced"]);
+    assert_eq!(change.words(), ["two.service: its program was replaced"]);
+    seen.unit_files.insert((Scope::System, "one.service".into()), "the package x replaced it".into());
+    let change = judged("", &seen, None);
+    assert_eq!(change.reloads, [(Scope::System, "one.service".to_owned())]);
+    assert_eq!(change.restart(Scope::System, "one.service"), Some("the package x replaced it"));
     let install = install("");
     let mut stopped = surveyed(&install);
-    stopped.units[1].states[0].1.active = "inactive".into();
+    stopped.units.iter_mut().for_each(|unit| unit.states[0].1.active = "inactive".into());
     assert!(judge(&install.components[0], &stopped, &seen, None).is_empty());
 }
