@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Subcommand;
 
 use super::globals::Globals;
+use super::reconfigure::Ended;
 use super::session::Session;
 use super::{error, output, reconfigure};
 use crate::error::{Exit, Result};
@@ -14,7 +15,6 @@ use crate::hook::{Circumstances, Manager, Pending, Request, Store, is_no, is_yes
 use crate::host::packages;
 use crate::host::process::Command;
 use crate::manifest;
-use crate::unattended::Outcome;
 
 /// How much of what a package manager gives is read, bytes.
 const INPUT: u64 = 16 << 20;
@@ -153,18 +153,18 @@ fn reconfigure_one(store: &Store, pending: &Pending, globals: &Globals) -> Resul
         store.done(pending)?;
         return Ok(Exit::Done);
     }
-    let (outcome, ended) = match Session::open(&globals, Some(name)) {
+    let Ended { ended, waits } = match Session::open(&globals, Some(name)) {
         Ok(session) => reconfigure::of_hook(session, &pending.request.touched(), &globals),
-        Err(error) => (Outcome::Refused, Err(error)),
+        // A manifest with a mistake in it is mended some time.
+        Err(error) => Ended { waits: Some(error.what.clone()), ended: Err(error) },
     };
-    let told = ended.as_ref().err().map(|error| error.what.clone());
     let exit = ended.unwrap_or_else(|error| {
         error::print(&error, globals.json);
         error.kind.exit()
     });
-    match outcome {
-        Outcome::Deferred => store.set_aside(pending, &told.unwrap_or_else(|| "not now".into()))?,
-        _ => store.done(pending)?,
+    match waits {
+        Some(why) => store.set_aside(pending, &why)?,
+        None => store.done(pending)?,
     }
     Ok(exit)
 }

@@ -9,7 +9,7 @@ use super::upgrade::{decided, execute, may_start};
 use super::{aftermath, output};
 use crate::error::{Error, Exit, Result};
 use crate::ledger::history;
-use crate::manifest::Component;
+use crate::manifest::{Component, Reach};
 use crate::plan::{Intent, Plan, Request};
 use crate::report::Reporter;
 use crate::run;
@@ -46,28 +46,58 @@ pub struct Args {
 /// Reconfigures an install.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let session = Session::open(globals, args.name.as_deref())?;
-    reconfigure(session, args, None, globals).1
+    reconfigure(session, args, None, globals).ended
+}
+
+/// How a reconfiguration ended.
+pub struct Ended {
+    /// The exit status, or the error.
+    pub ended: Result<Exit>,
+    /// Why it is to be looked at again.
+    pub waits: Option<String>,
 }
 
 /// As a hook asks for it.
-pub fn of_hook(session: Session, touched: &Touched, globals: &Globals) -> (Outcome, Result<Exit>) {
+pub fn of_hook(session: Session, touched: &Touched, globals: &Globals) -> Ended {
     let args = Args { unattended: true, ..Args::default() };
     reconfigure(session, &args, Some(touched), globals)
 }
 
-fn reconfigure(session: Session, args: &Args, touched: Option<&Touched>, globals: &Globals) -> (Outcome, Result<Exit>) {
+fn reconfigure(session: Session, args: &Args, touched: Option<&Touched>, globals: &Globals) -> Ended {
     let install = session.install.clone();
     let reporter = output::reporter(globals);
     let timeline = Timeline::over(&*reporter);
     let mut happening = Happening::begun(&install.name, Verb::Reconfigure, args.unattended);
-    let ended = attempt(session, args, touched, globals, &timeline, &mut happening);
+    let mut left = None;
+    let ended = attempt(session, args, touched, globals, &timeline, (&mut happening, &mut left));
     let outcome = happening.clone().ended(&ended, 0).outcome;
     // That packages changed which nothing here depends on is no news, nor that a request goes on waiting: the status tells.
     let is_news = !matches!(outcome, Outcome::Current | Outcome::Deferred) || !args.unattended;
     if !globals.dry_run && is_news {
         aftermath::tell(&globals.paths(), Some(&install), happening, Some(timeline), &ended);
     }
-    (outcome, ended)
+    let waits = match (&ended, outcome) {
+        (Err(error), Outcome::Deferred) => Some(error.what.clone()),
+        (Ok(_), _) => left,
+        (Err(_), _) => None,
+    };
+    Ended { ended, waits }
+}
+
+/// What nobody asked for is left to the operator where the policy lets nothing happen by itself. Why it is, in words.
+fn leave_noticed(args: &Args, session: &Session, survey: &mut Survey) -> Option<String> {
+    let (name, reach) = (&session.install.name, session.install.policy.unattended);
+    if !args.unattended || reach != Reach::None {
+        return None;
+    }
+    let noticed = survey.components.iter_mut().flat_map(|component| std::mem::take(&mut component.host.noticed));
+    let units: Vec<String> = noticed.map(|(_, unit, _)| unit).collect();
+    (!units.is_empty()).then(|| {
+        format!(
+            "{} runs with what was replaced, and unattended = \"none\": relift reconfigure {name}",
+            units.join(", ")
+        )
+    })
 }
 
 fn attempt(
@@ -76,7 +106,7 @@ fn attempt(
     touched: Option<&Touched>,
     globals: &Globals,
     reporter: &dyn Reporter,
-    happening: &mut Happening,
+    (happening, left): (&mut Happening, &mut Option<String>),
 ) -> Result<Exit> {
     let _lock = session.lock(globals, args.unattended, reporter)?;
     let mirror = session.mirror()?;
@@ -99,6 +129,7 @@ fn attempt(
     let mut met = ledger.needs_met()?;
     host::look(&mut survey, &session.install, touched, &known_met(&session, touched, &met)?);
     asked_for(args, &session, &mut survey)?;
+    *left = leave_noticed(args, &session, &mut survey);
     if survey.components.iter().all(|component| component.host.is_empty()) {
         tell_of_nothing(&session, args, globals);
         return Ok(Exit::Done);

@@ -225,8 +225,14 @@ fn a_hook_leaves_one_request_that_is_roots_alone_and_none_where_nothing_is_to_ru
     host.must("rm /run/relift/requests; mv /run/kept /run/relift/requests");
     host.must("mount -t tmpfs -o size=16k,mode=700 none /run/relift; head -c 100k /dev/zero > /run/relift/fill || :");
     assert_eq!(hook("", "apt"), (1, "0".to_owned()));
-    host.must("umount /run/relift; rm -rf /run/relift/requests; rm /etc/relift/app.toml");
-    assert_eq!(hook("", "apt"), silent, "no install, no request");
+    host.must("umount /run/relift; echo junk > /run/relift/requests/0.json; mv /etc/relift/app.toml /srv");
+    let out = host.relift(&["hook", "run"]).exits(0);
+    assert!(out.stderr.contains("0.json is removed: it is no request"), "{out}");
+    assert_eq!(
+        hook("", "apt"),
+        silent,
+        "what an install that is gone was asked for is gone, and without one nothing is asked"
+    );
 }
 
 #[test]
@@ -307,10 +313,21 @@ fn transactions_that_fail_and_runs_that_wait_lose_nothing_and_block_nobody() {
     let status = host.relift(&["status", "app"]).exits(0);
     assert!(status.stdout.contains("packages changed: it waits: app is held: exams"), "{status}");
     host.relift(&["unhold", "app"]).exits(0);
+    // Where nothing happens by itself, only what the manifest names is done; the rest waits for the operator.
+    host.must(&format!("sed -i 's/^unattended .*/unattended = \"none\"/' {MANIFEST}"));
+    let at = invocations(&host);
     // As the timer does.
     host.must("systemctl start relift-requests.service");
-    restarted(&host, "after the hold");
-    assert_eq!(waiting(&host), 0);
+    let now = invocations(&host);
+    assert!(now[0] == at[0] && now[1] != at[1], "{}", host.journal_of("relift-requests"));
+    assert_eq!((waiting(&host), runs(&host).len()), (1, 5));
+    let status = host.relift(&["status", "app"]).exits(0);
+    let says = "it waits: sample-manager.service runs with what was replaced, and unattended = \"none\": relift reconfigure app";
+    assert!(status.stdout.contains(says), "{status}");
+    host.relift(&["reconfigure", "app", "--yes"]).exits(0);
+    host.must("systemctl start relift-requests.service");
+    assert_eq!((waiting(&host), runs(&host).len()), (0, 6));
+    assert!(invocations(&host)[0] != at[0] && invocations(&host)[1] == now[1]);
 }
 
 /// Builds `/srv/rpm/appruntime-VERSION-1.noarch.rpm`.

@@ -16,8 +16,10 @@ pub use look::look;
 /// What changed on the host under a component since its processes were started, and what follows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostChange {
-    /// Services that are to be started anew: scope, unit, why.
+    /// Services that the manifest wants started anew: scope, unit, why.
     pub restarts: Vec<(Scope, String, String)>,
+    /// Services that were noticed to run with what was replaced, and that the manifest says nothing of.
+    pub noticed: Vec<(Scope, String, String)>,
     /// Steps that are to run again: name, why.
     pub steps: Vec<(String, String)>,
     /// Units whose files were replaced, which their manager has to read again.
@@ -53,18 +55,18 @@ pub(super) struct Seen {
 impl HostChange {
     /// Whether nothing follows.
     pub fn is_empty(&self) -> bool {
-        self.restarts.is_empty() && self.steps.is_empty()
+        self.restarts.is_empty() && self.noticed.is_empty() && self.steps.is_empty()
     }
 
     /// Why a unit is started anew.
     pub fn restart(&self, scope: Scope, unit: &str) -> Option<&str> {
-        let found = self.restarts.iter().find(|(of, name, _)| *of == scope && name == unit);
+        let found = self.restarts.iter().chain(&self.noticed).find(|(of, name, _)| *of == scope && name == unit);
         found.map(|(.., why)| why.as_str())
     }
 
     /// What follows and why, a line each.
     pub fn words(&self) -> Vec<String> {
-        let restarts = self.restarts.iter().map(|(_, unit, why)| format!("{unit}: {why}"));
+        let restarts = self.restarts.iter().chain(&self.noticed).map(|(_, unit, why)| format!("{unit}: {why}"));
         restarts.chain(self.steps.iter().map(|(step, why)| format!("step {step}: {why}"))).collect()
     }
 }
@@ -97,7 +99,7 @@ pub(super) fn judge(component: &Component, surveyed: &Surveyed, seen: &Seen, tou
         }
         let why = seen.unit_files.get(&key).or(seen.stale.get(&key));
         if let Some(why) = why.filter(|_| change.restart(scope, unit).is_none()) {
-            change.restarts.push((scope, unit.to_owned(), why.clone()));
+            change.noticed.push((scope, unit.to_owned(), why.clone()));
         }
     }
     change

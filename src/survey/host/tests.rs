@@ -104,7 +104,8 @@ fn what_runs_with_what_was_replaced_is_started_anew_without_being_declared() {
     let mut seen = Seen::default();
     seen.stale.insert((Scope::User, "two.service".into()), "its program was replaced".into());
     let change = judged("", &seen, None);
-    assert_eq!(change.restarts, [(Scope::User, "two.service".to_owned(), "its program was replaced".to_owned())]);
+    assert_eq!(change.noticed, [(Scope::User, "two.service".to_owned(), "its program was replaced".to_owned())]);
+    assert!(change.restarts.is_empty());
     assert_eq!(change.words(), ["two.service: its program was replaced"]);
     seen.unit_files.insert((Scope::System, "one.service".into()), "the package x replaced it".into());
     let change = judged("", &seen, None);
