@@ -15,6 +15,7 @@
 //! trust      what a release stands on: a signature that the manifest wants, an operator's word, or nothing
 //! ledger     what is remembered: activated, known-good, failed, held
 //! doctor     what would keep a run from working here: judgements over what was looked at and tried
+//! hook       what package managers tell: requests, kept until a worker has reconfigured the installs concerned
 //! unattended what happens with nobody there: when a run may start, who is told, what monitoring reads
 //! notify     who is told: news, what was told before, a spool, mail, webhook, command, motd
 //! host       the only raw effects: files, processes, accounts, systemd, clock, network
@@ -32,6 +33,7 @@ pub mod cli;
 pub mod doctor;
 pub mod error;
 pub mod health;
+pub mod hook;
 pub mod host;
 pub mod ledger;
 pub mod manifest;

@@ -630,3 +630,36 @@ fn what_monitoring_reads_is_declared_once_and_shown_with_its_defaults() {
         assert!(said.contains(says), "{table}: {said}");
     }
 }
+
+#[test]
+fn what_a_component_needs_of_the_host_means_what_it_says() {
+    let with = |table: &str| {
+        changed("[[component.step]]\nname = \"sync\"", &format!("{table}\n[[component.step]]\nname = \"sync\""))
+    };
+    let good = "[[component.needs]]\npackages = [\"nodejs\", \"python3.*\"]\npaths = [\"/usr/lib/python3/\"]\nsteps = [\"sync\"]\n\
+                [[component.needs]]\npackages = [\"libssl3\"]\n";
+    let install = parse(&with(good)).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+    let needs = &install.components[0].needs;
+    assert_eq!((needs.len(), needs[0].restart, needs[1].restart), (2, true, true));
+    assert_eq!(needs[0].paths, [Path::new("/usr/lib/python3")]);
+    assert_eq!((needs[0].packages[1].as_str(), needs[0].steps[0].as_str()), ("python3.*", "sync"));
+    let again = parse(&manifest::effective(&install).unwrap()).unwrap();
+    assert_eq!(again.components[0].needs, *needs, "what is shown is a manifest that says the same");
+    for (table, key, says) in [
+        ("[[component.needs]]\n", "needs[0]", "nothing is named"),
+        ("[[component.needs]]\npackages = [\"x\"]\nrestart = false\n", "needs[0].restart", "nothing is to be done"),
+        ("[[component.needs]]\npackages = [\"*\"]\n", "needs[0].packages[0]", "no name of a package"),
+        ("[[component.needs]]\npackages = [\"--root\"]\n", "needs[0].packages[0]", "no name of a package"),
+        ("[[component.needs]]\npackages = [\"a b\"]\n", "needs[0].packages[0]", "no name of a package"),
+        ("[[component.needs]]\npaths = [\"lib\"]\n", "needs[0].paths[0]", "no absolute path"),
+        ("[[component.needs]]\npaths = [\"/\"]\n", "needs[0].paths[0]", "no absolute path"),
+        ("[[component.needs]]\npaths = [\"/usr/../etc\"]\n", "needs[0].paths[0]", "no absolute path"),
+        ("[[component.needs]]\npackages = [\"x\"]\nsteps = [\"snyc\"]\n", "needs[0].steps[0]", "has no step \"snyc\""),
+    ] {
+        let problems = parse(&with(table)).err().unwrap_or_else(|| panic!("was accepted:\n{table}"));
+        assert_eq!(problems.list[0].key, format!("component[0].{key}"), "{table}");
+        assert!(problems.render(false).contains(says), "{}", problems.render(false));
+    }
+    let schema = manifest::schema().to_string();
+    assert!(schema.contains("names of distribution packages") || schema.contains("Names of distribution packages"));
+}

@@ -90,6 +90,7 @@ impl Page {
         let verb = match plan.intent {
             Intent::Upgrade => "upgrade",
             Intent::Rollback => "rollback",
+            Intent::Reconfigure => "reconfigure",
         };
         let way = match plan.from.revision == plan.to.revision {
             true => format!("at {}", plan.from.short()),
@@ -227,7 +228,7 @@ impl Page {
         }
         let word = if plan.commits_total == 1 { "commit" } else { "commits" };
         let away = match (plan.commits_total, plan.intent) {
-            (_, Intent::Upgrade) => "",
+            (_, Intent::Upgrade | Intent::Reconfigure) => "",
             (1, Intent::Rollback) => " goes away",
             (_, Intent::Rollback) => " go away",
         };
@@ -302,6 +303,7 @@ impl Page {
         };
         self.line(format_args!("  {} {time}", paint(DIM, "without service")));
         let undo = match plan.irreversible().as_slice() {
+            [] if plan.intent == Intent::Reconfigure => "everything but what the package manager changed".to_owned(),
             [] => "everything, by itself when a step or the proof fails".to_owned(),
             steps => paint(BAD, format!("not from {} on", steps.join(", "))),
         };

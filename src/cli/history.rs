@@ -10,6 +10,7 @@ use super::{describe, output};
 use crate::error::{Error, Exit, Result};
 use crate::ledger::{Past, history};
 use crate::manifest;
+use crate::plan::Intent;
 use crate::run::journal::{Journal, runs};
 use crate::run::record::{Begin, Body};
 use crate::trust::Standing;
@@ -123,7 +124,9 @@ fn what(run: &Past) -> String {
         Standing::Pinned { .. } => " (pinned by hand)",
         Standing::Unverified => " (unverified)",
     };
-    format!("{} to {}{standing}", format!("{:?}", plan.intent).to_lowercase(), plan.target_words())
+    let intent = format!("{:?}", plan.intent).to_lowercase();
+    let way = if plan.intent == Intent::Reconfigure { "at" } else { "to" };
+    format!("{intent} {way} {}{standing}", plan.target_words())
 }
 
 /// The end of a run's id, which `show` and `logs` take: a table with whole ones is wider than many a terminal.

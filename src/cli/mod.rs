@@ -14,6 +14,7 @@ mod error;
 pub mod globals;
 mod history;
 mod hold;
+mod hook;
 pub mod init;
 pub mod internal;
 mod itself;
@@ -23,6 +24,7 @@ mod notify;
 pub mod output;
 pub mod pages;
 mod plan;
+mod reconfigure;
 mod recover;
 mod rollback;
 mod screen;
@@ -79,6 +81,11 @@ enum Verb {
         after_help = "Examples:\n  relift rollback app\n  relift rollback app --to known-good/20260717T020312Z --offline"
     )]
     Rollback(rollback::Args),
+    /// Restart what runs with replaced packages, and run the steps that the manifest names for them
+    #[command(
+        after_help = "Examples:\n  relift reconfigure app --dry-run\n  relift reconfigure app --step init --restart"
+    )]
+    Reconfigure(reconfigure::Args),
     /// Finish or undo an interrupted run
     #[command(after_help = "Examples:\n  relift recover app")]
     Recover(recover::Args),
@@ -123,6 +130,8 @@ enum Verb {
     Notify(notify::Args),
     /// Check a manifest, show it, or print its schema
     Config(config::Args),
+    /// What package managers call after they changed something: asks for a reconfiguration, does none
+    Hook(hook::Args),
     #[command(subcommand, hide = true)]
     Internal(internal::Internal),
 }
@@ -192,7 +201,9 @@ impl Cli {
             Verb::Plan(args) => plan::run(args, globals),
             Verb::Upgrade(args) => upgrade::run(args, globals),
             Verb::Rollback(args) => rollback::run(args, globals),
+            Verb::Reconfigure(args) => reconfigure::run(args, globals),
             Verb::Recover(args) => recover::run(args, globals),
+            Verb::Hook(args) => hook::run(args, globals),
             Verb::Status(args) => status::run(args, globals),
             Verb::History(args) => history::run(args, globals),
             Verb::Show(args) => history::show(args, globals),

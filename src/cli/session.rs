@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::globals::Globals;
 use crate::backup;
 use crate::error::{Error, Kind, Result};
+use crate::hook::Store;
 use crate::host::account::Account;
 use crate::host::fs::must_be_ours;
 use crate::ledger::{Ledger, last_downtime, open_run};
@@ -92,6 +93,11 @@ impl Session {
     /// The ledger.
     pub fn ledger(&self) -> Ledger {
         Ledger::below(&self.state)
+    }
+
+    /// What package managers asked for on this host.
+    pub fn requests(&self) -> Store {
+        Store::below(&self.runtime)
     }
 
     /// The mirror, made when it is not there.

@@ -92,6 +92,9 @@ fn text(session: &Session, survey: &Survey, open: Option<String>, itself: &Outlo
     let notify = session.notify_remarks().into_iter();
     lines.extend(notify.map(|remark| format!("  {} notify: {remark}", paint(WARN, "!"))));
     lines.extend(itself.lines(install).into_iter().map(|line| format!("  {line}")));
+    if let Some(words) = asked(session) {
+        lines.push(format!("  {} {words}", paint(WARN, "packages changed:")));
+    }
     let older = survey.older_env(install);
     for (component, surveyed) in install.components.iter().zip(&survey.components) {
         if !surveyed.is_installed {
@@ -149,6 +152,15 @@ fn text(session: &Session, survey: &Survey, open: Option<String>, itself: &Outlo
         ));
     }
     lines.join("\n") + "\n"
+}
+
+/// What becomes of a hook's request.
+fn asked(session: &Session) -> Option<String> {
+    let request = session.requests().of_install(&session.install.name)?;
+    Some(match request.waits {
+        Some(why) => format!("it waits: {why}"),
+        None => "it is looked at when the package manager has ended".into(),
+    })
 }
 
 /// What an operator should look at.
@@ -216,6 +228,7 @@ fn document(session: &Session, survey: &Survey, open: Option<String>, itself: &O
         "by-itself": itself.document(),
         "attempts": itself.attempts,
         "notify": session.notify_remarks(),
+        "packages-changed": asked(session),
         "components": session.install.components.iter().zip(&survey.components).map(component).collect::<Vec<_>>(),
         "known-good": known_good,
         "failed": failed,

@@ -182,6 +182,16 @@ impl Ledger {
         }
     }
 
+    /// When the steps that a component's needs ask for ran last, microseconds of the realtime clock, by component.
+    pub fn needs_met(&self) -> Result<BTreeMap<String, u64>> {
+        Ok(self.load("needs.json")?.unwrap_or_default())
+    }
+
+    /// Records that they ran.
+    pub fn set_needs_met(&self, met: &BTreeMap<String, u64>) -> Result<()> {
+        self.store("needs.json", met)
+    }
+
     /// The revisions that were proven or activated here.
     pub fn proven(&self) -> Result<BTreeSet<String>> {
         let activated = self.activated()?.components.into_values().map(|activation| activation.revision);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Backup, BackupWhen, Check, CheckAt, Component, Credential, Dialect, EnvFile, EnvPolicy, Follow, Health, Install,
-    Monitoring, MustBeSigned, Policy, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step,
+    Monitoring, MustBeSigned, Needs, Policy, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step,
     StepUndo, Template, Unit, Verify, raw,
 };
 use crate::error::{Context, Result};
@@ -155,6 +155,16 @@ fn component(component: &Component) -> raw::Component {
         step: component.steps.iter().map(step).collect(),
         unit: component.units.iter().map(unit).collect(),
         health: component.health.iter().map(health).collect(),
+        needs: component.needs.iter().map(needs).collect(),
+    }
+}
+
+fn needs(needs: &Needs) -> raw::Needs {
+    raw::Needs {
+        packages: needs.packages.clone(),
+        paths: needs.paths.iter().map(|path| path.display().to_string()).collect(),
+        steps: needs.steps.clone(),
+        restart: Some(needs.restart),
     }
 }
 

@@ -216,6 +216,21 @@ pub struct Component {
     pub units: Vec<Unit>,
     /// What proves that it runs.
     pub health: Vec<Health>,
+    /// What of the host it needs, and what is to be done when that changed.
+    pub needs: Vec<Needs>,
+}
+
+/// `[[component.needs]]`: at least one package or path, and something to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needs {
+    /// Names of distribution packages; `*` stands for anything.
+    pub packages: Vec<String>,
+    /// Files and directories, absolute.
+    pub paths: Vec<PathBuf>,
+    /// Steps that run again, by name.
+    pub steps: Vec<String>,
+    /// Whether services that were started before the change are restarted.
+    pub restart: bool,
 }
 
 /// Where a version is written.

@@ -175,6 +175,28 @@ pub(super) struct Component {
     /// What must answer before a release counts as good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub health: Vec<Health>,
+    /// What of the host it is made of or runs with, and what is to be done when a package manager changed that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Needs>,
+}
+
+/// Packages and paths of the host, and what is to be done when they changed. Services whose program or libraries were replaced are
+/// restarted without being declared here.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Needs {
+    /// Names of distribution packages, as dpkg or rpm have them; `*` stands for anything: `["nodejs", "python3.*"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
+    /// Files and directories of the host, absolute: `["/usr/lib/python3/dist-packages"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// Steps of the component that run again then, by name. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
+    /// Whether the services of the component that were started before the change are restarted then. Default: true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<bool>,
 }
 
 /// Where a version is written.

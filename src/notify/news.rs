@@ -66,6 +66,8 @@ pub enum Matter {
     Check,
     /// What upgrades come to.
     Upgrade,
+    /// What comes of packages that changed.
+    Packages,
     /// No check.
     Checks,
     /// A run that died.
@@ -88,15 +90,20 @@ pub struct Meaning {
 /// What a happening means. What somebody sees on a terminal of his own is told to others where the host changed or needs
 /// somebody.
 pub fn meaning(happening: &Happening) -> Meaning {
-    use Matter::{Check, Checks, Run, Upgrade};
+    use Matter::{Check, Checks, Packages, Run, Upgrade};
     let (topic, matter, settles) = match (happening.verb, happening.outcome) {
         (Verb::Check, Outcome::Current) => (None, None, vec![Check, Checks]),
         (Verb::Check, Outcome::Available) => (Some(Topic::New), Some(Check), vec![Checks]),
         (Verb::Check, Outcome::Deferred) => (None, None, vec![]),
         (Verb::Check, _) => (Some(Topic::Failure), Some(Check), vec![Checks]),
+        (Verb::Reconfigure, Outcome::Current) => (None, None, vec![Packages]),
+        (Verb::Reconfigure, Outcome::Done) => (Some(Topic::Success), None, vec![Packages, Run]),
+        (Verb::Reconfigure, Outcome::Deferred) => (Some(Topic::Deferred), Some(Packages), vec![]),
+        (Verb::Reconfigure, Outcome::Refused) => (Some(Topic::Decision), Some(Packages), vec![]),
+        (Verb::Reconfigure, _) => (Some(Topic::Failure), Some(Packages), vec![]),
         (Verb::Upgrade, Outcome::Current) => (None, None, vec![Upgrade, Check, Checks, Run]),
         (Verb::Upgrade | Verb::Rollback, Outcome::Done) => {
-            (Some(Topic::Success), None, vec![Upgrade, Check, Checks, Run])
+            (Some(Topic::Success), None, vec![Upgrade, Check, Checks, Packages, Run])
         }
         (_, Outcome::Deferred) => (Some(Topic::Deferred), Some(Upgrade), vec![Checks]),
         (Verb::Recover, Outcome::Done | Outcome::PutBack) => (Some(Topic::Recovered), None, vec![Run, Upgrade]),
@@ -146,12 +153,7 @@ pub fn headline(happening: &Happening) -> String {
         Some(change) => format!("{name} {change}"),
         None => name.clone(),
     };
-    let verb = match happening.verb {
-        Verb::Check => "check",
-        Verb::Upgrade => "upgrade",
-        Verb::Rollback => "rollback",
-        Verb::Recover => "recovery",
-    };
+    let verb = happening.verb.word();
     match (happening.verb, happening.outcome) {
         (Verb::Check, Outcome::Available) => format!("{subject} is available"),
         (Verb::Check, Outcome::Current) => format!("{name} is up to date"),
@@ -161,6 +163,8 @@ pub fn headline(happening: &Happening) -> String {
         (Verb::Recover, _) => format!("{name}: a run that died needs an operator"),
         (_, Outcome::Current | Outcome::Available) => format!("{name} is up to date"),
         (Verb::Rollback, Outcome::Done) => format!("{subject} rolled back"),
+        (Verb::Reconfigure, Outcome::Done) => format!("{name} runs with packages that changed"),
+        (Verb::Reconfigure, Outcome::NeedsOperator) => format!("{name} does not run with packages that changed"),
         (_, Outcome::Done) => format!("{subject} done"),
         (_, Outcome::Skipped) => format!("{subject} skipped, it failed here before"),
         (_, Outcome::Deferred) => format!("{subject} deferred"),

@@ -6,11 +6,16 @@ use crate::action::{Action, Backup, Service, in_order_of_stopping};
 use crate::host::systemd::Verb;
 use crate::manifest::{BackupWhen, RestartPolicy, Scope, StepUndo};
 
-/// The backup, for whatever an upgrade changes. A rollback takes none: it leaves data alone.
-pub(super) fn action(case: &Case, units: &[(Scope, String)]) -> Option<Action> {
+/// The backup, for whatever an upgrade changes, and before steps that run again. A rollback takes none: it leaves data alone.
+pub(super) fn action(case: &Case, units: &[(Scope, String)], runs_steps: bool) -> Option<Action> {
     let declared = case.install.backup.as_ref()?;
     let outlook = case.survey.backup.as_ref()?;
-    (case.request.intent == Intent::Upgrade).then(|| {
+    let is_taken = match case.request.intent {
+        Intent::Upgrade => true,
+        Intent::Reconfigure => runs_steps,
+        Intent::Rollback => false,
+    };
+    is_taken.then(|| {
         Action::Backup(Backup {
             data: outlook.scope.clone(),
             measured: outlook.measured,

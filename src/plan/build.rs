@@ -64,6 +64,7 @@ fn frame(case: &Case) -> Plan {
         commits: offer.commits.clone(),
         commits_total: offer.commits_total,
         soak: install.policy.soak.as_secs(),
+        host_changes: case.parts().flat_map(|part| part.surveyed.host.words()).collect(),
         warnings,
         blockers,
         ..Plan::empty(&install.name)

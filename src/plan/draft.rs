@@ -159,7 +159,11 @@ fn unasked(subject: &Subject) -> Option<String> {
 fn checks(subject: &Subject, intent: Intent) -> (Vec<StagedCheck>, Vec<Action>) {
     let component = subject.component;
     let (mut staged, mut switched) = (Vec::new(), Vec::new());
-    let is_checked = intent == Intent::Upgrade && (subject.tree_changed() || subject.env_changed);
+    let is_checked = match intent {
+        Intent::Upgrade => subject.tree_changed() || subject.env_changed,
+        Intent::Reconfigure => !subject.surveyed.host.is_empty() || subject.env_changed,
+        Intent::Rollback => false,
+    };
     for check in component.checks.iter().filter(|_| is_checked) {
         match check.at {
             CheckAt::Staged => staged.push(StagedCheck {
@@ -225,6 +229,7 @@ fn gate(subject: &Subject, units: &[UnitPlan]) -> GatePlan {
         version: subject.offer.to_version.clone(),
         changes: subject.tree_changed()
             || subject.env_changed
+            || !subject.surveyed.host.is_empty()
             || units.iter().any(|unit| unit.service != ServiceChange::Untouched),
         leaves: units
             .iter()
@@ -240,6 +245,7 @@ fn release_notes(offer: &ComponentOffer, intent: Intent) -> Vec<notes::ReleaseNo
     let Some(changelog) = &offer.changelog else { return Vec::new() };
     match intent {
         Intent::Rollback => notes::between(changelog, to.as_ref(), from.as_ref(), false),
+        Intent::Reconfigure => Vec::new(),
         // A branch may be ahead of its newest heading.
         Intent::Upgrade if offer.changed.is_empty() => Vec::new(),
         Intent::Upgrade if from == to => notes::between(changelog, to.as_ref(), to.as_ref(), true),

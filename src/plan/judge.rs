@@ -9,6 +9,7 @@ use crate::trust::{self, Standing};
 /// Adds what refuses a plan, and what failed here before.
 pub(super) fn judge(case: &Case, plan: &mut Plan) {
     plan.blockers.extend(older(case));
+    plan.blockers.extend(elsewhere(case, plan));
     let refused = steps::refused(plan);
     plan.blockers
         .extend(refused.iter().map(|(release, commands)| origin::unverified(&plan.install, release, commands)));
@@ -16,7 +17,28 @@ pub(super) fn judge(case: &Case, plan: &mut Plan) {
     match case.request.intent {
         Intent::Rollback => plan.blockers.extend(irreversible_back(case, plan)),
         Intent::Upgrade => upgrade(case, plan),
+        Intent::Reconfigure => {
+            plan.blockers.extend(irreversible(case, plan));
+            plan.blockers.extend(without_backup(case, plan));
+        }
     }
+}
+
+/// What is activated is reconfigured, and nothing else: another release at the same time is an upgrade.
+fn elsewhere(case: &Case, plan: &Plan) -> Option<Blocker> {
+    let (name, head) = (&case.install.name, &case.survey.checkout.head);
+    let other = plan.components.iter().find(|component| component.activated != *head)?;
+    (case.request.intent == Intent::Reconfigure).then(|| {
+        Blocker::refused(
+            format!(
+                "the checkout is at {}, and {} was activated at {}",
+                abbreviate(head),
+                other.name,
+                abbreviate(&other.activated)
+            ),
+            format!("finish that first: relift upgrade {name} --to {}", abbreviate(head)),
+        )
+    })
 }
 
 fn upgrade(case: &Case, plan: &mut Plan) {

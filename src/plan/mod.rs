@@ -48,6 +48,8 @@ pub enum Intent {
     Upgrade,
     /// Back to a known-good release.
     Rollback,
+    /// Nowhere: the same release once more, on a host whose packages changed.
+    Reconfigure,
 }
 
 /// A release as a person reads it.
@@ -86,6 +88,9 @@ pub struct Plan {
     /// What the repository's own manifest says otherwise than the one that is activated; nothing where it is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ManifestPlan>,
+    /// What changed on the host, where that is why it is done: it stays as it is when the run is undone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_changes: Vec<String>,
     /// The components installed here.
     pub components: Vec<ComponentPlan>,
     /// Commands that must succeed on the staged tree.
@@ -329,6 +334,7 @@ impl Plan {
             commits: Vec::new(),
             commits_total: 0,
             manifest: None,
+            host_changes: Vec::new(),
             components: Vec::new(),
             staged_checks: Vec::new(),
             actions: Vec::new(),

@@ -46,7 +46,8 @@ pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut C
     actions.extend(services);
     if !actions.is_empty() {
         let quiesce = quiesce(case, &relations);
-        actions.splice(before_tree..before_tree, backup::action(case, &quiesce.units));
+        let runs_steps = actions.iter().any(|action| matches!(action, Action::Step(_)));
+        actions.splice(before_tree..before_tree, backup::action(case, &quiesce.units, runs_steps));
         actions.splice(0..0, std::iter::once(Action::Quiesce(quiesce)).chain(stops));
     }
     steps::link_reruns(&mut actions);

@@ -110,6 +110,11 @@ fn decide(
         };
         return (ServiceChange::LeftAlone, why.into());
     }
+    let host = subject.surveyed.host.restart(unit.scope, name).filter(|_| unit.restart != RestartPolicy::Never);
+    if let Some(why) = host {
+        // A reload keeps the process, and with it what is no longer there.
+        return (ServiceChange::Restart, why.to_owned());
+    }
     let cause = match work.impact() {
         Impact::Restart => Some("its unit changed"),
         _ if !is_service => subject.quiesces.then_some(QUIESCED),

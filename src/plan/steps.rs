@@ -45,7 +45,7 @@ fn plan_step(subject: &Subject, request: &Request, step: &Step) -> Planned {
     }
     let action = action(subject, step, ran_before);
     match (request.intent, &step.undo) {
-        (Intent::Upgrade, undo) => {
+        (Intent::Upgrade | Intent::Reconfigure, undo) => {
             // Putting the saved artifacts back is the same as running it again, without the network.
             let is_rerun = *undo == StepUndo::Rerun && subject.component.artifacts.is_empty();
             planned.rerun =
@@ -80,6 +80,9 @@ fn plan_step(subject: &Subject, request: &Request, step: &Step) -> Planned {
 fn reason(subject: &Subject, step: &Step) -> (String, bool) {
     if subject.is_new {
         return ("the component is new here".into(), true);
+    }
+    if let Some((_, why)) = subject.surveyed.host.steps.iter().find(|(name, _)| *name == step.name) {
+        return (why.clone(), true);
     }
     if step.when_changed.is_empty() {
         return match (subject.tree_changed(), subject.env_changed) {

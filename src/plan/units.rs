@@ -57,7 +57,11 @@ pub(super) fn plan(subject: &Subject, contents: &mut Contents) -> Result<Vec<Wor
     let declared = subject.component.units.iter().zip(&subject.surveyed.units).zip(&subject.offer.units);
     declared
         .map(|((unit, here), (base, theirs))| {
-            plan_unit(subject, unit, here, (base.as_deref(), theirs.as_deref()), contents)
+            let mut work = plan_unit(subject, unit, here, (base.as_deref(), theirs.as_deref()), contents)?;
+            // A package may have replaced its file and left it to others to tell the manager.
+            let reloads = &subject.surveyed.host.reloads;
+            work.needs_reload |= here.states.iter().any(|(name, _)| reloads.contains(&(unit.scope, name.clone())));
+            Ok(work)
         })
         .collect()
 }

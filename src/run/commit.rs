@@ -169,7 +169,7 @@ fn arrive(journal: &Journal, begin: &Begin, known_good: &mut Vec<KnownGood>) {
     let time = journal.records().iter().find(|record| record.body == Body::Commit).map_or(0, |record| record.time);
     let at = known_good.iter().position(|entry| entry.revision == plan.to.revision);
     let known = match (at, plan.intent) {
-        (Some(_), Intent::Rollback) => return,
+        (Some(_), Intent::Rollback | Intent::Reconfigure) => return,
         (Some(at), Intent::Upgrade) => Some(known_good.remove(at)),
         (None, _) => None,
     };

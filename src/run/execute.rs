@@ -244,7 +244,7 @@ fn remember(
     error: &Error,
     is_its_fault: bool,
 ) -> Result<()> {
-    if plan.intent == Intent::Rollback || !is_its_fault {
+    if plan.intent != Intent::Upgrade || !is_its_fault {
         return Ok(());
     }
     Ledger::below(engine.state).remember_failed(FailedRelease {
@@ -261,5 +261,6 @@ pub(super) fn title(plan: &Plan) -> String {
     match plan.intent {
         Intent::Upgrade => format!("the upgrade of {} to {}", plan.install, plan.target_words()),
         Intent::Rollback => format!("the rollback of {} to {}", plan.install, plan.target_words()),
+        Intent::Reconfigure => format!("the reconfiguration of {}", plan.install),
     }
 }

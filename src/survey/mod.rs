@@ -1,6 +1,7 @@
 //! The survey: a read-only picture of what is here.
 
 pub mod discover;
+pub mod host;
 mod readers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +64,8 @@ pub struct Surveyed {
     pub artifacts: Vec<bool>,
     /// Its units, in the manifest's order.
     pub units: Vec<SurveyedUnit>,
+    /// What changed on the host under it; looked at by [`host::look`] alone.
+    pub host: host::HostChange,
 }
 
 /// A unit as it is here.

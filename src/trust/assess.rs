@@ -62,7 +62,8 @@ pub fn assess(
         return Ok(found);
     }
     let remembered = || memory.verified_by(subject.revision).map(|by| Standing::Verified { by: by.to_owned() });
-    if subject.intent == Intent::Rollback {
+    // What was accepted before is gone back to, or stays.
+    if subject.intent != Intent::Upgrade {
         found.standing = remembered().unwrap_or_default();
         return Ok(found);
     }

@@ -20,6 +20,21 @@ pub enum Verb {
     Rollback,
     /// `relift recover`.
     Recover,
+    /// `relift reconfigure`, or a hook of a package manager.
+    Reconfigure,
+}
+
+impl Verb {
+    /// As it is typed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verb::Check => "check",
+            Verb::Upgrade => "upgrade",
+            Verb::Rollback => "rollback",
+            Verb::Recover => "recover",
+            Verb::Reconfigure => "reconfigure",
+        }
+    }
 }
 
 /// How it ended.

@@ -259,6 +259,11 @@ impl Host {
         self.must("journalctl --all --no-pager -o export")
     }
 
+    /// What a unit told the journal.
+    pub fn journal_of(&self, unit: &str) -> String {
+        self.must(&format!("journalctl --sync; journalctl --no-pager --output=cat --unit={unit}"))
+    }
+
     /// Cuts the power: every process is killed at once, the disk stays.
     pub fn cut(&mut self) {
         self.twin.cut().unwrap();

@@ -25,6 +25,7 @@ mod fast_check;
 mod faults;
 mod guard;
 mod health;
+mod hooks;
 mod hostile;
 mod links;
 mod logs;

@@ -146,6 +146,8 @@ pub(super) fn without_open_ends(mut merged: Table) -> Table {
                 keep(list, keys);
             }
         }
+        // It may name steps of the other file.
+        component.remove("needs");
     }
     merged.insert("component".into(), Value::Array(components));
     merged

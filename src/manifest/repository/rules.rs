@@ -10,6 +10,7 @@
 //! | `monitoring` | where root writes files for monitoring, and whom it tells of runs |
 //! | `as = "root"` | what root runs; a step or a check that only the repository declares runs as the owner |
 //! | `scope = "system"`, or none | a unit of PID 1 runs as whoever it says; where the host declares the file, the rest may come from here |
+//! | `needs` | which packages of the host make something run by itself |
 //! | `public` | which values may be shown |
 //! | probes of other hosts | a URL may hold secrets of the `.env`: they go to loopback alone |
 //! | `.git` in a path | git's own files decide what git runs |
@@ -73,6 +74,10 @@ impl Rules<'_> {
                 let help = "write scope = \"user\", or let the host's manifest declare the unit with its `file`";
                 self.fault(&key.name("unit").index(at), fault.help(help));
             }
+        }
+        if component.contains_key("needs") {
+            let fault = hosts("what is done when packages of the host change");
+            self.fault(&key.name("needs"), fault.help("declare `needs` in the host's manifest"));
         }
         for (at, env) in elements(component, "env") {
             if env.contains_key("public") {

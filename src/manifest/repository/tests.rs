@@ -139,6 +139,10 @@ fn what_is_the_hosts_alone_is_refused_with_its_line() {
         (UPSTREAM.replace("scope = \"user\"", "scope = \"system\""), "a unit of the system manager is for the host's"),
         (UPSTREAM.replace("scope = \"user\"", ""), "a unit of the system manager is for the host's"),
         (UPSTREAM.replace(".env.example\" }", ".env.example\", public = [\"TOKEN\"] }"), "which values may be shown"),
+        (
+            format!("{UPSTREAM}[[component.needs]]\npackages = [\"x\"]\n"),
+            "what is done when packages of the host change",
+        ),
         (UPSTREAM.replace("path = \"app\"", "path = \".GIT\""), "git's own files"),
         (UPSTREAM.replace("file = \".env\"", "file = \".git/hooks/x\""), "git's own files"),
         (step(&format!("run = [\"sh\", \"-c\", \"{}\"]", "x".repeat(20_000))), "a command of more than 16 KiB"),

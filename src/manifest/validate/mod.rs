@@ -4,6 +4,7 @@ mod backup;
 mod component;
 mod health;
 mod monitoring;
+mod needs;
 mod notify;
 mod policy;
 mod source;

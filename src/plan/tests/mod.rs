@@ -2,6 +2,7 @@
 
 mod backup;
 mod order;
+mod reconfigure;
 mod rollback;
 mod root;
 mod services;
@@ -164,6 +165,7 @@ fn surveyed(component: &manifest::Component) -> Surveyed {
         env_times: Vec::new(),
         artifacts: component.artifacts.iter().map(|_| true).collect(),
         units: component.units.iter().map(unit).collect(),
+        host: Default::default(),
     }
 }
 

@@ -111,7 +111,29 @@ fn declared(found: &Found, component: &FoundComponent, explain: bool) -> String 
     component.steps.iter().for_each(|one| step(&mut text, one, explain));
     component.units.iter().for_each(|one| unit(&mut text, found, (component, one), explain));
     health(&mut text, component, explain);
+    needs(&mut text, component, explain);
     text
+}
+
+/// What of the host it runs with: proposed, since a restart after every upgrade of the host is the operator's to decide.
+fn needs(text: &mut String, component: &FoundComponent, explain: bool) {
+    let mut packages: Vec<String> = component.units.iter().flat_map(|unit| unit.packages.clone()).collect();
+    packages.sort();
+    packages.dedup();
+    if packages.is_empty() || !explain {
+        return;
+    }
+    text.push('\n');
+    comment(
+        text,
+        "The program that it runs is of these packages. Whoever maps a replaced library is restarted anyway; to be started \
+         anew, and to run steps again, whenever one of these changes:",
+    );
+    line(text, "# [[component.needs]]");
+    line(text, &format!("# packages = {}", list(&packages)));
+    if let Some(step) = component.steps.iter().find(|step| !step.proposed) {
+        line(text, &format!("# steps = {}", list(std::slice::from_ref(&step.name))));
+    }
 }
 
 fn artifacts(text: &mut String, component: &FoundComponent, explain: bool) {

@@ -122,6 +122,8 @@ pub struct FoundUnit {
     pub installed: Option<(Scope, PathBuf)>,
     /// The instances of a template that are enabled.
     pub instances: Vec<String>,
+    /// The packages of the program that it runs.
+    pub packages: Vec<String>,
     /// What an upgrade does to it.
     pub restart: RestartPolicy,
     /// Why, and what else is to be known.

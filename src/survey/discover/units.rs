@@ -6,6 +6,7 @@ use super::FoundUnit;
 use super::tree::{self, Tree};
 use crate::host::account::Account;
 use crate::host::fs::Rooted;
+use crate::host::packages;
 use crate::manifest::{RelPath, RestartPolicy, Scope};
 
 /// Where the system manager's units are, the administrator's first: systemd.unit(5).
@@ -94,7 +95,24 @@ fn unit(file: RelPath, text: &str, owner: &Account) -> Option<FoundUnit> {
             notes.push(format!("also installed as {} ({} scope)", other.display(), scope_word(*scope)));
         }
     }
-    Some(FoundUnit { installed: places.into_iter().next(), file, instances, restart, notes })
+    let packages = places.first().map(|_| packages_of(text)).unwrap_or_default();
+    Some(FoundUnit { packages, installed: places.into_iter().next(), file, instances, restart, notes })
+}
+
+/// The packages of what `ExecStart=` names: of the link that an interpreter mostly is, and of what it leads to.
+fn packages_of(text: &str) -> Vec<String> {
+    let program = value(text, "ExecStart").and_then(|command| command.split_whitespace().next()).unwrap_or_default();
+    let program = Path::new(program.trim_start_matches(['-', '@', ':', '+', '!']));
+    if !program.is_absolute() {
+        return Vec::new();
+    }
+    let mut packages: Vec<String> = Vec::new();
+    for owner in [program.to_owned(), real(program)].iter().filter_map(|path| packages::owner(path)) {
+        if !packages.contains(&owner) {
+            packages.push(owner);
+        }
+    }
+    packages
 }
 
 fn real(path: &Path) -> PathBuf {

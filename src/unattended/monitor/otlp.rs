@@ -84,7 +84,7 @@ fn spans(happening: &Happening, context: &Context) -> Vec<Value> {
         _ => (context.root.clone(), context.parent.as_ref()),
     };
     let whole =
-        Span { name: verb(happening.verb).into(), is_phase: true, begun, ended, failed: is_failed(happening.outcome) };
+        Span { name: happening.verb.word().into(), is_phase: true, begun, ended, failed: is_failed(happening.outcome) };
     let mut top = span(&whole, context, &root, parent.map(String::as_str));
     let about = [
         ("relift.install", Some(happening.install.as_str())),
@@ -135,15 +135,6 @@ fn span(span: &Span, context: &Context, id: &str, parent: Option<&str>) -> Value
 
 fn attribute(key: &str, value: &str) -> Value {
     json!({"key": key, "value": {"stringValue": value}})
-}
-
-fn verb(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Check => "check",
-        Verb::Upgrade => "upgrade",
-        Verb::Rollback => "rollback",
-        Verb::Recover => "recover",
-    }
 }
 
 fn word(outcome: Outcome) -> String {

@@ -186,7 +186,7 @@ impl Status {
         let is_answer = match happening.verb {
             Verb::Check => happening.error.is_none(),
             Verb::Upgrade => happening.revision.is_some(),
-            Verb::Rollback | Verb::Recover => false,
+            Verb::Rollback | Verb::Reconfigure | Verb::Recover => false,
         };
         if is_answer {
             self.answered = Some(happening.time);
