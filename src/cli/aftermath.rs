@@ -2,16 +2,37 @@
 
 use std::time::Duration;
 
+use super::globals::Globals;
 use super::output;
+use super::session::Session;
 use super::style::{WARN, paint};
 use crate::error::{Exit, Result};
 use crate::host::paths::Paths;
 use crate::manifest::Install;
 use crate::notify;
-use crate::unattended::{Happening, Timeline, monitor};
+use crate::report::Reporter;
+use crate::unattended::{Happening, Timeline, Verb, monitor};
 
 /// How long a verb that has ended waits for another one that tells.
 const PATIENCE: Duration = Duration::from_secs(12);
+
+/// Has a verb work on an install, and tells how that ended; a dry run did nothing.
+pub fn told(
+    session: Session,
+    (verb, unattended): (Verb, bool),
+    globals: &Globals,
+    work: impl FnOnce(Session, &dyn Reporter, &mut Happening) -> Result<Exit>,
+) -> Result<Exit> {
+    let install = session.install.clone();
+    let reporter = if unattended { output::unattended_reporter(globals) } else { output::reporter(globals) };
+    let timeline = Timeline::over(&*reporter);
+    let mut happening = Happening::begun(&install.name, verb, unattended);
+    let ended = work(session, &timeline, &mut happening);
+    if !globals.dry_run {
+        tell(&globals.paths(), Some(&install), happening, Some(timeline), &ended);
+    }
+    ended
+}
 
 /// Ends what was begun, and tells of it. `install` is its declaration, where it could be read.
 pub fn tell(

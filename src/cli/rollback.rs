@@ -1,10 +1,10 @@
 //! `relift rollback`.
 
+use super::aftermath;
 use super::globals::Globals;
 use super::plan::request;
 use super::session::Session;
 use super::upgrade::{decided, execute};
-use super::{aftermath, output};
 use crate::error::{Context, Error, Exit, Result};
 use crate::host::fs::Content;
 use crate::ledger::KnownGood;
@@ -12,7 +12,7 @@ use crate::plan::{Intent, Request, Restore};
 use crate::report::{Event, Reporter};
 use crate::source::git::Target;
 use crate::survey::Survey;
-use crate::unattended::{Happening, Outcome, Timeline, Verb};
+use crate::unattended::{Happening, Outcome, Verb};
 
 /// Arguments of `relift rollback`.
 #[derive(Debug, clap::Args)]
@@ -30,15 +30,9 @@ pub struct Args {
 /// Goes back to a known-good release, without the network.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let session = Session::open(globals, args.name.as_deref())?;
-    let install = session.install.clone();
-    let reporter = output::reporter(globals);
-    let timeline = Timeline::over(&*reporter);
-    let mut happening = Happening::begun(&install.name, Verb::Rollback, false);
-    let ended = go_back(session, args, globals, &timeline, &mut happening);
-    if !globals.dry_run {
-        aftermath::tell(&globals.paths(), Some(&install), happening, Some(timeline), &ended);
-    }
-    ended
+    aftermath::told(session, (Verb::Rollback, false), globals, |session, reporter, happening| {
+        go_back(session, args, globals, reporter, happening)
+    })
 }
 
 fn go_back(

@@ -14,7 +14,7 @@ use crate::run::{self, Engine};
 use crate::source::git::{Mirror, Target, remote_name};
 use crate::unattended::monitor::otlp;
 use crate::unattended::monitor::trace::Trace;
-use crate::unattended::{Happening, Outcome, Timeline, Verb};
+use crate::unattended::{Happening, Outcome, Verb};
 
 /// Arguments of `relift upgrade`.
 #[derive(Debug, clap::Args)]
@@ -35,15 +35,9 @@ pub struct Args {
 /// Upgrades an install.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let session = Session::open(globals, args.name.as_deref())?;
-    let install = session.install.clone();
-    let reporter = if args.unattended { output::unattended_reporter(globals) } else { output::reporter(globals) };
-    let timeline = Timeline::over(&*reporter);
-    let mut happening = Happening::begun(&install.name, Verb::Upgrade, args.unattended);
-    let ended = upgrade(session, args, globals, &timeline, &mut happening);
-    if !globals.dry_run {
-        aftermath::tell(&globals.paths(), Some(&install), happening, Some(timeline), &ended);
-    }
-    ended
+    aftermath::told(session, (Verb::Upgrade, args.unattended), globals, |session, reporter, happening| {
+        upgrade(session, args, globals, reporter, happening)
+    })
 }
 
 fn upgrade(
