@@ -1,10 +1,15 @@
 //! The validated values that the rest of the crate works with.
 
+mod policy;
+mod source;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regex::Regex;
-use semver::VersionReq;
+
+pub use policy::*;
+pub use source::*;
 
 /// One application on this host, declared by one manifest.
 #[derive(Debug, Clone)]
@@ -65,125 +70,6 @@ pub enum BackupWhen {
     Prepare,
     /// When the units of the components are stopped, before the tree is switched.
     Quiesced,
-}
-
-/// Where releases come from.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// A git checkout.
-    Git(GitSource),
-}
-
-/// `[source.git]`.
-#[derive(Debug, Clone)]
-pub struct GitSource {
-    /// The pinned URL; the checkout's own remote must agree.
-    pub url: String,
-    /// What is followed.
-    pub follow: Follow,
-    /// Versions that a run may move to by itself.
-    pub allow: Option<VersionReq>,
-    /// The token that opens the remote, in place of what the owner's git knows.
-    pub credential: Option<Credential>,
-    /// The largest pack that one fetch may bring, bytes.
-    pub max_fetch: u64,
-    /// Tracked paths whose local changes a run may set aside.
-    pub discard: Vec<RelPath>,
-    /// Whether the work tree is kept to the installed components (git-sparse-checkout(1)); the default.
-    pub sparse: bool,
-    /// Whether the repository's own manifest is read, below the host's.
-    pub manifest: bool,
-    /// What must be signed, and by whom; `None`: nothing.
-    pub verify: Option<Verify>,
-}
-
-/// What a fetch may bring where the manifest says nothing: 2 GiB.
-const MAX_FETCH: u64 = 2 << 30;
-
-impl GitSource {
-    /// A source of which nothing else is said.
-    pub fn following(url: &str, follow: Follow) -> GitSource {
-        GitSource {
-            url: url.to_owned(),
-            follow,
-            allow: None,
-            credential: None,
-            max_fetch: MAX_FETCH,
-            discard: Vec::new(),
-            sparse: true,
-            manifest: false,
-            verify: None,
-        }
-    }
-}
-
-/// `verify` of `[source.git]`. At least one of `ssh` and `openpgp` is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verify {
-    /// What must be signed.
-    pub signed: MustBeSigned,
-    /// Keys of SSH.
-    pub ssh: Option<SshSigners>,
-    /// Keys of OpenPGP.
-    pub openpgp: Option<Keyring>,
-    /// How old the newest signature may be before upstream seems frozen.
-    pub max_age: Option<Duration>,
-}
-
-/// What must be signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MustBeSigned {
-    /// The annotated tag of the release.
-    Tag,
-    /// Every commit on the first-parent way from the last known-good release.
-    Commits,
-    /// The newest commit.
-    Tip,
-}
-
-/// SSH keys that may sign (ssh-keygen(1), ALLOWED SIGNERS).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SshSigners {
-    /// Keys and whose they are.
-    pub allowed_signers: PathBuf,
-    /// Keys that are revoked: a KRL, or a list of public keys.
-    pub revoked: Option<PathBuf>,
-}
-
-/// OpenPGP keys that may sign.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keyring {
-    /// The keyring, as gpgv(1) reads it.
-    pub file: PathBuf,
-    /// The whole fingerprints of the keys that count, upper-case; of a primary key or of a subkey.
-    pub fingerprints: Vec<String>,
-}
-
-/// Where a token is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Credential {
-    /// A credential that systemd passes on to the service that runs this, by its name: systemd.exec(5).
-    Named(String),
-    /// A file that root alone may read.
-    File(PathBuf),
-}
-
-/// What a git source follows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Follow {
-    /// A branch, fast-forward only.
-    Branch(String),
-    /// The newest tag of a shape.
-    Tags(TagShape),
-}
-
-/// A tag name with one `{version}` in it: `manager-v{version}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TagShape {
-    /// What stands before the version.
-    pub prefix: String,
-    /// What stands after it.
-    pub suffix: String,
 }
 
 /// A relative path of plain components: no root, no `..`, no `.`, not empty.
@@ -266,18 +152,6 @@ pub enum Dialect {
     Dotenv,
     /// `env_file:` of a Compose project.
     Compose,
-}
-
-/// What an unattended run does about new keys of a configuration file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum EnvPolicy {
-    /// They are added with upstream's defaults.
-    #[default]
-    AddNew,
-    /// They are named, and the file stays as it is.
-    Report,
-    /// The run stops before it begins.
-    Stop,
 }
 
 /// Who runs a command.
@@ -434,20 +308,6 @@ pub enum Probe {
     },
 }
 
-/// How far something may move by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reach {
-    /// Not at all.
-    None,
-    /// `x.y.Z`.
-    Patch,
-    /// `x.Y.z`.
-    Minor,
-    /// `X.y.z`.
-    Major,
-}
-
 /// `[monitoring]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Monitoring {
@@ -459,50 +319,6 @@ pub struct Monitoring {
     pub otlp_headers: Option<Credential>,
     /// How old the last check that got an answer may be.
     pub stale: Duration,
-}
-
-/// `defer` under `[policy]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Defer {
-    /// Program and arguments.
-    pub run: Vec<String>,
-    /// Who runs it.
-    pub run_as: RunAs,
-    /// How long it may take.
-    pub timeout: Duration,
-}
-
-/// `[policy]`.
-#[derive(Debug, Clone)]
-pub struct Policy {
-    /// What a run with `--unattended` may do.
-    pub unattended: Reach,
-    /// When such a run may start.
-    pub schedule: super::Schedule,
-    /// Whether it waits for a window that is as long as the runs before took.
-    pub window_fit: bool,
-    /// Whether it may start outside a window after one in which none could.
-    pub catch_up: bool,
-    /// How old a release must be, since it was first seen here.
-    pub cooldown: Option<Duration>,
-    /// The time over which hosts spread their starts.
-    pub splay: Option<Duration>,
-    /// How often it tries a release that fails for other reasons than its own.
-    pub attempts: u32,
-    /// Whether it waits for mains.
-    pub defer_on_battery: bool,
-    /// What keeps it from starting while it is inhibited: the words of systemd-inhibit(1).
-    pub inhibit: Vec<String>,
-    /// What is asked before it starts.
-    pub defer: Option<Defer>,
-    /// How long the gate must hold before a release counts as known-good.
-    pub soak: Duration,
-    /// What such a run does about new keys of a configuration file.
-    pub env: EnvPolicy,
-    /// How many known-good releases are kept.
-    pub keep_known_good: usize,
-    /// Whether such a run may install what nothing vouches for.
-    pub allow_unverified: bool,
 }
 
 impl RelPath {
@@ -560,35 +376,5 @@ impl Unit {
             }
             None => vec![file.to_owned()],
         }
-    }
-}
-
-impl Verify {
-    /// The files that say whom to trust, with their keys.
-    pub fn files(&self) -> Vec<(&'static str, &Path)> {
-        let ssh = self.ssh.iter().flat_map(|ssh| {
-            let revoked = ssh.revoked.as_deref().map(|path| ("revoked", path));
-            std::iter::once(("allowed-signers", ssh.allowed_signers.as_path())).chain(revoked)
-        });
-        ssh.chain(self.openpgp.iter().map(|keyring| ("keyring", keyring.file.as_path()))).collect()
-    }
-}
-
-impl TagShape {
-    /// The version in a tag of this shape, or `None` where the tag is of another.
-    pub fn version(&self, tag: &str) -> Option<semver::Version> {
-        let text = tag.strip_prefix(&self.prefix)?.strip_suffix(&self.suffix)?;
-        semver::Version::parse(text).ok()
-    }
-
-    /// The tag of a version.
-    pub fn tag(&self, version: &semver::Version) -> String {
-        format!("{}{version}{}", self.prefix, self.suffix)
-    }
-}
-
-impl std::fmt::Display for TagShape {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{{version}}{}", self.prefix, self.suffix)
     }
 }
