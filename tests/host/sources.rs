@@ -55,7 +55,7 @@ fn a_file_remote_of_another_account_is_asked_and_names_what_it_lacks() {
     assert_eq!(
         check.stdout,
         format!(
-            "app: new, 1 commit ahead, at {short}\n  manager 1.0.0 -> 1.1.0 (2 files changed)\n  runner 1.0.0 -> 1.1.0 (2 files changed)\n"
+            "app: new, 1 commit ahead, at {short}\n  manager 1.0.0 -> 1.1.0 (2 files changed)\n  runner 1.0.0 -> 1.1.0 (2 files changed)\n  by itself: now\n"
         )
     );
     assert_eq!(host.relift(&["check", "--quiet"]).exits(0).stdout, "");

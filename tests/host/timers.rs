@@ -46,7 +46,7 @@ fn timers_fire_together_and_after_a_host_slept_through_its_time_and_outside_the_
     drop_in(&host, "relift-upgrade@app.timer", "");
     host.must("systemctl daemon-reload; systemctl enable --quiet relift-upgrade@app.timer; systemctl restart relift-upgrade@app.timer");
     let next = host.must("systemctl show -P NextElapseUSecRealtime relift-upgrade@app.timer");
-    assert!(next.contains(" 02:0"), "{next}");
+    assert!([" 02:", " 03:", " 04:"].iter().any(|hour| next.contains(hour)), "{next}");
     let doctor = host.relift(&["doctor", "app", "--offline"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(doctor.contains(&format!("relift-upgrade@app.timer: is enabled, and fires next on {next}")), "{doctor}");
     assert!(
@@ -59,7 +59,7 @@ fn timers_fire_together_and_after_a_host_slept_through_its_time_and_outside_the_
     host.boot_again();
     assert_eq!(ended(&host, "relift-upgrade@app"), "success 2");
     let journal = host.must("journalctl --no-pager -b -o cat -u relift-upgrade@app");
-    assert!(journal.contains("app is outside its window"), "{journal}");
+    assert!(journal.contains("it is outside its window"), "{journal}");
     host.wait_for_answer("manager", "1.1.0", "outside the window");
 
     // The same, and the window allows it: after everything is up, once.
