@@ -185,7 +185,7 @@ fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Sit
         let run = journal.run();
         error
             .hint(format!("relift show {run}   (what happened)"))
-            .hint(format!("relift logs {run}   (what steps printed)"))
+            .hint(format!("relift logs {run}   (what relift, steps and services said)"))
     };
     let what = format!("{} failed", title(plan));
     if past_return(journal.records()).is_some() {

@@ -166,7 +166,7 @@ pub(super) fn stuck(error: Error, plan: &Plan, journal: &Journal, site: &mut Sit
         .fold(error, Error::because);
     let error = error.while_(what).kind(Kind::NeedsOperator);
     let error = with_account(error, plan, journal, site)
-        .hint(format!("what it had done: relift show {run}; what steps printed: relift logs {run}"));
+        .hint(format!("what it had done: relift show {run}; what was said meanwhile: relift logs {run}"));
     restore::way_back(journal).into_iter().fold(error, Error::hint)
 }
 
