@@ -157,7 +157,7 @@ fn what_is_written_is_a_manifest_and_says_what_is_there() {
     host.own();
     let install = host.install();
     assert_eq!((&install.root, install.owner.as_str()), (&host.app(), OWNER));
-    let Source::Git(git) = &install.source;
+    let Source::Git(git) = &install.source else { unreachable!() };
     assert_eq!((git.url.as_str(), &git.follow), ("https://git.example.org/app.git", &Follow::Branch("main".into())));
     let [web] = install.components.as_slice() else { panic!("{:#?}", install.components) };
     assert_eq!(web.installed_if.as_ref().unwrap().as_str(), "web/.env");
@@ -231,7 +231,7 @@ fn a_checkout_at_a_release_tag_follows_such_tags() {
     host.in_app(&["tag", "worker-v1.4.0", "web-v1.4.0"]);
     host.in_app(&["tag", "all-v1.4.0", "web-v1.4.0"]);
     host.in_app(&["checkout", "-q", "--detach", "web-v1.4.0"]);
-    let Source::Git(git) = host.install().source;
+    let Source::Git(git) = host.install().source else { unreachable!() };
     assert_eq!(git.follow, Follow::Tags(manifest::TagShape { prefix: "web-v".into(), suffix: String::new() }));
     let draft = host.draft().unwrap();
     assert!(draft.contains("detached at the release tag web-v1.4.0"), "{draft}");

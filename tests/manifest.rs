@@ -246,7 +246,7 @@ fn all_mistakes_are_told_at_once() {
 fn a_good_manifest_means_what_it_says() {
     let install = parse(GOOD).unwrap();
     assert_eq!((install.name.as_str(), install.owner.as_str()), ("app", "esup-runner"));
-    let Source::Git(git) = &install.source;
+    let Source::Git(git) = &install.source else { unreachable!() };
     assert_eq!(git.follow, Follow::Branch("main".into()));
     let manager = &install.components[0];
     assert_eq!(manager.steps[1].run_as, RunAs::Root);

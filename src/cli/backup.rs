@@ -274,7 +274,7 @@ fn exchange(
     reporter: &dyn Reporter,
 ) -> Result<Vec<String>> {
     let name = &session.install.name;
-    let survey = Survey::take(&session.install, &session.owner, &session.state)?;
+    let survey = Survey::take(&session.place())?;
     let units = survey.installed(&session.install).flat_map(|(_, component, surveyed)| {
         let pairs = component.units.iter().zip(&surveyed.units);
         pairs.flat_map(|(unit, here)| here.states.iter().map(|(name, _)| (unit.scope, name.clone())))

@@ -9,7 +9,7 @@ use super::output;
 use super::session::{Session, must_be_root};
 use crate::error::{Context, Error, Exit, Result};
 use crate::host::account::Account;
-use crate::manifest::{self, Install, Problems, Source};
+use crate::manifest::{self, Install, Problems};
 use crate::source::git::choose;
 use crate::trust;
 
@@ -77,16 +77,16 @@ fn show(name: Option<&str>, globals: &Globals) -> Result<Exit> {
 /// With the repository's own manifest as an upgrade would read it now, without the network; where nothing was fetched yet, as it
 /// was activated.
 fn with_repository(install: Install, globals: &Globals) -> Result<Install> {
-    let manifest::Source::Git(source) = &install.source;
-    if !source.manifest || must_be_root().is_err() {
+    let Some(source) = install.source.git().filter(|source| source.manifest).cloned() else { return Ok(install) };
+    if must_be_root().is_err() {
         return Ok(install);
     }
     let session = Session::of(globals, install)?;
     let mirror = session.mirror()?;
-    match mirror.known(&session.source().follow) {
+    match mirror.known(&source.follow) {
         known if known.is_empty() => Ok(session.install),
         known => {
-            let target = choose(session.source(), &known)?;
+            let target = choose(&source, &known)?;
             Ok(session.at(globals, &mirror, &target.revision)?.install)
         }
     }
@@ -155,11 +155,11 @@ fn on_this_host(install: Install) -> (Vec<String>, Option<Error>) {
     if let Err(error) = Account::named(&install.owner) {
         warnings.push(format!("`install.owner`: {}", error.what));
     }
-    if !install.root.join(".git").exists() {
+    if install.source.git().is_some() && !install.root.join(".git").exists() {
         warnings.push(format!("`install.root`: {} is no git checkout (yet)", install.root.display()));
     }
-    let Source::Git(source) = &install.source;
-    let trusted = source.verify.as_ref().map(|verify| trust::check_files(&install, verify));
+    let verify = install.source.git().and_then(|source| source.verify.as_ref());
+    let trusted = verify.map(|verify| trust::check_files(&install, verify));
     let error = window.err().or(trusted.and_then(Result::err));
     (warnings, error)
 }

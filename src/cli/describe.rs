@@ -25,6 +25,7 @@ pub fn text(plan: &Plan, downtime: Option<u64>) -> String {
     }
     page.manifest(plan);
     page.commits(plan);
+    page.sections(plan);
     page.actions(plan);
     page.outlook(plan, downtime);
     for warning in &plan.warnings {
@@ -222,6 +223,16 @@ impl Page {
         self.line(format_args!(""));
     }
 
+    /// What the source has to tell, in columns.
+    fn sections(&mut self, plan: &Plan) {
+        for section in &plan.sections {
+            self.line(format_args!("  {}", paint(BOLD, &section.title)));
+            for row in aligned(&section.rows) {
+                self.line(format_args!("    {row}"));
+            }
+        }
+    }
+
     fn commits(&mut self, plan: &Plan) {
         if plan.commits_total == 0 {
             return;
@@ -380,4 +391,19 @@ fn shown(change: &KeyChange) -> String {
         (None, Some(theirs @ Shape::Shown(_))) => format!(" ({theirs})"),
         _ => String::new(),
     }
+}
+
+/// The cells of each row below those of the others, two columns apart.
+fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }

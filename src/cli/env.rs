@@ -147,7 +147,7 @@ fn document(plan: &Plan) -> serde_json::Value {
 
 fn lint_all(name: Option<&str>, globals: &Globals) -> Result<Exit> {
     let session = Session::open(globals, name)?;
-    let survey = Survey::take(&session.install, &session.owner, &session.state)?;
+    let survey = Survey::take(&session.place())?;
     let mut documents = Vec::new();
     let mut is_clean = true;
     for (_, component, surveyed) in survey.installed(&session.install) {

@@ -112,16 +112,16 @@ fn attempt(
     let _lock = session.lock(globals, args.unattended, reporter)?;
     let mirror = session.mirror()?;
     // What the repository's manifest says of the release that is here.
-    let looked = Survey::take(&session.install, &session.owner, &session.state)?;
+    let looked = Survey::take(&session.place())?;
     let head = looked.checkout.head.clone();
     if mirror.resolve(&head).is_none() && !globals.offline {
         session.update(&mirror, reporter)?;
     }
-    let (session, mut survey) = match session.source().manifest {
+    let (session, mut survey) = match session.install.source.reads_repository_manifest() {
         false => (session, looked),
         true => {
             let session = session.at(globals, &mirror, &head)?;
-            let survey = Survey::take(&session.install, &session.owner, &session.state)?;
+            let survey = Survey::take(&session.place())?;
             (session, survey)
         }
     };

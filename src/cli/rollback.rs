@@ -44,20 +44,21 @@ fn go_back(
 ) -> Result<Exit> {
     let _lock = session.lock(globals, false, reporter)?;
     let mirror = session.mirror()?;
-    let survey = Survey::take(&session.install, &session.owner, &session.state)?;
+    let survey = Survey::take(&session.place())?;
     let entry = choose(&session, &survey, args.to.as_deref())?;
     let target = Target { revision: entry.revision.clone(), label: Some(entry.tag.clone()) };
-    let (session, survey) = match session.repository_manifest().is_some() || session.source().manifest {
-        false => (session, survey),
-        // Both releases say something of themselves: the one that is reached what it is, the other how it is undone.
-        true => {
-            let reached = session.at(globals, &mirror, &entry.revision)?;
-            let left = session.at(globals, &mirror, &survey.checkout.head)?;
-            let session = Session { install: reached.install.clone().going_back(&left.install), ..reached };
-            let survey = Survey::take(&session.install, &session.owner, &session.state)?;
-            (session, survey)
-        }
-    };
+    let (session, survey) =
+        match session.repository_manifest().is_some() || session.install.source.reads_repository_manifest() {
+            false => (session, survey),
+            // Both releases say something of themselves: the one that is reached what it is, the other how it is undone.
+            true => {
+                let reached = session.at(globals, &mirror, &entry.revision)?;
+                let left = session.at(globals, &mirror, &survey.checkout.head)?;
+                let session = Session { install: reached.install.clone().going_back(&left.install), ..reached };
+                let survey = Survey::take(&session.place())?;
+                (session, survey)
+            }
+        };
     let asked = Request {
         intent: Intent::Rollback,
         is_explicit: true,

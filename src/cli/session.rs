@@ -10,15 +10,12 @@ use crate::hook::Store;
 use crate::host::account::Account;
 use crate::host::fs::must_be_ours;
 use crate::ledger::{Ledger, last_downtime, open_run};
-use crate::manifest::{self, GitSource, Install, Layer, RepositoryManifest, Source};
+use crate::manifest::{self, Install, Layer, RepositoryManifest};
 use crate::plan::{Blocker, Contents, Intent, ManifestPlan, Plan, Request, build};
-use crate::report::{Reporter, during};
+use crate::report::Reporter;
 use crate::run::{self, Lock};
-use crate::source::Offer;
-use crate::source::git::{
-    Mirror, Target, candidates, choose, offer, preflight, repository_manifest, unknown_commit, was_shipped,
-    without_password,
-};
+use crate::source::git::{Mirror, Target, offer, repository_manifest, unknown_commit, was_shipped};
+use crate::source::{self, Offer, Place, Upstream};
 use crate::survey::Survey;
 use crate::trust::{self, Assessment, Memory, Subject};
 
@@ -65,9 +62,8 @@ impl Session {
 
     /// Opens an install that was loaded.
     pub fn of(globals: &Globals, install: Install) -> Result<Session> {
-        let Source::Git(source) = &install.source;
         // Which components there are, the release may tell.
-        if !source.manifest {
+        if !install.source.reads_repository_manifest() {
             known_components(globals, &install)?;
         }
         let paths = globals.paths();
@@ -84,10 +80,14 @@ impl Session {
         })
     }
 
-    /// The git source.
-    pub fn source(&self) -> &GitSource {
-        let Source::Git(source) = &self.install.source;
-        source
+    /// Where its releases come from.
+    pub fn upstream(&self) -> &dyn Upstream {
+        source::of(&self.install.source)
+    }
+
+    /// Its places.
+    pub fn place(&self) -> Place<'_> {
+        Place { install: &self.install, owner: &self.owner, state: &self.state, cache: &self.cache }
     }
 
     /// The ledger.
@@ -102,13 +102,13 @@ impl Session {
 
     /// The mirror, made when it is not there.
     pub fn mirror(&self) -> Result<Mirror> {
-        Mirror::open(&self.state, &self.cache, self.source(), &self.owner)
+        Mirror::open(&self.state, &self.cache, self.install.source.git(), &self.owner)
     }
 
     /// The same install as a revision declares it, where the host's manifest asks for the repository's own.
     pub fn at(&self, globals: &Globals, mirror: &Mirror, revision: &str) -> Result<Session> {
         let mut install = self.install.clone();
-        if self.source().manifest {
+        if self.install.source.reads_repository_manifest() {
             let layer = repository_manifest(mirror, revision)?.map_or(Layer::Absent, Layer::Known);
             install = manifest::at(&install.file, &layer)?;
             known_components(globals, &install)?;
@@ -165,25 +165,10 @@ impl Session {
 
     /// The target: what is named, or what the source offers; the mirror has it afterwards.
     pub fn target(&self, mirror: &Mirror, to: Option<&str>, offline: bool, reporter: &dyn Reporter) -> Result<Target> {
-        let source = self.source();
         if !offline {
             self.update(mirror, reporter)?;
-        } else if mirror.known(&source.follow).is_empty() {
-            return Err(Error::failed(format!("nothing of {} was fetched yet", without_password(&source.url)))
-                .hint(format!("once without --offline: relift check {}", self.install.name)));
         }
-        let Some(to) = to else { return choose(source, &mirror.known(&source.follow)) };
-        for name in candidates(source, to) {
-            if let Some(oid) = mirror.resolve(&name) {
-                let label = name.strip_prefix("refs/tags/").map(str::to_owned);
-                return Ok(Target { revision: oid.to_string(), label });
-            }
-        }
-        let versions = self.by_version(mirror, to)?;
-        versions.ok_or_else(|| {
-            Error::failed(format!("{} has no tag, version or commit {to}", without_password(&source.url)))
-                .hint(format!("what there is: git --git-dir={} tag", mirror.path().display()))
-        })
+        self.upstream().target(&self.place(), mirror, to, offline, reporter)
     }
 
     /// The target, a survey, and the install as the target declares it.
@@ -194,16 +179,16 @@ impl Session {
         to: Option<&str>,
         reporter: &dyn Reporter,
     ) -> Result<(Session, Target, Survey)> {
-        if self.source().manifest {
+        if self.install.source.reads_repository_manifest() {
             // What there is to look at is known only when the target is.
             let target = self.target(mirror, to, globals.offline, reporter)?;
             let session = self.at(globals, mirror, &target.revision)?;
-            let survey = Survey::take(&session.install, &session.owner, &session.state)?;
+            let survey = Survey::take(&session.place())?;
             return Ok((session, target, survey));
         }
         // The one mostly waits for the remote, the other for systemd and for git.
         let (target, survey) = std::thread::scope(|scope| {
-            let survey = scope.spawn(|| Survey::take(&self.install, &self.owner, &self.state));
+            let survey = scope.spawn(|| Survey::take(&self.place()));
             let target = self.target(mirror, to, globals.offline, reporter);
             (target, survey.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
@@ -218,30 +203,7 @@ impl Session {
             Error::new(error.kind, format!("another fetch of {name} does not end"))
                 .hint(format!("see what it does: pgrep -af {}", mirror.path().display()))
         })?;
-        during(reporter, "fetch", || mirror.fetch(&self.source().follow, reporter))
-    }
-
-    /// A branch that is followed may name a version without a tag: any `*vVERSION` tag will do.
-    fn by_version(&self, mirror: &Mirror, to: &str) -> Result<Option<Target>> {
-        let wanted = format!("v{}", to.trim_start_matches('v'));
-        let Ok(tags) = mirror.repository().tag_names(None) else { return Ok(None) };
-        let mut found: Vec<String> =
-            tags.iter().flatten().flatten().filter(|tag| tag.ends_with(&wanted)).map(str::to_owned).collect();
-        found.retain(|tag| {
-            tag.strip_suffix(&wanted).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with(['-', '_', '/']))
-        });
-        let commits: Vec<String> = found
-            .iter()
-            .filter_map(|tag| mirror.resolve(&format!("refs/tags/{tag}")))
-            .map(|oid| oid.to_string())
-            .collect();
-        match commits.first() {
-            Some(first) if commits.iter().all(|commit| commit == first) => {
-                Ok(Some(Target { revision: first.clone(), label: found.first().cloned() }))
-            }
-            Some(_) => Err(Error::usage(format!("{to} is ambiguous: {}", found.join(", "))).hint("name the tag")),
-            None => Ok(None),
-        }
+        self.upstream().update(&self.place(), mirror, reporter)
     }
 
     /// Where backups of the install are kept.
@@ -277,7 +239,7 @@ impl Session {
         let activated = self.ledger().repository_manifest()?;
         let target = self.repository_manifest();
         let is_known = activated.is_some() || target.is_some();
-        Ok((self.source().manifest && is_known).then(|| ManifestPlan {
+        Ok((self.install.source.reads_repository_manifest() && is_known).then(|| ManifestPlan {
             revision: target.map(|manifest| manifest.revision.clone()),
             changes: manifest::changes(activated.as_ref(), target),
         }))
@@ -285,14 +247,13 @@ impl Session {
 
     /// Surveys the host and makes the plan.
     pub fn plan(&self, mirror: &Mirror, target: &Target, request: &Request) -> Result<Planned> {
-        let survey = Survey::take(&self.install, &self.owner, &self.state)?;
+        let survey = Survey::take(&self.place())?;
         self.plan_on(survey, mirror, target, request)
     }
 
     /// Makes the plan from a survey that was taken.
     pub fn plan_on(&self, mut survey: Survey, mirror: &Mirror, target: &Target, request: &Request) -> Result<Planned> {
-        let (install, source) = (&self.install, self.source());
-        let (owner, root) = (&install.owner, &install.root);
+        let (install, upstream, place) = (&self.install, self.upstream(), self.place());
         let installed: Vec<_> = survey
             .installed(install)
             .map(|(_, component, surveyed)| {
@@ -305,9 +266,12 @@ impl Session {
         }
         if mirror.resolve(&survey.checkout.head).is_none() {
             // Nothing to compare the target with; what else is wrong may be why.
-            return Err(match preflight(owner, root, source, &survey.checkout, None).as_slice() {
-                [] => unknown_commit(owner, root, source, &survey.checkout),
-                state => refusal(&install.name, state),
+            return Err(match (upstream.preflight(&place, &survey.checkout, None).as_slice(), install.source.git()) {
+                ([], Some(source)) => unknown_commit(&install.owner, &install.root, source, &survey.checkout),
+                ([], None) => {
+                    Error::failed(format!("what is installed of {} is no release that is known", install.name))
+                }
+                (state, _) => refusal(&install.name, state),
             });
         }
         self.see(&target.revision)?;
@@ -323,18 +287,12 @@ impl Session {
         offer.blockers.extend(trusted.blockers);
         offer.warnings.extend(trusted.alarms.iter().cloned());
         know_older_units(&mut offer, mirror, install, &survey)?;
-        offer.blockers.extend(preflight(owner, root, source, &survey.checkout, Some(&offer)));
-        let obstacles = run::in_the_way(install, &self.owner, &offer.added)?;
-        offer.blockers.extend(in_the_way(install, &obstacles));
-        for (path, _) in &survey.discarded {
-            offer.warnings.push(format!(
-                "{} has local changes, which are set aside and kept with the run (`discard`)",
-                path.display()
-            ));
+        offer.blockers.extend(upstream.preflight(&place, &survey.checkout, Some(&offer)));
+        if install.source.git().is_some() {
+            let obstacles = run::in_the_way(install, &self.owner, &offer.added)?;
+            offer.blockers.extend(in_the_way(install, &obstacles));
         }
-        for (directory, file) in &survey.leftovers {
-            offer.warnings.push(format!("{directory}/ stays checked out: it holds {file}, which git does not track"));
-        }
+        upstream.complete(&place, mirror, &survey, &mut offer)?;
         survey.backup = self.backup_outlook()?;
         let (mut plan, contents) = build(install, &survey, &offer, request)?;
         plan.manifest = self.manifest_changes()?;

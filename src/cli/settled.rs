@@ -16,7 +16,8 @@ use crate::trust::Assessment;
 /// the remote knows nothing else. `None` says nothing at all: then a plan has to be made. Nothing is written, and the remote is
 /// asked once at most; it is not asked where its answer would not matter.
 pub fn settled(session: &Session, globals: &Globals) -> Result<Option<(Target, Assessment)>> {
-    let source = session.source();
+    // What the others offer takes more than a list of refs to tell.
+    let Some(source) = session.install.source.git() else { return Ok(None) };
     let Some(mirror) = Mirror::as_it_is(&session.state, &session.cache, source, &session.owner) else {
         return Ok(None);
     };

@@ -42,7 +42,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let mut documents = Vec::new();
     for install in installs {
         let session = Session::of(globals, install)?;
-        let survey = Survey::take(&session.install, &session.owner, &session.state)?;
+        let survey = Survey::take(&session.place())?;
         let open = open_run(&session.state)?.map(|journal| journal.run().to_owned());
         let itself = Outlook::of(&session, globals)?;
         match globals.json {

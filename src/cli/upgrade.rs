@@ -78,10 +78,11 @@ fn upgrade(
     if is_finished {
         return Ok(Exit::Done);
     }
-    let track = match &session.source().follow {
-        Follow::Branch(branch) if !globals.offline && args.to.is_none() => {
-            Some((remote_name(session.source(), &planned.survey.checkout), branch.clone()))
-        }
+    let track = match session.install.source.git() {
+        Some(source) if !globals.offline && args.to.is_none() => match &source.follow {
+            Follow::Branch(branch) => Some((remote_name(source, &planned.survey.checkout), branch.clone())),
+            Follow::Tags(_) => None,
+        },
         _ => None,
     };
     if !args.unattended {

@@ -14,7 +14,7 @@ use crate::host::paths::Paths;
 use crate::host::probe;
 use crate::host::systemd::{self, Manager};
 use crate::ledger::history;
-use crate::manifest::{Install, Reach, Scope, Source};
+use crate::manifest::{Install, Reach, Scope};
 use crate::source::git::{answers, without_password};
 
 /// How long a remote and the resolver may take.
@@ -247,7 +247,9 @@ fn users(installs: &[&Install]) -> Vec<services::User> {
 }
 
 fn ask(install: &Install, may_ask: bool) -> remote::Remote {
-    let Source::Git(source) = &install.source;
+    let Some(source) = install.source.git() else {
+        return remote::Remote { url: String::new(), host: None, answer: None };
+    };
     let url = without_password(&source.url);
     if !may_ask {
         return remote::Remote { url, host: None, answer: None };

@@ -4,20 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    Backup, BackupWhen, Check, CheckAt, Component, Credential, Dialect, EnvFile, EnvPolicy, Follow, Health, Install,
-    Monitoring, MustBeSigned, Needs, Policy, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step,
-    StepUndo, Template, Unit, Verify, raw,
+    ArchiveSource, Backup, BackupWhen, Check, CheckAt, Component, ComposeSource, Credential, Dialect, EnvFile,
+    EnvPolicy, Follow, GitSource, Health, Install, Monitoring, MustBeSigned, Needs, PackagesSource, Policy, Probe,
+    Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, Verify, raw,
 };
 use crate::error::{Context, Result};
 
 /// What an install comes to, as the TOML of its manifest. Header values that are written out instead of taken from a
 /// `.env` are shown as `<set>`.
 pub fn effective(install: &Install) -> Result<String> {
-    let Source::Git(git) = &install.source;
-    let (branch, tags) = match &git.follow {
-        Follow::Branch(branch) => (Some(branch.clone()), None),
-        Follow::Tags(shape) => (None, Some(shape.to_string())),
-    };
     let manifest = raw::Manifest {
         schema: SCHEMA,
         install: raw::Install {
@@ -26,20 +21,7 @@ pub fn effective(install: &Install) -> Result<String> {
             trust_checkout: install.trust_checkout,
             motd: install.motd,
         },
-        source: raw::Source {
-            git: Some(raw::Git {
-                url: git.url.clone(),
-                branch,
-                tags,
-                allow: git.allow.as_ref().map(ToString::to_string),
-                credential: git.credential.as_ref().map(credential),
-                max_fetch: Some(super::words::size_text(git.max_fetch)),
-                discard: texts(&git.discard),
-                sparse: git.sparse,
-                manifest: git.manifest,
-                verify: git.verify.as_ref().map(verify),
-            }),
-        },
+        source: source(&install.source),
         component: install.components.iter().map(component).collect(),
         compatibility: (!install.lockstep.is_empty())
             .then(|| raw::Compatibility { lockstep: install.lockstep.clone() }),
@@ -49,6 +31,44 @@ pub fn effective(install: &Install) -> Result<String> {
         monitoring: install.monitoring.as_ref().map(monitoring),
     };
     toml::to_string(&manifest).context("the manifest cannot be written out")
+}
+
+fn source(source: &Source) -> raw::Source {
+    let mut told = raw::Source { git: None, packages: None, compose: None, archive: None };
+    let allow = source.allow().map(ToString::to_string);
+    match source {
+        Source::Git(source) => told.git = Some(git(source)),
+        Source::Packages(PackagesSource { packages, repositories, .. }) => {
+            let (packages, repositories) = (packages.clone(), repositories.clone());
+            told.packages = Some(raw::Packages { packages, repositories, allow });
+        }
+        Source::Compose(ComposeSource { project, files, .. }) => {
+            told.compose = Some(raw::Compose { project: project.clone(), files: texts(files), allow });
+        }
+        Source::Archive(ArchiveSource { url, checksums, .. }) => {
+            told.archive = Some(raw::Archive { url: url.clone(), checksums: checksums.clone(), allow });
+        }
+    }
+    told
+}
+
+fn git(git: &GitSource) -> raw::Git {
+    let (branch, tags) = match &git.follow {
+        Follow::Branch(branch) => (Some(branch.clone()), None),
+        Follow::Tags(shape) => (None, Some(shape.to_string())),
+    };
+    raw::Git {
+        url: git.url.clone(),
+        branch,
+        tags,
+        allow: git.allow.as_ref().map(ToString::to_string),
+        credential: git.credential.as_ref().map(credential),
+        max_fetch: Some(super::words::size_text(git.max_fetch)),
+        discard: texts(&git.discard),
+        sparse: git.sparse,
+        manifest: git.manifest,
+        verify: git.verify.as_ref().map(verify),
+    }
 }
 
 fn credential(place: &Credential) -> String {

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Install, Layer, Problems, Source, parse, parse_at, words};
+use super::{Install, Layer, Problems, parse, parse_at, words};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::paths::Paths;
 use crate::ledger::Ledger;
@@ -51,7 +51,7 @@ fn read_with(path: &Path, layer: impl Fn(&str) -> Result<Layer>) -> Result<std::
             .hint("give it back to root: chown root:root PATH && chmod go-w PATH"));
     }
     let mut parsed = parse(&name, path, &text);
-    if parsed.as_ref().is_ok_and(|Install { source: Source::Git(source), .. }| source.manifest) {
+    if parsed.as_ref().is_ok_and(|install| install.source.reads_repository_manifest()) {
         parsed = parse_at(&name, path, &text, &layer(&name)?);
     }
     Ok(parsed.map(|mut install| {

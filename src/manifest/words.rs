@@ -97,6 +97,11 @@ pub(super) fn bound(text: &str) -> Looked<Duration> {
     }
 }
 
+/// A component's directory: as [`relative`], or `.` for all of it.
+pub(super) fn component_path(text: &str) -> Looked<RelPath> {
+    if text == "." { Ok(RelPath::here()) } else { relative(text) }
+}
+
 /// A path that stays below what it is relative to.
 pub(super) fn relative(text: &str) -> Looked<RelPath> {
     RelPath::parse(text).map_err(|why| {

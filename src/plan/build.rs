@@ -63,6 +63,8 @@ fn frame(case: &Case) -> Plan {
         standing: offer.standing.clone(),
         commits: offer.commits.clone(),
         commits_total: offer.commits_total,
+        source: install.source.kind(),
+        sections: offer.sections.clone(),
         soak: install.policy.soak.as_secs(),
         host_changes: case.parts().flat_map(|part| part.surveyed.host.words()).collect(),
         warnings,

@@ -2,7 +2,7 @@
 
 use super::subject::Case;
 use super::{Blocker, Intent, Plan, abbreviate, lockstep, origin, reach, steps};
-use crate::manifest::{Install, Source};
+use crate::manifest::Install;
 use crate::source::Direction;
 use crate::trust::{self, Standing};
 
@@ -42,10 +42,9 @@ fn elsewhere(case: &Case, plan: &Plan) -> Option<Blocker> {
 }
 
 fn upgrade(case: &Case, plan: &mut Plan) {
-    let Source::Git(source) = &case.install.source;
     let request = case.request;
     plan.blockers.extend(lockstep::major_steps(plan, request.is_explicit));
-    if let (Some(range), false) = (&source.allow, request.is_explicit) {
+    if let (Some(range), false) = (case.install.source.allow(), request.is_explicit) {
         plan.blockers.extend(lockstep::outside(plan, range));
     }
     if request.unattended {
@@ -118,8 +117,7 @@ fn unverified(case: &Case) -> Option<Blocker> {
 
 /// The same for a run by itself, whoever asks.
 pub(super) fn unvouched(install: &Install, standing: &Standing, revision: &str) -> Option<Blocker> {
-    let Source::Git(source) = &install.source;
-    let is_refused = source.verify.is_none() && !install.policy.allow_unverified && !standing.is_verified();
+    let is_refused = !install.source.is_verified() && !install.policy.allow_unverified && !standing.is_verified();
     let (name, target) = (&install.name, abbreviate(revision));
     is_refused.then(|| {
         Blocker::refused(

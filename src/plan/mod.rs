@@ -28,7 +28,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
-use crate::manifest::{Dialect, Scope, StepUndo};
+use crate::manifest::{Dialect, Scope, SourceKind, StepUndo};
+use crate::source::Section;
 use crate::trust::Standing;
 
 pub use build::build;
@@ -72,6 +73,9 @@ pub struct Plan {
     pub root: PathBuf,
     /// The account that owns it.
     pub owner: String,
+    /// Where its releases come from.
+    #[serde(default)]
+    pub source: SourceKind,
     /// What was asked for.
     pub intent: Intent,
     /// What is checked out now.
@@ -85,6 +89,9 @@ pub struct Plan {
     pub commits: Vec<Commit>,
     /// How many there are in all.
     pub commits_total: usize,
+    /// What the source has to tell of the target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sections: Vec<Section>,
     /// What the repository's own manifest says otherwise than the one that is activated; nothing where it is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ManifestPlan>,
@@ -333,6 +340,8 @@ impl Plan {
             standing: Standing::Unverified,
             commits: Vec::new(),
             commits_total: 0,
+            source: SourceKind::Git,
+            sections: Vec::new(),
             manifest: None,
             host_changes: Vec::new(),
             components: Vec::new(),

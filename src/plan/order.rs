@@ -23,6 +23,7 @@ pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut C
     actions.extend(stage(|stages| &mut stages.reruns));
     let before_tree = actions.len();
     actions.extend(tree(case, contents));
+    actions.extend(case.offer.changes.iter().cloned());
     actions.extend(stage(|stages| &mut stages.env));
     actions.extend(stage(|stages| &mut stages.artifacts));
     actions.extend(stage(|stages| &mut stages.steps));
@@ -103,7 +104,9 @@ fn quiesce(case: &Case, relations: &Order) -> Quiesce {
     Quiesce { units: sorted(units, relations, |unit| Some(unit.clone())) }
 }
 
+/// The switch of a git checkout; that of another source is among the changes of its offer.
 fn tree(case: &Case, contents: &mut Contents) -> Option<Action> {
+    case.install.source.git()?;
     let (checkout, offer) = (&case.survey.checkout, case.offer);
     let present = Goal { revision: checkout.head.clone(), cone: checkout.cone.clone() };
     let goal = Goal { revision: offer.to.revision.clone(), cone: case.survey.goal_cone(case.install) };

@@ -9,6 +9,7 @@ use crate::action::{Action, Site};
 use crate::error::{Context, Result};
 use crate::host::fs::{Image, Rooted, make_private, sync_filesystem, write_durably};
 use crate::ledger::{Activation, FailedRelease, KnownGood, Ledger};
+use crate::manifest::SourceKind;
 use crate::plan::{ComponentPlan, Intent, Plan};
 use crate::report::Event;
 use crate::source::git::{self, switch};
@@ -25,10 +26,12 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     let dropped = prune(&mut known_good, begin.keep_known_good, &plan.to.revision);
     let mut lost = Vec::new();
     // Together; and one by one where that fails, to tell which it was.
-    let together = keep_all(state, site, &known_good);
+    let together = keep_all(plan, state, site, &known_good);
     for entry in known_good.iter().filter(|_| together.is_err()) {
-        let kept = git::pin(state, &entry.revision)
-            .and_then(|()| switch::tag_known_good(&site.owner, &site.root, &entry.tag, &entry.revision));
+        let kept = git::pin(state, &entry.revision).and_then(|()| match plan.source {
+            SourceKind::Git => switch::tag_known_good(&site.owner, &site.root, &entry.tag, &entry.revision),
+            _ => Ok(()),
+        });
         match kept {
             Err(error) if [&plan.from.revision, &plan.to.revision].contains(&&entry.revision) => return Err(error),
             // What is neither left nor reached says nothing about this run: it is no way back any more.
@@ -43,7 +46,7 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     }
     // Before the ledger forgets them: killed in between, this begins again and drops the same.
     for entry in dropped {
-        drop_release(&ledger, state, site, &entry, &known_good)?;
+        drop_release(plan, (&ledger, state), site, &entry, &known_good)?;
     }
     if let Some((remote, branch)) = &begin.track {
         switch::track(&site.owner, &site.root, remote, branch, &plan.to.revision)?;
@@ -61,9 +64,12 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
 }
 
 /// Pins and tags all of them: two children, however many they are.
-fn keep_all(state: &Path, site: &Site, known_good: &[KnownGood]) -> Result<()> {
+fn keep_all(plan: &Plan, state: &Path, site: &Site, known_good: &[KnownGood]) -> Result<()> {
     let revisions: BTreeSet<&str> = known_good.iter().map(|entry| entry.revision.as_str()).collect();
     git::pin_all(state, &revisions.into_iter().collect::<Vec<_>>())?;
+    if plan.source != SourceKind::Git {
+        return Ok(());
+    }
     let tags: Vec<_> = known_good.iter().map(|entry| (entry.tag.as_str(), entry.revision.as_str())).collect();
     switch::tag_all_known_good(&site.owner, &site.root, &tags)
 }
@@ -80,7 +86,10 @@ fn rolled_back(journal: &Journal, plan: &Plan) -> FailedRelease {
 }
 
 /// Removes locks that a commit which died may have left on the refs that it writes.
-pub(super) fn clear_locks(site: &Site) -> Result<()> {
+pub(super) fn clear_locks(plan: &Plan, site: &Site) -> Result<()> {
+    if plan.source != SourceKind::Git {
+        return Ok(());
+    }
     switch::clear_ref_locks(&site.owner, &site.root)
 }
 
@@ -213,9 +222,17 @@ fn prune(known_good: &mut Vec<KnownGood>, keep: usize, activated: &str) -> Vec<K
     dropped
 }
 
-fn drop_release(ledger: &Ledger, state: &Path, site: &Site, entry: &KnownGood, kept: &[KnownGood]) -> Result<()> {
+fn drop_release(
+    plan: &Plan,
+    (ledger, state): (&Ledger, &Path),
+    site: &Site,
+    entry: &KnownGood,
+    kept: &[KnownGood],
+) -> Result<()> {
     git::unpin(state, &entry.revision)?;
-    switch::untag(&site.owner, &site.root, &entry.tag)?;
+    if plan.source == SourceKind::Git {
+        switch::untag(&site.owner, &site.root, &entry.tag)?;
+    }
     for archive in entry.artifacts.values() {
         crate::host::fs::remove_durably(archive)?;
     }

@@ -18,6 +18,7 @@ use crate::ledger::{FailedRelease, Ledger, open_run};
 use crate::manifest::{Install, Scope};
 use crate::plan::{Contents, Intent, Plan};
 use crate::report::{Event, Phase, Reporter, during};
+use crate::source::Place;
 use crate::source::git::Mirror;
 use crate::unattended::monitor::trace::Context;
 
@@ -37,6 +38,13 @@ pub struct Engine<'a> {
     pub prefix: &'a Path,
     /// Who is told.
     pub reporter: &'a dyn Reporter,
+}
+
+impl Engine<'_> {
+    /// The install's places.
+    pub fn place(&self) -> Place<'_> {
+        Place { install: self.install, owner: &self.owner, state: self.state, cache: &self.cache }
+    }
 }
 
 /// Executes a plan. The error of a failed run says what state the host is in by its kind. Should this process die, a timer

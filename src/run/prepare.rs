@@ -16,6 +16,7 @@ use crate::manifest::{BackupWhen, Install};
 use crate::plan::{Contents, Plan};
 use crate::report::{Event, during};
 use crate::run::Engine;
+use crate::source;
 use crate::source::git::{Checkout, remove_stage, stage, switch};
 use crate::trust;
 
@@ -68,14 +69,7 @@ pub(super) fn prepare(
             site.reporter.tell(Event::Warning { text });
         }
     }
-    if plan.from.revision != plan.to.revision {
-        during(site.reporter, "bring the objects into the checkout", || {
-            switch::transfer(engine.mirror, &engine.owner, &install.root, &plan.from.revision, &plan.to.revision)?;
-            let tree =
-                plan.actions.iter().find_map(|action| if let Action::Tree(tree) = action { Some(tree) } else { None });
-            tree.map_or(Ok(()), |tree| switch::both_ways(&engine.owner, &install.root, &tree.from, &tree.to))
-        })?;
-    }
+    source::of(&install.source).bring(&engine.place(), engine.mirror, plan, site.reporter)?;
     let verified = super::verify::units(plan, contents, &engine.owner);
     // The plan told its warnings; what it did not tell came up since.
     for text in verified.map_err(|error| Stop { error, is_of_release: true })? {
@@ -185,7 +179,7 @@ fn trusted(engine: &Engine, plan: &Plan) -> Result<()> {
 
 /// The approval may have taken a while: what the plan was made from must still hold.
 fn unchanged(engine: &Engine, plan: &Plan) -> Result<()> {
-    let now = Checkout::glance(&engine.owner, &plan.root)?;
+    let now = source::of(&engine.install.source).glance(&engine.place())?;
     if now.head != plan.from.revision || !now.locks.is_empty() || now.operation.is_some() {
         return Err(
             Error::failed("the checkout was changed since the plan was made").hint("start again: nothing was changed")

@@ -112,7 +112,7 @@ fn interrupted() -> Option<String> {
 
 fn finish(journal: &mut Journal, state: &Path, plan: &Plan, site: &Site) -> Result<()> {
     site.reporter.tell(Event::Phase { phase: Phase::Commit });
-    commit::clear_locks(site)?;
+    commit::clear_locks(plan, site)?;
     let run = journal.run().to_owned();
     commit::finish(journal, state, site).map_err(|error| {
         let again = format!("mend what is named above, then run again: relift recover {}", plan.install);

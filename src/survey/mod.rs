@@ -14,9 +14,10 @@ use crate::host::account::Account;
 use crate::host::fs::{Content, NodeKind, Rooted, Times, sha256};
 use crate::host::systemd::{Manager, UnitState};
 use crate::ledger::{Activated, Activation, FailedRelease, KnownGood, Ledger};
-use crate::manifest::{Component, GitSource, Install, Scope, Source, Unit};
+use crate::manifest::{Component, GitSource, Install, Scope, Unit};
 use crate::plan::Blocker;
 use crate::source::git::{Checkout, switch};
+use crate::source::{self, Place};
 
 pub use readers::ReadFile;
 
@@ -104,22 +105,27 @@ impl Survey {
     }
 
     /// Looks at everything.
-    pub fn take(install: &Install, owner: &Account, state: &Path) -> Result<Survey> {
-        let Source::Git(source) = &install.source;
-        let checkout = Checkout::observe(owner, &install.root)?;
+    pub fn take(place: &Place) -> Result<Survey> {
+        let Place { install, owner, state, .. } = *place;
+        let upstream = source::of(&install.source);
+        let checkout = upstream.observe(place)?;
         let ledger = Ledger::below(state);
         let activated = ledger.activated()?;
         let mut managers = Managers { owner, system: None, user: None };
         let root = Rooted::open(&install.root)?;
         let mut components = Vec::new();
         for component in &install.components {
-            components.push(component_as_it_is(component, &root, &checkout, &activated, &mut managers)?);
+            let is_installed = upstream.has(place, component, &root)?;
+            components.push(component_as_it_is(component, is_installed, &root, &checkout, &activated, &mut managers)?);
         }
+        let git = install.source.git();
+        let discarded = git.map(|git| discarded(git, &root, &checkout)).transpose()?.unwrap_or_default();
+        let leftovers = git.map(|git| leftovers(install, git, owner, &checkout, &components)).transpose()?;
         Ok(Survey {
             owner_ids: (owner.uid, owner.gid),
             real_root: std::fs::canonicalize(&install.root).unwrap_or_else(|_| install.root.clone()),
-            leftovers: leftovers(install, source, owner, &checkout, &components)?,
-            discarded: discarded(source, &root, &checkout)?,
+            leftovers: leftovers.unwrap_or_default(),
+            discarded,
             known_good: ledger.known_good()?,
             failed: ledger.failed()?,
             configuration: configuration(install, &components),
@@ -140,8 +146,8 @@ impl Survey {
 
     /// The cone that the checkout is to have; `None`: the whole tree.
     pub fn goal_cone(&self, install: &Install) -> Option<Vec<String>> {
-        let Source::Git(source) = &install.source;
-        if source.sparse { Some(self.wanted_cone(install)) } else { self.checkout.cone.clone() }
+        let is_sparse = install.source.git().is_some_and(|source| source.sparse);
+        if is_sparse { Some(self.wanted_cone(install)) } else { self.checkout.cone.clone() }
     }
 
     /// Components that count as gone while their units still run: a lost `.env` is no removal.
@@ -208,15 +214,12 @@ impl Managers<'_> {
 
 fn component_as_it_is(
     component: &Component,
+    is_installed: bool,
     root: &Rooted,
     checkout: &Checkout,
     activated: &Activated,
     managers: &mut Managers,
 ) -> Result<Surveyed> {
-    let is_installed = match &component.installed_if {
-        Some(path) => root.exists(path.as_ref())?,
-        None => root.exists(component.path.as_ref())?,
-    };
     let path = component.path.as_str();
     let is_checked_out = checkout.cone.as_ref().is_none_or(|cone| cone.iter().any(|directory| directory == path));
     let activation = activated.components.get(&component.name).cloned();

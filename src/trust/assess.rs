@@ -8,8 +8,9 @@ use git2::Repository;
 use super::verify::{Verdict, Verifier, Vouched, tag_object};
 use super::{Memory, Remembered, Seen, Standing, files};
 use crate::error::Result;
-use crate::manifest::{Follow, GitSource, Install, MustBeSigned, Source, Verify};
+use crate::manifest::{Follow, GitSource, Install, MustBeSigned, Verify};
 use crate::plan::{Blocker, Intent, abbreviate};
+use crate::source::snapshot;
 use crate::text::harmless;
 
 /// How many commits between two releases are verified one by one.
@@ -54,13 +55,20 @@ pub fn assess(
     subject: &Subject,
     now: i64,
 ) -> Result<Assessment> {
-    let Source::Git(source) = &install.source;
     let mut found = Assessment::default();
-    tags(&mut found, (install, source), repository, memory, subject, now);
+    if let Some(source) = install.source.git() {
+        tags(&mut found, (install, source), repository, memory, subject, now);
+    }
     if let Some(pin) = memory.pin(subject.revision) {
         found.standing = Standing::Pinned { by: pin.by.clone() };
         return Ok(found);
     }
+    let Some(source) = install.source.git() else {
+        // What vouches for a release of ours was seen when it was made.
+        let by = snapshot::vouched(repository, subject.revision);
+        found.standing = by.map(|by| Standing::Verified { by }).unwrap_or_default();
+        return Ok(found);
+    };
     let remembered = || memory.verified_by(subject.revision).map(|by| Standing::Verified { by: by.to_owned() });
     // What was accepted before is gone back to, or stays.
     if subject.intent != Intent::Upgrade {

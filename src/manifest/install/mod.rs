@@ -343,9 +343,22 @@ impl RelPath {
         &self.0
     }
 
+    /// The directory itself that a path is relative to: `.`, which only a component's path may be.
+    pub fn here() -> RelPath {
+        RelPath(".".into())
+    }
+
     /// This path below another.
     pub fn below(&self, parent: &RelPath) -> RelPath {
-        RelPath(format!("{}/{}", parent.0, self.0))
+        RelPath(parent.join(&self.0))
+    }
+
+    /// The text of a path below this one.
+    pub fn join(&self, path: &str) -> String {
+        match self.0.as_str() {
+            "." => path.to_owned(),
+            parent => format!("{parent}/{path}"),
+        }
     }
 
     /// The last component.

@@ -9,9 +9,109 @@ use super::RelPath;
 
 /// Where releases come from.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one of an install")]
 pub enum Source {
     /// A git checkout.
     Git(GitSource),
+    /// Packages of the distribution's package manager.
+    Packages(PackagesSource),
+    /// A Compose project.
+    Compose(ComposeSource),
+    /// Release archives.
+    Archive(ArchiveSource),
+}
+
+/// The kinds of sources, as the manifest's tables are called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// `[source.git]`. What an older version recorded is of this kind.
+    #[default]
+    Git,
+    /// `[source.packages]`.
+    Packages,
+    /// `[source.compose]`.
+    Compose,
+    /// `[source.archive]`.
+    Archive,
+}
+
+impl Source {
+    /// Its kind.
+    pub fn kind(&self) -> SourceKind {
+        match self {
+            Source::Git(_) => SourceKind::Git,
+            Source::Packages(_) => SourceKind::Packages,
+            Source::Compose(_) => SourceKind::Compose,
+            Source::Archive(_) => SourceKind::Archive,
+        }
+    }
+
+    /// The git source, where it is one.
+    pub fn git(&self) -> Option<&GitSource> {
+        match self {
+            Source::Git(source) => Some(source),
+            _ => None,
+        }
+    }
+
+    /// Versions that a run may move to by itself.
+    pub fn allow(&self) -> Option<&VersionReq> {
+        match self {
+            Source::Git(source) => source.allow.as_ref(),
+            Source::Packages(source) => source.allow.as_ref(),
+            Source::Compose(source) => source.allow.as_ref(),
+            Source::Archive(source) => source.allow.as_ref(),
+        }
+    }
+
+    /// Whether releases must be vouched for.
+    pub fn is_verified(&self) -> bool {
+        match self {
+            Source::Git(source) => source.verify.is_some(),
+            // The package manager verifies its repositories.
+            Source::Packages(_) => true,
+            Source::Compose(_) | Source::Archive(_) => false,
+        }
+    }
+
+    /// Whether the release's own manifest is read, below the host's.
+    pub fn reads_repository_manifest(&self) -> bool {
+        self.git().is_some_and(|source| source.manifest)
+    }
+}
+
+/// `[source.packages]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackagesSource {
+    /// Names of the packages that are upgraded; no other is, unless one of them needs it.
+    pub packages: Vec<String>,
+    /// The only repositories that they come from; empty: all that are configured.
+    pub repositories: Vec<String>,
+    /// Versions that a run may move to by itself.
+    pub allow: Option<VersionReq>,
+}
+
+/// `[source.compose]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComposeSource {
+    /// The project's name.
+    pub project: String,
+    /// The Compose files, relative to the root, in the order in which they are merged.
+    pub files: Vec<RelPath>,
+    /// Versions that a run may move to by itself.
+    pub allow: Option<VersionReq>,
+}
+
+/// `[source.archive]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveSource {
+    /// Where the archive of a version is, with `{version}` in it: an absolute path or a URL.
+    pub url: String,
+    /// The file of SHA-256 sums that names every release: an absolute path or a URL.
+    pub checksums: String,
+    /// Versions that a run may move to by itself.
+    pub allow: Option<VersionReq>,
 }
 
 /// `[source.git]`.

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 pub(in crate::manifest) struct Component {
     /// Its name in messages and in `--only`: lower-case letters, digits, `-` and `_`.
     pub name: String,
-    /// Its directory, relative to the root.
+    /// Its directory, relative to the root; `.` for all of it, which is the default of every source but git.
+    #[serde(default = "all_of_it")]
     pub path: String,
     /// It counts as installed when this path, relative to the root, exists. Without it, it always does.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -298,4 +299,8 @@ pub(in crate::manifest) enum Restart {
     Always,
     Never,
     Reload,
+}
+
+fn all_of_it() -> String {
+    ".".into()
 }

@@ -4,6 +4,7 @@
 
 mod component;
 mod policy;
+mod source;
 mod telling;
 
 use schemars::JsonSchema;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use component::*;
 pub(super) use policy::*;
+pub(super) use source::*;
 pub(super) use telling::*;
 
 /// What is installed on this host from one git checkout, and how it is upgraded. `/etc/relift/NAME.toml`.
@@ -21,7 +23,7 @@ pub(super) struct Manifest {
     pub schema: i64,
     /// Where the install is and whose it is.
     pub install: Install,
-    /// Where releases come from: exactly one table, `[source.git]`.
+    /// Where releases come from: exactly one of `[source.git]`, `[source.packages]`, `[source.compose]`, `[source.archive]`.
     pub source: Source,
     /// The parts of the install, each a directory of the checkout.
     pub component: Vec<Component>,
@@ -66,6 +68,15 @@ pub(super) struct Source {
     /// A git checkout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git: Option<Git>,
+    /// Packages of apt or dnf.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packages: Option<Packages>,
+    /// A Compose project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compose: Option<Compose>,
+    /// Release archives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Archive>,
 }
 
 /// A git checkout. Give either `branch` or `tags`.

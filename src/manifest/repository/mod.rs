@@ -204,8 +204,7 @@ fn upstream_problems(manifest: &RepositoryManifest, document: &Document<'_>, lis
 
 /// The install of a run that was made with this repository's manifest, or with none: never with a newer one.
 pub fn of_run(install: &Install, recorded: Option<RepositoryManifest>) -> crate::error::Result<Install> {
-    let super::Source::Git(source) = &install.source;
-    match (source.manifest, recorded) {
+    match (install.source.reads_repository_manifest(), recorded) {
         (false, _) => Ok(install.clone()),
         (true, recorded) => super::at(&install.file, &recorded.map_or(Layer::Absent, Layer::Known)),
     }

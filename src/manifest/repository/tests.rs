@@ -118,7 +118,7 @@ fn what_is_wrong_is_told_of_the_file_that_it_is_in() {
     let said = refused("[[component]]\nname = \"app\"\nversion = { file = \"../V\" }\n", UPSTREAM);
     assert!(said.contains("--> /etc/relift/app.toml:11:"), "{said}");
     let said = refused("", "[[component]]\nname = \"app\"\n");
-    assert!(said.contains("relift.toml at 1a2b3c4d5e") && said.contains("`path` is missing"), "{said}");
+    assert!(said.contains("relift.toml at 1a2b3c4d5e") && said.contains("`path` is missing or `.`"), "{said}");
     assert!(refused("", "x = = 1").contains("relift.toml at 1a2b3c4d5e:1:"));
 }
 
@@ -172,7 +172,7 @@ fn a_host_that_asks_is_whole_without_the_repositorys_as_far_as_it_goes() {
     assert!(install.components[0].steps.is_empty());
     assert!(parse(&Layer::Unknown, "").unwrap().components.is_empty());
     assert!(parse(&Layer::Absent, open).is_err(), "nothing will make it whole");
-    let Source::Git(source) = parse(&Layer::Unknown, "").unwrap().source;
+    let Source::Git(source) = parse(&Layer::Unknown, "").unwrap().source else { unreachable!() };
     assert!(source.manifest);
 }
 
@@ -223,7 +223,7 @@ proptest::proptest! {
     #[test]
     fn no_text_of_a_repository_changes_what_is_the_hosts_alone(text in "[a-z\\[\\]=\"{}., \n]{0,200}") {
         if let Ok(install) = both("", &text) {
-            let Source::Git(source) = &install.source;
+            let Source::Git(source) = &install.source else { unreachable!() };
             proptest::prop_assert_eq!(&source.url, "https://git.example.org/app.git");
             proptest::prop_assert_eq!(install.owner.as_str(), "app");
             proptest::prop_assert!(!install.trust_checkout && install.backup.is_none());

@@ -14,9 +14,20 @@ const CHECK: Duration = Duration::from_secs(300);
 /// How long a step may take where the manifest says nothing.
 const STEP: Duration = Duration::from_secs(600);
 
-pub(super) fn all(look: &mut Look<'_>, key: &Key, raw: &[raw::Component]) -> Option<Vec<Component>> {
+pub(super) fn all(look: &mut Look<'_>, key: &Key, manifest: &raw::Manifest) -> Option<Vec<Component>> {
+    let raw = &manifest.component;
+    // A cone of git's is made of directories; packages have none.
+    if manifest.source.git.as_ref().is_some_and(|git| git.sparse) {
+        for (at, _) in raw.iter().enumerate().filter(|(_, one)| one.path == ".") {
+            let fault = Fault::new("`path` is missing or `.`, so that the component has no directory of its own");
+            let help = "name its directory: path = \"manager\"; or keep the whole tree checked out: sparse = false";
+            look.fault(&key.index(at).name("path"), fault.help(help));
+        }
+    }
     look.unique("component", raw.iter().enumerate().map(|(at, one)| (key.index(at).name("name"), one.name.as_str())));
-    apart(look, key, raw);
+    if manifest.source.packages.is_none() {
+        apart(look, key, raw);
+    }
     units::apart(look, key, raw);
     let components: Vec<Option<Component>> =
         raw.iter().enumerate().map(|(at, raw)| component(look, &key.index(at), raw)).collect();
@@ -27,7 +38,9 @@ pub(super) fn all(look: &mut Look<'_>, key: &Key, raw: &[raw::Component]) -> Opt
 fn apart(look: &mut Look<'_>, key: &Key, raw: &[raw::Component]) {
     for (at, one) in raw.iter().enumerate() {
         for other in &raw[..at] {
-            let inside = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
+            let inside = |inner: &str, outer: &str| {
+                outer == "." || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
+            };
             let what = match () {
                 () if one.path == other.path => "is the path of",
                 () if inside(&one.path, &other.path) => "is inside",
@@ -42,7 +55,7 @@ fn apart(look: &mut Look<'_>, key: &Key, raw: &[raw::Component]) {
 
 fn component(look: &mut Look<'_>, key: &Key, raw: &raw::Component) -> Option<Component> {
     let name = look.take(&key.name("name"), words::component_name(&raw.name));
-    let path = look.take(&key.name("path"), words::relative(&raw.path));
+    let path = look.take(&key.name("path"), words::component_path(&raw.path));
     let installed_if = raw.installed_if.as_deref().map(words::relative);
     let installed_if = look.take_optional(&key.name("installed-if"), installed_if);
     let version = match &raw.version {

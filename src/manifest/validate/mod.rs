@@ -31,7 +31,7 @@ pub(super) fn install(
     let root = look.take(&at.name("root"), words::root(&raw.install.root));
     let owner = look.take(&at.name("owner"), words::account(&raw.install.owner));
     let source = source::source(&mut look, &top.name("source"), raw, root.as_deref());
-    let components = component::all(&mut look, &top.name("component"), &raw.component);
+    let components = component::all(&mut look, &top.name("component"), raw);
     let is_open = raw.source.git.as_ref().is_some_and(|git| git.manifest);
     if raw.component.is_empty() && !is_open {
         let fault = Fault::new("no component is declared").help("add a [[component]] with name and path");
@@ -49,7 +49,7 @@ pub(super) fn install(
     if raw.install.trust_checkout {
         look.warn("`install.trust-checkout`: root runs whatever the owner, or upstream, puts into the tree");
     }
-    let is_verified = source.as_ref().is_none_or(|Source::Git(git)| git.verify.is_some());
+    let is_verified = source.as_ref().is_none_or(Source::is_verified);
     if policy.as_ref().is_some_and(|policy| policy.unattended != Reach::None && !policy.allow_unverified)
         && !is_verified
     {

@@ -85,6 +85,8 @@ impl World {
             added: Vec::new(),
             leaving: Vec::new(),
             warnings: Vec::new(),
+            changes: Vec::new(),
+            sections: Vec::new(),
         };
         let request = Request {
             intent: Intent::Upgrade,
@@ -206,7 +208,7 @@ fn a_plan_holds_no_value_of_a_configuration_file() {
 #[test]
 fn a_whole_checkout_that_becomes_sparse_is_warned_of_by_name() {
     let mut world = World::pair();
-    let manifest::Source::Git(source) = &mut world.install.source;
+    let manifest::Source::Git(source) = &mut world.install.source else { unreachable!() };
     source.sparse = true;
     assert_eq!(world.plan().warnings, Vec::<String>::new(), "nothing leaves");
     world.offer.leaving = vec!["docs".into(), "other".into()];

@@ -54,7 +54,7 @@ fn a_major_step_and_what_leaves_the_range_want_a_named_target() {
         ("1.0.0", "1.7.3", Some("~1.7"), false, None),
     ] {
         let mut world = World::single("").versions(&[(from, to)]);
-        let Source::Git(source) = &mut world.install.source;
+        let Source::Git(source) = &mut world.install.source else { unreachable!() };
         source.allow = range.map(|range| range.parse().unwrap());
         world.request.is_explicit = is_explicit;
         let expected: Vec<&str> = refused.into_iter().collect();

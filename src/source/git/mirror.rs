@@ -40,13 +40,14 @@ const ATTRIBUTES: &str = "* -export-ignore -export-subst\n";
 pub struct Mirror {
     path: PathBuf,
     cache: PathBuf,
-    remote: Remote,
+    remote: Option<Remote>,
     repository: Repository,
 }
 
 impl Mirror {
-    /// Opens the mirror below `state`, or makes it; needs no network. Below `cache` lies what the owner fetches for us.
-    pub fn open(state: &Path, cache: &Path, source: &GitSource, owner: &Account) -> Result<Mirror> {
+    /// Opens the mirror below `state`, or makes it; needs no network. Below `cache` lies what the owner fetches for us. Without a
+    /// git source it holds what we make of releases ourselves.
+    pub fn open(state: &Path, cache: &Path, source: Option<&GitSource>, owner: &Account) -> Result<Mirror> {
         make_private(state, 0o700)?;
         let path = state.join("mirror.git");
         if !path.join("HEAD").exists() {
@@ -56,8 +57,10 @@ impl Mirror {
         write_if_other(&path.join("config"), CONFIG)?;
         make_private(&path.join("info"), 0o700)?;
         write_if_other(&path.join("info/attributes"), ATTRIBUTES)?;
-        let remote = remote(state, source, owner);
-        write_if_other(&remote.config, &remote.config_text())?;
+        let remote = source.map(|source| remote(state, source, owner));
+        if let Some(remote) = &remote {
+            write_if_other(&remote.config, &remote.config_text())?;
+        }
         let repository = Repository::open_bare(&path).context("the mirror cannot be opened")?;
         Ok(Mirror { path, cache: cache.to_owned(), remote, repository })
     }
@@ -73,12 +76,12 @@ impl Mirror {
         ];
         let is_whole = files.iter().all(|(file, text)| is_this(file, text));
         let repository = is_whole.then(|| Repository::open_bare(&path).ok()).flatten()?;
-        Some(Mirror { path, cache: cache.to_owned(), remote, repository })
+        Some(Mirror { path, cache: cache.to_owned(), remote: Some(remote), repository })
     }
 
     /// What it mirrors.
-    pub fn remote(&self) -> &Remote {
-        &self.remote
+    pub fn remote(&self) -> Result<&Remote> {
+        self.remote.as_ref().ok_or_else(|| Error::failed(format!("{} mirrors no git remote", self.path.display())))
     }
 
     /// Where it is.
@@ -108,22 +111,23 @@ impl Mirror {
     /// Brings the mirror up to date with the remote, telling how far it is: one conversation, whether anything is new or not.
     /// Call it under the lock of fetches.
     pub fn fetch(&self, follow: &Follow, reporter: &dyn Reporter) -> Result<()> {
+        let remote = self.remote()?;
         locks::after_fetch(&self.path)?;
         let mut refspecs = vec!["+refs/tags/*:refs/tags/*".to_owned()];
         match follow {
             Follow::Branch(branch) => refspecs.push(format!("+refs/heads/{branch}:refs/heads/{branch}")),
             Follow::Tags(_) => refspecs.push("+HEAD:refs/relift/remote-head".to_owned()),
         }
-        let lent = self.remote.lend()?;
-        let command = self.remote.git(&self.path, lent.as_ref()).args(FETCH).args([SOURCE]).args(&refspecs);
+        let lent = remote.lend()?;
+        let command = remote.git(&self.path, lent.as_ref()).args(FETCH).args([SOURCE]).args(&refspecs);
         let mut output = converse(command, reporter)?;
-        if self.remote.is_http() && relay::is_needed(&output) {
-            let near = relay::refill(&self.remote, &self.cache, lent.as_ref(), &refspecs, reporter)?;
+        if remote.is_http() && relay::is_needed(&output) {
+            let near = relay::refill(remote, &self.cache, lent.as_ref(), &refspecs, reporter)?;
             let near = Remote {
                 url: near,
-                config: self.remote.config.with_file_name("relay.gitconfig"),
+                config: remote.config.with_file_name("relay.gitconfig"),
                 secret: None,
-                ..self.remote.clone()
+                ..remote.clone()
             };
             write_if_other(&near.config, &near.config_text())?;
             output = converse(near.git(&self.path, None).args(FETCH).args([SOURCE]).args(&refspecs), reporter)?;
@@ -135,8 +139,8 @@ impl Mirror {
         let is_gone = output.stderr.iter().any(|line| line.contains("couldn't find remote ref"));
         match follow {
             _ if output.success() && !left_refs_out(&output) => Ok(()),
-            Follow::Branch(branch) if is_gone => Err(no_branch(&self.remote.shown(), branch)),
-            _ => Err(explain(&self.remote, &output)),
+            Follow::Branch(branch) if is_gone => Err(no_branch(&remote.shown(), branch)),
+            _ => Err(explain(remote, &output)),
         }
     }
 
@@ -304,7 +308,7 @@ mod tests {
         let fetch = |max_fetch: u64| {
             let source = GitSource { url: upstream.display().to_string(), max_fetch, ..source() };
             let (state, cache) = (place.path().join("state"), place.path().join("cache"));
-            let mirror = Mirror::open(&state, &cache, &source, &Account::root()).unwrap();
+            let mirror = Mirror::open(&state, &cache, Some(&source), &Account::root()).unwrap();
             (mirror.fetch(&source.follow, &crate::report::Silent), mirror.path().join("objects/pack"))
         };
         let (refused, packs) = fetch(1 << 20);
@@ -330,7 +334,7 @@ mod tests {
         git(&["clone", "--quiet", "--depth=1", &from, &shallow.display().to_string()]);
         let source = GitSource { url: shallow.display().to_string(), ..source() };
         let (state, cache) = (place.path().join("state"), place.path().join("cache"));
-        let mirror = Mirror::open(&state, &cache, &source, &Account::root()).unwrap();
+        let mirror = Mirror::open(&state, &cache, Some(&source), &Account::root()).unwrap();
         let error = mirror.fetch(&source.follow, &crate::report::Silent).unwrap_err();
         assert!(error.what.contains("is a shallow clone"), "{error}");
         assert!(error.hints.iter().any(|hint| hint.contains("--unshallow")), "{error:?}");
@@ -341,7 +345,7 @@ mod tests {
     fn whatever_got_into_the_mirrors_configuration_is_gone_and_its_hooks_do_not_run() {
         let place = tempfile::tempdir().unwrap();
         let (state, cache) = (place.path().join("state"), place.path().join("cache"));
-        let open = || Mirror::open(&state, &cache, &source(), &Account::root()).unwrap();
+        let open = || Mirror::open(&state, &cache, Some(&source()), &Account::root()).unwrap();
         let mirror = open();
         let path = mirror.path().to_owned();
         assert!(!path.join("hooks").exists(), "no template is used");

@@ -21,6 +21,7 @@ mod stage;
 pub mod switch;
 mod target;
 mod tip;
+mod upstream;
 
 pub use checkout::{Checkout, Dirty, Operation, by_hand};
 pub use export::{beneath, export};

@@ -54,6 +54,8 @@ pub fn offer(
             _ => Vec::new(),
         },
         warnings: Vec::new(),
+        changes: Vec::new(),
+        sections: Vec::new(),
     };
     for (component, activated) in components {
         declared::readable(repository, &to, component)?;
@@ -141,7 +143,10 @@ fn commits(
 fn touches(commit: &GitCommit, components: &[(&Component, Option<String>)]) -> bool {
     let ids = |commit: &GitCommit| -> Vec<Option<Oid>> {
         let tree = commit.tree().ok();
-        let id = |path: &str| tree.as_ref()?.get_path(Path::new(path)).ok().map(|entry| entry.id());
+        let id = |path: &str| match path {
+            "." => tree.as_ref().map(Tree::id),
+            path => tree.as_ref()?.get_path(Path::new(path)).ok().map(|entry| entry.id()),
+        };
         components.iter().map(|(component, _)| id(component.path.as_str())).collect()
     };
     let own = ids(commit);
@@ -151,7 +156,7 @@ fn touches(commit: &GitCommit, components: &[(&Component, Option<String>)]) -> b
 
 fn read_component(mirror: &Mirror, component: &Component, base: &GitCommit, to: &GitCommit) -> Result<ComponentOffer> {
     let path = component.path.as_str();
-    let at = |commit: &GitCommit, file: &str| mirror.file(commit.id(), &format!("{path}/{file}"));
+    let at = |commit: &GitCommit, file: &str| mirror.file(commit.id(), &component.path.join(file));
     let text =
         |commit: &GitCommit, file: &str| at(commit, file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let version = |commit: &GitCommit| {
@@ -196,6 +201,9 @@ pub fn parse_version(source: &VersionSource, text: &str) -> Option<String> {
 
 fn subtree<'r>(repository: &'r Repository, commit: &GitCommit, path: &str) -> Result<Option<Tree<'r>>> {
     let tree = commit.tree().context("the mirror cannot be read")?;
+    if path == "." {
+        return Ok(repository.find_tree(tree.id()).ok());
+    }
     let Ok(entry) = tree.get_path(Path::new(path)) else { return Ok(None) };
     Ok(repository.find_tree(entry.id()).ok())
 }

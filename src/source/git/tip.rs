@@ -26,12 +26,13 @@ impl Mirror {
             Follow::Branch(_) => "--heads",
             Follow::Tags(_) => "--tags",
         };
-        let lent = self.remote().lend()?;
-        let command = self.remote().git(self.path(), lent.as_ref()).args(["ls-remote", "--refs", kind, "--", SOURCE]);
+        let remote = self.remote()?;
+        let lent = remote.lend()?;
+        let command = remote.git(self.path(), lent.as_ref()).args(["ls-remote", "--refs", kind, "--", SOURCE]);
         let output = command.timeout(BOUND).output()?;
         match output.success() {
             true => Ok(listed(&String::from_utf8_lossy(&output.stdout), follow)),
-            false => Err(explain(self.remote(), &output)),
+            false => Err(explain(remote, &output)),
         }
     }
 

@@ -1,4 +1,8 @@
-//! `[source.git]`.
+//! `[source.*]`: exactly one table.
+
+mod archive;
+mod compose;
+mod packages;
 
 use std::path::Path;
 
@@ -10,9 +14,25 @@ use super::super::{Follow, GitSource, Source, raw, words};
 use super::Look;
 
 pub(super) fn source(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest, root: Option<&Path>) -> Option<Source> {
-    match &raw.source.git {
-        Some(raw) => git(look, &key.name("git"), raw, root).map(Source::Git),
-        None => {
+    let raw::Source { git: of_git, packages: of_packages, compose: of_compose, archive: of_archive } = &raw.source;
+    let declared = [
+        of_git.as_ref().map(|_| "git"),
+        of_packages.as_ref().map(|_| "packages"),
+        of_compose.as_ref().map(|_| "compose"),
+        of_archive.as_ref().map(|_| "archive"),
+    ];
+    let declared: Vec<&str> = declared.into_iter().flatten().collect();
+    if let [first, second, ..] = declared.as_slice() {
+        let fault = Fault::new(format!("`source.{first}` and `source.{second}` are both declared"));
+        look.fault(&key.name(second), fault.help("an install has one source; make another manifest for the other"));
+        return None;
+    }
+    match () {
+        () if let Some(raw) = of_git => git(look, &key.name("git"), raw, root).map(Source::Git),
+        () if let Some(raw) = of_packages => packages::packages(look, &key.name("packages"), raw).map(Source::Packages),
+        () if let Some(raw) = of_compose => compose::compose(look, &key.name("compose"), raw).map(Source::Compose),
+        () if let Some(raw) = of_archive => archive::archive(look, &key.name("archive"), raw).map(Source::Archive),
+        () => {
             look.fault(key, Fault::new("no source is declared").help("add a [source.git] table with url and branch"));
             None
         }
@@ -69,7 +89,7 @@ fn follow(look: &mut Look<'_>, key: &Key, raw: &raw::Git) -> Option<Follow> {
     }
 }
 
-fn range(text: &str) -> Looked<VersionReq> {
+pub(super) fn range(text: &str) -> Looked<VersionReq> {
     VersionReq::parse(text).map_err(|error| {
         let fault = Fault::new(format!("\"{text}\" is not a range of versions: {error}"));
         match text.contains("v") {

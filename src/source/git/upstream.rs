@@ -1,0 +1,103 @@
+//! What git does as a source.
+
+use super::checkout::Checkout;
+use super::mirror::Mirror;
+use super::preflight::{preflight, without_password};
+use super::switch;
+use super::target::{Target, candidates, choose};
+use crate::action::Action;
+use crate::error::{Error, Result};
+use crate::manifest::GitSource;
+use crate::plan::{Blocker, Plan};
+use crate::report::{Reporter, during};
+use crate::source::{Offer, Place, Upstream};
+use crate::survey::Survey;
+
+impl Upstream for GitSource {
+    fn observe(&self, place: &Place) -> Result<Checkout> {
+        Checkout::observe(place.owner, &place.install.root)
+    }
+
+    fn glance(&self, place: &Place) -> Result<Checkout> {
+        Checkout::glance(place.owner, &place.install.root)
+    }
+
+    fn update(&self, _: &Place, mirror: &Mirror, reporter: &dyn Reporter) -> Result<()> {
+        during(reporter, "fetch", || mirror.fetch(&self.follow, reporter))
+    }
+
+    fn target(
+        &self,
+        place: &Place,
+        mirror: &Mirror,
+        to: Option<&str>,
+        offline: bool,
+        _: &dyn Reporter,
+    ) -> Result<Target> {
+        if offline && mirror.known(&self.follow).is_empty() {
+            return Err(Error::failed(format!("nothing of {} was fetched yet", without_password(&self.url)))
+                .hint(format!("once without --offline: relift check {}", place.install.name)));
+        }
+        let Some(to) = to else { return choose(self, &mirror.known(&self.follow)) };
+        for name in candidates(self, to) {
+            if let Some(oid) = mirror.resolve(&name) {
+                let label = name.strip_prefix("refs/tags/").map(str::to_owned);
+                return Ok(Target { revision: oid.to_string(), label });
+            }
+        }
+        by_version(mirror, to)?.ok_or_else(|| {
+            Error::failed(format!("{} has no tag, version or commit {to}", without_password(&self.url)))
+                .hint(format!("what there is: git --git-dir={} tag", mirror.path().display()))
+        })
+    }
+
+    fn preflight(&self, place: &Place, here: &Checkout, offer: Option<&Offer>) -> Vec<Blocker> {
+        preflight(&place.install.owner, &place.install.root, self, here, offer)
+    }
+
+    fn complete(&self, _: &Place, _: &Mirror, survey: &Survey, offer: &mut Offer) -> Result<()> {
+        for (path, _) in &survey.discarded {
+            offer.warnings.push(format!(
+                "{} has local changes, which are set aside and kept with the run (`discard`)",
+                path.display()
+            ));
+        }
+        for (directory, file) in &survey.leftovers {
+            offer.warnings.push(format!("{directory}/ stays checked out: it holds {file}, which git does not track"));
+        }
+        Ok(())
+    }
+
+    fn bring(&self, place: &Place, mirror: &Mirror, plan: &Plan, reporter: &dyn Reporter) -> Result<()> {
+        if plan.from.revision == plan.to.revision {
+            return Ok(());
+        }
+        let root = &place.install.root;
+        during(reporter, "bring the objects into the checkout", || {
+            switch::transfer(mirror, place.owner, root, &plan.from.revision, &plan.to.revision)?;
+            let tree =
+                plan.actions.iter().find_map(|action| if let Action::Tree(tree) = action { Some(tree) } else { None });
+            tree.map_or(Ok(()), |tree| switch::both_ways(place.owner, root, &tree.from, &tree.to))
+        })
+    }
+}
+
+/// A branch that is followed may name a version without a tag: any `*vVERSION` tag will do.
+fn by_version(mirror: &Mirror, to: &str) -> Result<Option<Target>> {
+    let wanted = format!("v{}", to.trim_start_matches('v'));
+    let Ok(tags) = mirror.repository().tag_names(None) else { return Ok(None) };
+    let mut found: Vec<String> =
+        tags.iter().flatten().flatten().filter(|tag| tag.ends_with(&wanted)).map(str::to_owned).collect();
+    found.retain(|tag| {
+        tag.strip_suffix(&wanted).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with(['-', '_', '/']))
+    });
+    let commits: Vec<String> =
+        found.iter().filter_map(|tag| mirror.resolve(&format!("refs/tags/{tag}"))).map(|oid| oid.to_string()).collect();
+    match commits.first() {
+        Some(first) if commits.iter().all(|commit| commit == first) => {
+            Ok(Some(Target { revision: first.clone(), label: found.first().cloned() }))
+        }
+        Some(_) => Err(Error::usage(format!("{to} is ambiguous: {}", found.join(", "))).hint("name the tag")),
+        None => Ok(None),
+    }
+}
