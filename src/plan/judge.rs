@@ -123,7 +123,7 @@ pub(super) fn unvouched(install: &Install, standing: &Standing, revision: &str) 
         Blocker::refused(
             "releases of this source are not verified, and nobody is asked in an unattended run",
             format!(
-                "say who signs them: `verify` under [source.git]; or accept unsigned ones: allow-unverified = true under [policy]; or approve {target} alone: relift trust pin {name} {target}"
+                "say who signs them: `verify` under [source.*]; or accept unsigned ones: allow-unverified = true under [policy]; or approve {target} alone: relift trust pin {name} {target}"
             ),
         )
     })

@@ -33,7 +33,11 @@ pub(super) fn source(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest, root: 
         () if let Some(raw) = of_compose => compose::compose(look, &key.name("compose"), raw).map(Source::Compose),
         () if let Some(raw) = of_archive => archive::archive(look, &key.name("archive"), raw).map(Source::Archive),
         () => {
-            look.fault(key, Fault::new("no source is declared").help("add a [source.git] table with url and branch"));
+            look.fault(
+                key,
+                Fault::new("no source is declared")
+                    .help("add one of [source.git], [source.packages], [source.compose], [source.archive]"),
+            );
             None
         }
     }
