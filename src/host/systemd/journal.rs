@@ -72,6 +72,12 @@ pub fn after(cursor: Option<&str>, origins: &[Origin]) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// Waits until journald has taken in all that was sent to it before, journalctl(1) `--sync`. Without the right to ask for that,
+/// or without a journald, there is nothing to wait for.
+pub fn sync() {
+    Command::new(["journalctl", "--quiet", "--sync"]).timeout(READ).output().map(drop).unwrap_or_default();
+}
+
 /// The last `count` lines that a unit's processes said, and its manager said of it, after a cursor, oldest first.
 pub fn tail(cursor: Option<&str>, origin: &Origin, count: usize) -> Result<Vec<String>> {
     // With a cursor, `--lines` would count from there: the first lines, and not the last.
