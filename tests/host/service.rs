@@ -220,12 +220,11 @@ fn what_a_unit_began_is_put_back_when_it_fails_is_stopped_is_killed_and_when_its
     let begun = std::time::Instant::now();
     host.sh("systemctl reboot");
     while std::fs::read_to_string(format!("/proc/{init}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
-        assert!(begun.elapsed().as_secs() < 30, "it does not go down");
+        // It takes a second or two; what is not started any more would be waited for much longer.
+        assert!(begun.elapsed().as_secs() < 20, "it does not go down, or waits for what is not started any more");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     host.boot_again();
-    let took = begun.elapsed();
-    assert!(took.as_secs() < 10, "it waited for what is not started any more: {took:?}");
     let journal = recovered(&host);
     assert!(journal.contains("was undone: everything is as before it"), "{journal}");
     let told = host.must("journalctl --no-pager -o cat -u relift-upgrade@app");

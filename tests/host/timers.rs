@@ -25,7 +25,7 @@ fn timers_fire_together_and_after_a_host_slept_through_its_time_and_outside_the_
     };
     with_units(&host);
     host.release(|release| release.next("1.1.0"));
-    let soon = host.must("date -d '+2 seconds' '+%Y-%m-%d %H:%M:%S'");
+    let soon = host.must("date -d '+10 seconds' '+%Y-%m-%d %H:%M:%S'");
     for timer in ["relift-check.timer", "relift-upgrade@app.timer"] {
         drop_in(&host, timer, &format!("OnCalendar=\nOnCalendar={soon}"));
     }
