@@ -7,6 +7,7 @@ pub mod clock;
 pub mod credential;
 pub mod fs;
 pub mod http;
+pub mod identity;
 pub mod inherited;
 pub mod interrupt;
 pub mod journal;

@@ -22,6 +22,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
+use crate::host::identity;
 use crate::host::journal::{Priority, Sink};
 use crate::host::paths::Paths;
 use crate::manifest::{Install, Notify, Topic};
@@ -308,8 +309,7 @@ fn templates(paths: &Paths) -> PathBuf {
 
 /// This host's name.
 fn host() -> String {
-    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
-    let name = crate::text::harmless(&name);
+    let name = crate::text::harmless(&identity::name().into_string().unwrap_or_default());
     if name.is_empty() { "localhost".into() } else { name }
 }
 
