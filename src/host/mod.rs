@@ -12,6 +12,7 @@ pub mod inherited;
 pub mod interrupt;
 pub mod journal;
 pub mod limits;
+pub mod maintenance;
 pub mod mapped;
 pub mod net;
 pub mod occupants;
