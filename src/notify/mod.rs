@@ -184,16 +184,11 @@ fn hear(paths: &Paths, install: &Install, change: impl Fn(&mut Memory, &Site) ->
 
 /// Renews what who logs in is told.
 pub fn greet(paths: &Paths) {
-    let mut memories: Vec<(String, Memory)> = Vec::new();
-    for entry in std::fs::read_dir(paths.states()).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_declared = paths.manifests().join(format!("{name}.toml")).is_file();
-        if is_declared && crate::manifest::is_install_name(&name) {
-            let memory = Store::of(paths, &name).memory();
-            memories.push((name, memory));
-        }
-    }
-    memories.sort_by(|one, other| one.0.cmp(&other.0));
+    let is_declared = |name: &String| {
+        crate::manifest::is_install_name(name) && paths.manifests().join(format!("{name}.toml")).is_file()
+    };
+    let names = paths.known().unwrap_or_default().into_iter().filter(is_declared);
+    let memories: Vec<(String, Memory)> = names.map(|name| (name.clone(), Store::of(paths, &name).memory())).collect();
     if let Err(error) = motd::write(paths, &motd::text(&memories)) {
         complain("", &error.to_string());
     }
