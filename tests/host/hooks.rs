@@ -99,6 +99,19 @@ fn known_good(host: &Host) -> String {
     host.must("git -C /opt/app -c safe.directory=/opt/app for-each-ref --format='%(refname) %(objectname)' refs/tags; cat /var/lib/relift/app/ledger/known-good.json")
 }
 
+/// Makes sure that what depends on the package was restarted by one run since `seen`: invocations, and the number of runs. It is what
+/// is seen then.
+#[track_caller]
+fn restarted(host: &Host, seen: &mut ([String; 2], usize), context: &str) {
+    settle(host);
+    let ((before, count), after) = (&*seen, invocations(host));
+    let journal = host.journal_of("relift-requests");
+    assert!(after[0] != before[0] && after[1] != before[1], "{context}\n{journal}");
+    assert_eq!(runs(host).len(), count + 1, "{context}\n{journal}");
+    assert_eq!(runs(host)[0], ("reconfigure".into(), "done".into()), "{context}\n{journal}");
+    *seen = (after, count + 1);
+}
+
 #[test]
 fn an_upgrade_by_apt_restarts_what_depends_on_it_once_and_proves_it() {
     needs(&[("apt-ftparchive", "apt-utils"), ("cc", "gcc")]);
@@ -243,17 +256,7 @@ fn transactions_that_fail_and_runs_that_wait_lose_nothing_and_block_nobody() {
     );
     host.must("dpkg-deb -b /srv/hooks /srv/hooks.deb && dpkg -i /srv/hooks.deb");
     settle(&host);
-    let mut before = invocations(&host);
-    let mut count = runs(&host).len();
-    let mut restarted = |host: &Host, context: &str| {
-        settle(host);
-        let after = invocations(host);
-        let journal = host.journal_of("relift-requests");
-        assert!(after[0] != before[0] && after[1] != before[1], "{context}\n{journal}");
-        assert_eq!(runs(host).len(), count + 1, "{context}\n{journal}");
-        assert_eq!(runs(host)[0], ("reconfigure".into(), "done".into()), "{context}\n{journal}");
-        (before, count) = (after, count + 1);
-    };
+    let mut seen = (invocations(&host), runs(&host).len());
 
     // Another run holds the lock for longer than the transaction: dpkg does not wait, and afterwards it is done.
     build(&host, "appruntime", "1.1");
@@ -261,7 +264,7 @@ fn transactions_that_fail_and_runs_that_wait_lose_nothing_and_block_nobody() {
     host.must("dpkg -i /srv/deb/appruntime_1.1.deb");
     assert_eq!(host.must("systemctl is-active holder.service"), "active");
     host.must("systemctl stop holder.service");
-    restarted(&host, "after the run that held the lock");
+    restarted(&host, &mut seen, "after the run that held the lock");
 
     // Interrupted between unpacking and configuring, and finished later.
     build_with(&host, "appruntime", "1.2", "touch /run/configuring; sleep 1");
@@ -269,7 +272,7 @@ fn transactions_that_fail_and_runs_that_wait_lose_nothing_and_block_nobody() {
         "dpkg -i /srv/deb/appruntime_1.2.deb & p=$!; until test -e /run/configuring; do sleep 0.02; done; kill -KILL $p; ! wait $p",
     );
     host.must("dpkg --configure -a");
-    restarted(&host, "interrupted, and configured later");
+    restarted(&host, &mut seen, "interrupted, and configured later");
 
     // Half of it fails: the exit status is dpkg's own, and what was replaced is replaced. apt goes on for seconds after the
     // hook: nothing is restarted under its lock.
@@ -292,7 +295,7 @@ fn transactions_that_fail_and_runs_that_wait_lose_nothing_and_block_nobody() {
     host.must("sleep 2");
     assert_eq!((invocations(&host), host.must("systemctl is-active holding.service")), (at, "active".into()));
     host.must("touch /run/give");
-    restarted(&host, "half of it failed, after apt gave its lock away");
+    restarted(&host, &mut seen, "half of it failed, after apt gave its lock away");
 }
 
 #[test]
@@ -381,27 +384,17 @@ fn rpm_dnf_and_pacman_restart_what_depends_on_their_packages() {
         host.must("cd /srv/rpm; rpm -U --force-debian --nodeps hooks-1-1.noarch.rpm appruntime-1.0-1.noarch.rpm");
     });
     settle(&host);
-    let mut before = invocations(&host);
-    let mut count = runs(&host).len();
-    let mut restarted = |host: &Host, context: &str| {
-        settle(host);
-        let after = invocations(host);
-        let journal = host.journal_of("relift-requests");
-        assert!(after[0] != before[0] && after[1] != before[1], "{context}\n{journal}");
-        assert_eq!(runs(host).len(), count + 1, "{context}\n{journal}");
-        assert_eq!(runs(host)[0], ("reconfigure".into(), "done".into()), "{context}\n{journal}");
-        (before, count) = (after, count + 1);
-    };
+    let mut seen = (invocations(&host), runs(&host).len());
     build_rpm(&host, "1.1");
     host.must("rpm -U --force-debian --nodeps /srv/rpm/appruntime-1.1-1.noarch.rpm");
-    restarted(&host, "rpm -U");
+    restarted(&host, &mut seen, "rpm -U");
 
     build_rpm(&host, "1.2");
     host.must(
         "createrepo_c --quiet /srv/rpm && dnf --quiet --assumeyes --nogpgcheck --setopt=reposdir=/srv/none --repofrompath=local,file:///srv/rpm upgrade appruntime",
     );
     assert_eq!(host.must("rpm -q --queryformat '%{VERSION}' appruntime"), "1.2");
-    restarted(&host, "dnf upgrade");
+    restarted(&host, &mut seen, "dnf upgrade");
 
     let hook = include_str!("../../packaging/pacman/relift.hook");
     host.write("/usr/share/libalpm/hooks/relift.hook", hook, 0o644, "root");
@@ -409,7 +402,7 @@ fn rpm_dnf_and_pacman_restart_what_depends_on_their_packages() {
     let pacman =
         host.must("pacman --upgrade --noconfirm --overwrite '*' /srv/pacman/appruntime-1.3-1-any.pkg.tar 2>&1");
     assert!(pacman.contains("Asking relift"), "{pacman}");
-    restarted(&host, "pacman -U");
+    restarted(&host, &mut seen, "pacman -U");
 }
 
 #[test]
