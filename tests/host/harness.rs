@@ -256,7 +256,7 @@ impl Host {
 
     /// The whole journal, every field of it.
     pub fn journal(&self) -> String {
-        self.must("journalctl --all --no-pager -o export")
+        self.must("journalctl --sync; journalctl --all --no-pager -o export")
     }
 
     /// What a unit told the journal.
