@@ -24,6 +24,8 @@ fn depending_on(install: impl Fn(&Host)) -> Host {
     }
     host.must("rm -f /usr/sbin/policy-rc.d; systemctl daemon-reload; systemctl start relift-requests.path relift-requests.timer");
     install(&host);
+    // Where a hook asked for something, its worker has the lock for a moment, and a run by hand does not wait for it.
+    settle(&host);
     host.release(|release| {
         let preload = "Environment=LD_PRELOAD=/usr/lib/appruntime/libruntime.so";
         release.next("1.1.0").unit_line("manager", "Service", preload)
