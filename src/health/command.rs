@@ -9,7 +9,7 @@ use super::probe::Outcome;
 use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::process::Command;
-use crate::host::systemd::{Manager, Transient};
+use crate::host::systemd::{Manager, Transient, is_booted};
 
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
@@ -33,7 +33,7 @@ type Unhappy = Option<(String, Vec<String>)>;
 /// As steps, in a unit of its own where there is systemd: it sees the host as it is, and not what the service that runs
 /// the engine may see of it.
 fn answer(run: &[String], directory: &Path, owner: &Account, bound: Duration) -> Result<Unhappy> {
-    if !Path::new("/run/systemd/system").is_dir() {
+    if !is_booted() {
         let output = Command::new(run).account(owner).cwd(directory).timeout(bound).output()?;
         return Ok((!output.success()).then(|| (output.ending(), output.stderr)));
     }
