@@ -6,6 +6,7 @@ mod backup;
 mod check;
 mod enablement;
 mod env_file;
+mod env_shell;
 mod export;
 mod files;
 mod linger;
@@ -17,6 +18,7 @@ mod site;
 mod step;
 mod tree;
 mod units;
+mod with;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +41,7 @@ pub use site::{Invocation, Place, Site};
 pub use step::Step;
 pub use tree::{SetAside, Tree};
 pub use units::Units;
+pub use with::{MigrationOf, SCRATCH, With, remove_scratch};
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ mod gate;
 mod http;
 mod journal;
 mod managers;
+mod number;
 mod probe;
 mod report;
 mod tcp;

@@ -1,5 +1,7 @@
 //! A validated install as a manifest again, with every default written out.
 
+mod procedure;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,8 +25,12 @@ pub fn effective(install: &Install) -> Result<String> {
         },
         source: source(&install.source),
         component: install.components.iter().map(component).collect(),
-        compatibility: (!install.lockstep.is_empty())
-            .then(|| raw::Compatibility { lockstep: install.lockstep.clone() }),
+        hook: install.hooks.iter().map(procedure::hook).collect(),
+        migration: install.migrations.iter().map(procedure::migration).collect(),
+        compatibility: (!install.lockstep.is_empty() || !install.peers.is_empty()).then(|| raw::Compatibility {
+            lockstep: install.lockstep.clone(),
+            peer: install.peers.iter().map(procedure::peer).collect(),
+        }),
         backup: install.backup.as_ref().map(backup),
         policy: Some(policy(&install.policy)),
         notify: install.notify.iter().map(super::notify::raw).collect(),
@@ -206,6 +212,7 @@ fn check(check: &Check) -> raw::Check {
         }),
         run_as: Some(run_as(check.run_as)),
         timeout: Some(span(check.timeout)),
+        env_file: check.env_files.clone(),
     }
 }
 
@@ -215,15 +222,20 @@ fn step(step: &Step) -> raw::Step {
         run: step.run.clone(),
         run_as: Some(run_as(step.run_as)),
         when: (!step.when_changed.is_empty()).then(|| raw::When { changed: texts(&step.when_changed) }),
-        undo: Some(match &step.undo {
-            StepUndo::Pure => raw::Undo::Rule(raw::UndoRule::Pure),
-            StepUndo::Rerun => raw::Undo::Rule(raw::UndoRule::Rerun),
-            StepUndo::RestoreBackup => raw::Undo::Rule(raw::UndoRule::RestoreBackup),
-            StepUndo::Irreversible => raw::Undo::Rule(raw::UndoRule::Irreversible),
-            StepUndo::Run(run) => raw::Undo::Command(raw::UndoCommand { run: run.clone() }),
-        }),
+        undo: Some(undo(&step.undo)),
         idempotent: Some(step.idempotent),
         timeout: Some(span(step.timeout)),
+        env_file: step.env_files.clone(),
+    }
+}
+
+fn undo(undo: &StepUndo) -> raw::Undo {
+    match undo {
+        StepUndo::Pure => raw::Undo::Rule(raw::UndoRule::Pure),
+        StepUndo::Rerun => raw::Undo::Rule(raw::UndoRule::Rerun),
+        StepUndo::RestoreBackup => raw::Undo::Rule(raw::UndoRule::RestoreBackup),
+        StepUndo::Irreversible => raw::Undo::Rule(raw::UndoRule::Irreversible),
+        StepUndo::Run(run) => raw::Undo::Command(raw::UndoCommand { run: run.clone() }),
     }
 }
 
@@ -256,7 +268,7 @@ fn health(health: &Health) -> raw::Health {
             raw.expect = Some(raw::Expect { status: Some(i64::from(*status)), json, body });
         }
         Probe::Tcp { address } => raw.tcp = Some(address.0.clone()),
-        Probe::Command { run } => raw.command = Some(run.clone()),
+        Probe::Command { run, below } => (raw.command, raw.below) = (Some(run.clone()), *below),
         Probe::Journal { wanted, unwanted } => {
             let text = |pattern: &Option<regex::Regex>| pattern.as_ref().map(ToString::to_string);
             raw.journal = Some(raw::Journal { wanted: text(wanted), unwanted: text(unwanted) });

@@ -265,6 +265,9 @@ pub struct StagedCheck {
     pub origin: Option<Origin>,
     /// Its bound, seconds.
     pub timeout: u64,
+    /// Files whose variables a shell exports to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env_files: Vec<String>,
 }
 
 /// What must be proven of a component.

@@ -2,7 +2,7 @@
 
 use super::subject::Subject;
 use super::{Intent, Origin, Plan, Release, Request, StepPlan};
-use crate::action::{self, Action, Rerun};
+use crate::action::{self, Action, Rerun, With};
 use crate::manifest::{Check, RunAs, Step, StepUndo};
 
 /// A step with the actions that it becomes.
@@ -124,6 +124,7 @@ fn action(subject: &Subject, step: &Step, of_present: bool) -> action::Step {
         undo: step.undo.clone(),
         idempotent: step.idempotent,
         origin: subject.origin(step.run_as, of_present).unwrap_or_default(),
+        with: With { env_files: step.env_files.clone(), ..With::default() },
     }
 }
 
@@ -140,6 +141,7 @@ pub(super) fn check(subject: &Subject, check: &Check) -> Action {
         undo: StepUndo::Pure,
         idempotent: true,
         origin: subject.origin(check.run_as, false).unwrap_or_default(),
+        with: With { env_files: check.env_files.clone(), ..With::default() },
     };
     Action::Check(action::Check { command })
 }
@@ -170,7 +172,7 @@ pub(super) fn refused(plan: &Plan) -> Vec<(Release, Vec<String>)> {
 /// Tells every rerun the place of its step, now that the order is known.
 pub(super) fn link_reruns(actions: &mut [Action]) {
     let place = |actions: &[Action], step: &action::Step| {
-        actions.iter().position(|action| matches!(action, Action::Step(other) if other.component == step.component && other.name == step.name))
+        actions.iter().position(|action| matches!(action, Action::Step(other) if other.component == step.component && other.name == step.name && other.with.place == step.with.place))
     };
     for at in 0..actions.len() {
         if let Action::Rerun(rerun) = &actions[at] {

@@ -126,6 +126,7 @@ mod tests {
             undo,
             idempotent,
             origin: Default::default(),
+            with: Default::default(),
         }
     }
 

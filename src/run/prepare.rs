@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::gates::{self, Side};
 use super::record::Body;
 use super::{reserve, restore};
-use crate::action::{Act, Action, Check, Invocation, Place, Rerun, Site, Tree, put_into_export, save_artifact};
+use crate::action::{Act, Action, Check, Invocation, Place, Rerun, Site, Tree, With, put_into_export, save_artifact};
 use crate::error::{Error, Result};
 use crate::health;
 use crate::host::account::Account;
@@ -250,6 +250,7 @@ fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Si
                 path: &check.path,
                 timeout: Duration::from_secs(check.timeout),
                 component: &check.component,
+                with: &With { env_files: check.env_files.clone(), ..With::default() },
             })
         })
         .map_err(|error| Stop { error, is_of_release: true })?;

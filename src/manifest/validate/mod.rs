@@ -7,6 +7,7 @@ mod monitoring;
 mod needs;
 mod notify;
 mod policy;
+mod procedure;
 mod source;
 mod units;
 mod verify;
@@ -40,6 +41,9 @@ pub(super) fn install(
     let lockstep = raw.compatibility.as_ref().map(|compatibility| compatibility.lockstep.clone()).unwrap_or_default();
     look.lockstep(&top.name("compatibility").name("lockstep"), &lockstep, raw);
     let backup = backup::backup(&mut look, &top, raw);
+    let hooks = procedure::hooks(&mut look, &top.name("hook"), raw);
+    let migrations = procedure::migrations(&mut look, &top.name("migration"), raw);
+    let peers = procedure::peers(&mut look, &top.name("compatibility").name("peer"), raw);
     let policy = policy::policy(&mut look, &top.name("policy"), raw.policy.as_ref());
     let notify = notify::all(&mut look, &top.name("notify"), &raw.notify);
     let monitoring = monitoring::monitoring(&mut look, &top.name("monitoring"), raw.monitoring.as_ref());
@@ -58,13 +62,15 @@ pub(super) fn install(
              [source.git], or allow-unverified = true to [policy]",
         );
     }
-    let complete = (root, owner, source, components, backup, policy, notify, monitoring);
+    let procedures = hooks.zip(migrations).zip(peers);
+    let complete = (root, owner, source, components, procedures, backup, policy, notify, monitoring);
     match complete {
         (
             Some(root),
             Some(owner),
             Some(source),
             Some(components),
+            Some(((hooks, migrations), peers)),
             Some(backup),
             Some(policy),
             Some(notify),
@@ -77,6 +83,9 @@ pub(super) fn install(
             trust_checkout: raw.install.trust_checkout,
             source,
             components,
+            hooks,
+            migrations,
+            peers,
             lockstep,
             backup,
             policy,
