@@ -135,6 +135,11 @@ impl<'a> Site<'a> {
         Rooted::open(&self.root)
     }
 
+    /// The install's state: the run's directory is `STATE/runs/ULID`.
+    pub fn state(&self) -> &Path {
+        self.directory.ancestors().nth(2).unwrap_or(&self.directory)
+    }
+
     /// The bytes that were kept for an image.
     pub fn content(&self, image: &Image) -> Result<Content> {
         let path = self.directory.join("content").join(&image.sha256);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::{
     ArchiveSource, Backup, BackupWhen, Check, CheckAt, Component, ComposeSource, Credential, Dialect, EnvFile,
-    EnvPolicy, Follow, GitSource, Health, Install, Monitoring, MustBeSigned, Needs, PackagesSource, Policy, Probe,
-    Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, Verify, raw,
+    EnvPolicy, Follow, GitSource, Health, Install, Layout, Monitoring, MustBeSigned, Needs, PackagesSource, Policy,
+    Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, Verify, raw,
 };
 use crate::error::{Context, Result};
 
@@ -22,6 +22,11 @@ pub fn effective(install: &Install) -> Result<String> {
             owner: install.owner.clone(),
             trust_checkout: install.trust_checkout,
             motd: install.motd,
+            layout: match install.layout {
+                Layout::InPlace => raw::Layout::InPlace,
+                Layout::Releases => raw::Layout::Releases,
+            },
+            shared: texts(&install.shared),
         },
         source: source(&install.source),
         component: install.components.iter().map(component).collect(),

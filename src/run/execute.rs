@@ -171,9 +171,10 @@ fn switch(plan: &Plan, journal: &mut Journal, site: &mut Site) -> Result<()> {
         let reporter = site.reporter;
         match action {
             // What changes nothing by itself is not worth a line.
-            Action::Quiesce(_) | Action::Rerun(_) | Action::Artifact(Artifact { install: None, .. }) => {
-                act.apply(site)?
-            }
+            Action::Quiesce(_)
+            | Action::Rerun(_)
+            | Action::Directory(_)
+            | Action::Artifact(Artifact { install: None, .. }) => act.apply(site)?,
             Action::Backup(backup) => {
                 if let Some(taken) = restore::apply(backup, site)? {
                     journal.append(taken)?;

@@ -7,6 +7,7 @@ pub mod archive;
 pub mod compose;
 pub mod git;
 pub mod packages;
+pub mod releases;
 pub mod snapshot;
 
 use std::path::Path;

@@ -119,7 +119,7 @@ fn text(below: &Rooted, name: &str) -> Result<String> {
 
 fn parse(root: &Path, name: &str, text: &str) -> Result<Project> {
     serde_saphyr::from_str(text).map_err(|error| {
-        let line = error.to_string().lines().next().map(|line| harmless(line)).unwrap_or_default();
+        let line = error.to_string().lines().next().map(harmless).unwrap_or_default();
         Error::failed(format!("{} is no Compose file", root.join(name).display())).because(line)
     })
 }
