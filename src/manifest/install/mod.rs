@@ -1,5 +1,6 @@
 //! The validated values that the rest of the crate works with.
 
+mod archive;
 mod policy;
 mod source;
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+pub use archive::*;
 pub use policy::*;
 pub use source::*;
 
