@@ -4,10 +4,12 @@
 mod artifact;
 mod backup;
 mod check;
+mod directory;
 mod enablement;
 mod env_file;
 mod export;
 mod files;
+mod layout;
 mod linger;
 mod quiesce;
 mod rerun;
@@ -25,11 +27,13 @@ use crate::error::{Error, Result};
 pub use artifact::{Artifact, save as save_artifact};
 pub use backup::{Backup, in_order_of_stopping, stop_units};
 pub use check::Check;
+pub use directory::Directory;
 pub use enablement::{Link, Links};
 pub use env_file::EnvFile;
 pub(crate) use export::put as put_into_export;
 pub use export::remove_exports;
 pub use files::FileSwap;
+pub use layout::Layout;
 pub use linger::Linger;
 pub use quiesce::{Quiesce, UnitWas};
 pub use rerun::Rerun;
@@ -66,6 +70,10 @@ pub enum Action {
     Service(Service),
     /// Lets the owner's user manager run without a login.
     Linger(Linger),
+    /// Guards the directory of a release that was unpacked for the run.
+    Directory(Directory),
+    /// Leads `current` to another release.
+    Layout(Layout),
 }
 
 /// What only the moment before an action knows.
@@ -159,6 +167,8 @@ impl Action {
             Action::Units(action) => action,
             Action::Service(action) => action,
             Action::Linger(action) => action,
+            Action::Directory(action) => action,
+            Action::Layout(action) => action,
         }
     }
 }

@@ -64,6 +64,8 @@ pub struct Invocation<'a> {
     pub as_root: bool,
     /// Where.
     pub place: Place,
+    /// The release's directory, relative to the root, where each has one of its own.
+    pub base: Option<&'a Path>,
     /// Its directory there.
     pub path: &'a str,
     /// Its bound.
@@ -131,6 +133,11 @@ impl<'a> Site<'a> {
         Rooted::open(&self.root)
     }
 
+    /// The install's state: the run's directory is `STATE/runs/ULID`.
+    pub fn state(&self) -> &Path {
+        self.directory.ancestors().nth(2).unwrap_or(&self.directory)
+    }
+
     /// The bytes that were kept for an image.
     pub fn content(&self, image: &Image) -> Result<Content> {
         let path = self.directory.join("content").join(&image.sha256);
@@ -163,10 +170,11 @@ impl<'a> Site<'a> {
         env.push(("RELIFT_RUN".into(), self.run.clone()));
         // The owner's, whatever the command's own directory is.
         env.push(("RELIFT_ROOT".into(), self.root.display().to_string()));
-        env.push(("RELIFT_CHECKOUT".into(), self.root.join(command.path).display().to_string()));
+        let live = command.base.map_or_else(|| self.root.clone(), |base| self.root.join(base));
+        env.push(("RELIFT_CHECKOUT".into(), live.join(command.path).display().to_string()));
         env.extend(self.trace.as_ref().map(|trace| ("TRACEPARENT".into(), trace.traceparent())));
         let (top, read_only) = match &command.place {
-            Place::Checkout => (&self.root, None),
+            Place::Checkout => (&live, None),
             Place::Staged(top) => (top, None),
             Place::Export(top) => (top, Some(top.clone())),
         };

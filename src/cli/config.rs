@@ -155,7 +155,7 @@ fn on_this_host(install: Install) -> (Vec<String>, Option<Error>) {
     if let Err(error) = Account::named(&install.owner) {
         warnings.push(format!("`install.owner`: {}", error.what));
     }
-    if install.source.git().is_some() && !install.root.join(".git").exists() {
+    if install.checkout().is_some() && !install.root.join(".git").exists() {
         warnings.push(format!("`install.root`: {} is no git checkout (yet)", install.root.display()));
     }
     let error = window.err().or(trust::check_files(&install).err());

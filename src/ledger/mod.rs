@@ -65,6 +65,17 @@ pub struct KnownGood {
     pub artifacts: BTreeMap<String, PathBuf>,
 }
 
+/// The directory of a release, where each has one of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directory {
+    /// The commit that was unpacked there, full hex.
+    pub revision: String,
+    /// When it was: ULIDs sort by time. Empty: it was found there.
+    pub run: String,
+    /// A run that led to it passed its gate.
+    pub is_proven: bool,
+}
+
 /// A release that failed here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedRelease {
@@ -132,6 +143,16 @@ impl Ledger {
     /// Records the known-good releases: one file, so that the list is whole or as it was.
     pub fn set_known_good(&self, known_good: &[KnownGood]) -> Result<()> {
         self.store("known-good.json", &known_good)
+    }
+
+    /// The directories of releases that we unpacked, by name.
+    pub fn releases(&self) -> Result<BTreeMap<String, Directory>> {
+        Ok(self.load("releases.json")?.unwrap_or_default())
+    }
+
+    /// Records them. Call it under the lock of the install.
+    pub fn set_releases(&self, releases: &BTreeMap<String, Directory>) -> Result<()> {
+        self.store("releases.json", releases)
     }
 
     /// The repository's own manifest as it was activated; `None`: it has none, or it is not read.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::{
     ArchiveSource, ArchiveVerify, Backup, BackupWhen, Check, CheckAt, Component, ComposeSource, Credential, Dialect,
-    EnvFile, EnvPolicy, Follow, GitSource, Health, Install, Monitoring, MustBeSigned, Needs, PackagesSource, Policy,
-    Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Signers, Source, Step, StepUndo, Template, Unit,
-    Verify, raw,
+    EnvFile, EnvPolicy, Follow, GitSource, Health, Install, Layout, Monitoring, MustBeSigned, Needs, PackagesSource,
+    Policy, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Signers, Source, Step, StepUndo, Template,
+    Unit, Verify, raw,
 };
 use crate::error::{Context, Result};
 
@@ -21,6 +21,11 @@ pub fn effective(install: &Install) -> Result<String> {
             owner: install.owner.clone(),
             trust_checkout: install.trust_checkout,
             motd: install.motd,
+            layout: match install.layout {
+                Layout::InPlace => raw::Layout::InPlace,
+                Layout::Releases => raw::Layout::Releases,
+            },
+            shared: texts(&install.shared),
         },
         source: source(&install.source),
         component: install.components.iter().map(component).collect(),

@@ -64,6 +64,7 @@ fn frame(case: &Case) -> Plan {
         commits: offer.commits.clone(),
         commits_total: offer.commits_total,
         source: install.source.kind(),
+        layout: install.layout,
         sections: offer.sections.clone(),
         soak: install.policy.soak.as_secs(),
         host_changes: case.parts().flat_map(|part| part.surveyed.host.words()).collect(),

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
-use crate::manifest::{Dialect, Scope, SourceKind, StepUndo};
+use crate::manifest::{Dialect, Layout, Scope, SourceKind, StepUndo};
 use crate::source::Section;
 use crate::trust::Standing;
 
@@ -76,6 +76,9 @@ pub struct Plan {
     /// Where its releases come from.
     #[serde(default)]
     pub source: SourceKind,
+    /// How the install lies below its root.
+    #[serde(default)]
+    pub layout: Layout,
     /// What was asked for.
     pub intent: Intent,
     /// What is checked out now.
@@ -341,6 +344,7 @@ impl Plan {
             commits: Vec::new(),
             commits_total: 0,
             source: SourceKind::Git,
+            layout: Layout::InPlace,
             sections: Vec::new(),
             manifest: None,
             host_changes: Vec::new(),
@@ -352,6 +356,21 @@ impl Plan {
             warnings: Vec::new(),
             blockers: Vec::new(),
         }
+    }
+
+    /// Whether what is switched is a git checkout: what only such a one has are tags and branches.
+    pub fn has_checkout(&self) -> bool {
+        self.source == SourceKind::Git && self.layout == Layout::InPlace
+    }
+
+    /// The places of a configuration file below the root, and in a release.
+    pub fn in_both(&self, file: &str) -> (String, String) {
+        (file.to_owned(), self.layout.in_tree(file).to_owned())
+    }
+
+    /// Whether it brings the first release: there is nothing that it leaves.
+    pub fn is_first(&self) -> bool {
+        self.actions.iter().any(|action| matches!(action, Action::Layout(layout) if layout.from.is_none()))
     }
 
     /// Whether there is nothing to do.

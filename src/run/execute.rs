@@ -18,8 +18,8 @@ use crate::ledger::{FailedRelease, Ledger, open_run};
 use crate::manifest::{Install, Scope};
 use crate::plan::{Contents, Intent, Plan};
 use crate::report::{Event, Phase, Reporter, during};
-use crate::source::Place;
 use crate::source::git::Mirror;
+use crate::source::{Place, releases};
 use crate::unattended::monitor::trace::Context;
 
 /// What a run works with. Made under the lock.
@@ -140,6 +140,9 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
 fn stopped(engine: &Engine, plan: &Plan, configuration: &str, journal: &mut Journal, stop: Stop) -> Error {
     let Stop { error, is_of_release } = stop;
     reserve::give_up(journal.directory());
+    let site = Site::new(plan, journal.run(), journal.directory(), engine.reporter);
+    // What is left of it, the next run removes.
+    site.and_then(|site| releases::discard(plan, &site)).unwrap_or_default();
     let end = End { outcome: Outcome::Stopped, why: Some(error.to_string()), detail: error.detail.clone() };
     let ended = journal.append(Body::End(end));
     // What the release's own checks refuse, they will refuse again with this configuration.
@@ -171,9 +174,10 @@ fn switch(plan: &Plan, journal: &mut Journal, site: &mut Site) -> Result<()> {
         let reporter = site.reporter;
         match action {
             // What changes nothing by itself is not worth a line.
-            Action::Quiesce(_) | Action::Rerun(_) | Action::Artifact(Artifact { install: None, .. }) => {
-                act.apply(site)?
-            }
+            Action::Quiesce(_)
+            | Action::Rerun(_)
+            | Action::Directory(_)
+            | Action::Artifact(Artifact { install: None, .. }) => act.apply(site)?,
             Action::Backup(backup) => {
                 if let Some(taken) = restore::apply(backup, site)? {
                     journal.append(taken)?;

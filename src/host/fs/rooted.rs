@@ -171,6 +171,28 @@ impl Rooted {
             .map_err(|errno| self.error("be made", path, errno))
     }
 
+    /// Leads the symbolic link at `path` to `target`, by a rename: whoever looks meanwhile finds what was there or what is to be.
+    /// Makes it where nothing is; a directory in its place is an error. Durable.
+    pub fn lead(&self, path: &Path, target: &Path, uid: u32, gid: u32) -> Result<()> {
+        let (parent, name) = self.parent(path)?;
+        let temporary = PathBuf::from(format!(".{}.relift-new", name.display()));
+        unlinkat(&parent, &temporary, UnlinkatFlags::NoRemoveDir)
+            .or_else(|errno| if errno == Errno::ENOENT { Ok(()) } else { Err(errno) })
+            .and_then(|()| nix::unistd::symlinkat(target, &parent, &temporary))
+            .and_then(|()| give_link(&parent, &temporary, uid, gid))
+            .and_then(|()| renameat(&parent, &temporary, &parent, &name))
+            .and_then(|()| nix::unistd::fsync(&parent))
+            .map_err(|errno| self.error("be made to lead elsewhere", path, errno))
+    }
+
+    /// Renames what is at `path`, of whatever kind, within its directory; something at the new name is an error. Durable.
+    pub fn rename(&self, path: &Path, name: &Path) -> Result<()> {
+        let (parent, old) = self.parent(path)?;
+        nix::fcntl::renameat2(&parent, &old, &parent, name, nix::fcntl::RenameFlags::RENAME_NOREPLACE)
+            .and_then(|()| nix::unistd::fsync(&parent))
+            .map_err(|errno| self.error("be renamed", path, errno))
+    }
+
     /// The names in a directory; none where there is no such directory.
     pub fn entries(&self, path: &Path) -> Result<Vec<PathBuf>> {
         let directory = match self.resolve(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty()) {

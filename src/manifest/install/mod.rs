@@ -1,6 +1,7 @@
 //! The validated values that the rest of the crate works with.
 
 mod archive;
+mod layout;
 mod policy;
 mod source;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 use regex::Regex;
 
 pub use archive::*;
+pub use layout::*;
 pub use policy::*;
 pub use source::*;
 
@@ -27,6 +29,10 @@ pub struct Install {
     /// Whether root runs commands of the release in the checkout as its owner has it, instead of in an export of what was
     /// verified.
     pub trust_checkout: bool,
+    /// How it lies below the root.
+    pub layout: Layout,
+    /// What outlives releases, relative to a release; `.env` files do by themselves.
+    pub shared: Vec<RelPath>,
     /// Where releases come from.
     pub source: Source,
     /// What is installed from it, in the order declared.

@@ -3,6 +3,7 @@
 mod backup;
 mod component;
 mod health;
+mod layout;
 mod monitoring;
 mod needs;
 mod notify;
@@ -37,6 +38,7 @@ pub(super) fn install(
         let fault = Fault::new("no component is declared").help("add a [[component]] with name and path");
         look.fault(&top.name("component"), fault);
     }
+    let (layout, shared) = layout::layout(&mut look, &at, raw);
     let lockstep = raw.compatibility.as_ref().map(|compatibility| compatibility.lockstep.clone()).unwrap_or_default();
     look.lockstep(&top.name("compatibility").name("lockstep"), &lockstep, raw);
     let backup = backup::backup(&mut look, &top, raw);
@@ -58,7 +60,7 @@ pub(super) fn install(
              [source.git], or allow-unverified = true to [policy]",
         );
     }
-    let complete = (root, owner, source, components, backup, policy, notify, monitoring);
+    let complete = (root, owner, source, components, backup, policy, notify, monitoring, shared);
     match complete {
         (
             Some(root),
@@ -69,12 +71,15 @@ pub(super) fn install(
             Some(policy),
             Some(notify),
             Some(monitoring),
+            Some(shared),
         ) if look.problems.is_empty() => Ok(Install {
             name: name.to_owned(),
             file: file.to_owned(),
             root,
             owner,
             trust_checkout: raw.install.trust_checkout,
+            layout,
+            shared,
             source,
             components,
             lockstep,

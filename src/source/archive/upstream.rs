@@ -2,16 +2,25 @@
 
 use super::target::{self, shown};
 use crate::error::Result;
-use crate::manifest::ArchiveSource;
+use crate::host::fs::Rooted;
+use crate::manifest::{ArchiveSource, Component};
 use crate::plan::{Blocker, Plan};
 use crate::report::{Reporter, during};
 use crate::source::git::{Checkout, Mirror, Target};
-use crate::source::{Direction, Offer, Place, Section, Upstream, snapshot};
+use crate::source::{Direction, Offer, Place, Section, Upstream, releases, snapshot};
 use crate::survey::Survey;
 
 impl Upstream for ArchiveSource {
-    fn observe(&self, _place: &Place) -> Result<Checkout> {
-        Ok(Checkout::default())
+    fn observe(&self, place: &Place) -> Result<Checkout> {
+        releases::checkout(place)
+    }
+
+    fn glance(&self, place: &Place) -> Result<Checkout> {
+        releases::glance(place)
+    }
+
+    fn has(&self, _: &Place, component: &Component, root: &Rooted) -> Result<bool> {
+        releases::has(component, root)
     }
 
     fn update(&self, _: &Place, mirror: &Mirror, reporter: &dyn Reporter) -> Result<()> {
@@ -29,11 +38,11 @@ impl Upstream for ArchiveSource {
         target::target(self, place, mirror.repository(), (to, offline), reporter)
     }
 
-    fn preflight(&self, _: &Place, _: &Checkout, _: Option<&Offer>) -> Vec<Blocker> {
-        Vec::new()
+    fn preflight(&self, place: &Place, here: &Checkout, _: Option<&Offer>) -> Vec<Blocker> {
+        releases::preflight(place, here)
     }
 
-    fn complete(&self, _place: &Place, mirror: &Mirror, survey: &Survey, offer: &mut Offer) -> Result<()> {
+    fn complete(&self, place: &Place, mirror: &Mirror, survey: &Survey, offer: &mut Offer) -> Result<()> {
         let repository = mirror.repository();
         let (from, to) = (shown(repository, &offer.from.revision), shown(repository, &offer.to.revision));
         // Our commits are no history.
@@ -55,10 +64,10 @@ impl Upstream for ArchiveSource {
                 vec![vec!["archive".into(), self.url.name().replace("{version}", &to)], vec!["SHA-256".into(), sum]];
             offer.sections.push(Section { title: "Archive".into(), rows });
         }
-        Ok(())
+        releases::complete(place, mirror, offer)
     }
 
-    fn bring(&self, _place: &Place, _: &Mirror, _plan: &Plan, _reporter: &dyn Reporter) -> Result<()> {
-        Ok(())
+    fn bring(&self, place: &Place, mirror: &Mirror, plan: &Plan, reporter: &dyn Reporter) -> Result<()> {
+        releases::bring(place, mirror, plan, reporter)
     }
 }
