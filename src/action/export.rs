@@ -17,7 +17,8 @@ use crate::source::git::{beneath, export};
 pub(super) struct Exports {
     state: PathBuf,
     directories: Vec<String>,
-    env: Vec<String>,
+    /// Configuration files: their places below the root, and in a release.
+    env: Vec<(String, String)>,
     made: Vec<String>,
 }
 
@@ -27,7 +28,7 @@ impl Exports {
         Exports {
             state: directory.ancestors().nth(2).unwrap_or(directory).to_owned(),
             directories: plan.components.iter().map(|component| component.path.clone()).collect(),
-            env: plan.components.iter().flat_map(|part| part.env.iter().map(|env| env.file.clone())).collect(),
+            env: plan.components.iter().flat_map(|part| &part.env).map(|env| plan.in_both(&env.file)).collect(),
             made: Vec::new(),
         }
     }
@@ -55,9 +56,9 @@ impl Exports {
     /// Copies the configuration files as they are now to their places in the export, for root alone.
     pub fn configure(&self, root: &Path, place: &Path) -> Result<()> {
         let live = Rooted::open(root)?;
-        for file in &self.env {
+        for (file, in_tree) in &self.env {
             if let Some(content) = live.read(Path::new(file))? {
-                put(place, Path::new(file), &content.bytes)?;
+                put(place, Path::new(in_tree), &content.bytes)?;
             }
         }
         Ok(())

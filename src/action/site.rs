@@ -66,6 +66,8 @@ pub struct Invocation<'a> {
     pub as_root: bool,
     /// Where.
     pub place: Place,
+    /// The release's directory, relative to the root, where each has one of its own.
+    pub base: Option<&'a Path>,
     /// Its directory there.
     pub path: &'a str,
     /// Its bound.
@@ -174,7 +176,7 @@ impl<'a> Site<'a> {
         env.push(("RELIFT_RUN".into(), self.run.clone()));
         // The owner's, whatever the command's own directory is.
         env.push(("RELIFT_ROOT".into(), self.root.display().to_string()));
-        env.push(("RELIFT_CHECKOUT".into(), self.root.join(command.path).display().to_string()));
+        env.push(("RELIFT_CHECKOUT".into(), self.live(command).join(command.path).display().to_string()));
         env.extend(self.trace.as_ref().map(|trace| ("TRACEPARENT".into(), trace.traceparent())));
         env.extend(command.with.env.iter().cloned());
         if let Some(all) = &command.with.scratch {
@@ -182,7 +184,6 @@ impl<'a> Site<'a> {
             env.push(("RELIFT_SCRATCH".into(), scratch.display().to_string()));
         }
         let (top, read_only) = self.top(command);
-        let top = top.to_owned();
         let directory = top.join(command.path);
         let cwd = command.with.cwd.as_ref().map_or(directory.clone(), |cwd| directory.join(cwd));
         let files = self.learn(command)?;
@@ -234,11 +235,16 @@ impl<'a> Site<'a> {
             .hint(format!("the whole output: relift logs {}", self.run)))
     }
 
-    fn top<'p>(&'p self, command: &'p Invocation) -> (&'p Path, Option<PathBuf>) {
+    /// Where the tree lies that a command is about.
+    fn live(&self, command: &Invocation) -> PathBuf {
+        command.base.map_or_else(|| self.root.clone(), |base| self.root.join(base))
+    }
+
+    fn top(&self, command: &Invocation) -> (PathBuf, Option<PathBuf>) {
         match &command.place {
-            Place::Checkout => (&self.root, None),
-            Place::Staged(top) => (top, None),
-            Place::Export(top) => (top, Some(top.clone())),
+            Place::Checkout => (self.live(command), None),
+            Place::Staged(top) => (top.clone(), None),
+            Place::Export(top) => (top.clone(), Some(top.clone())),
         }
     }
 
@@ -250,8 +256,8 @@ impl<'a> Site<'a> {
             return Ok(Vec::new());
         }
         let (account, top) = match command.as_root {
-            true => (Account::root(), self.top(command).0.to_owned()),
-            false => (self.owner.clone(), self.root.clone()),
+            true => (Account::root(), self.top(command).0),
+            false => (self.owner.clone(), self.live(command)),
         };
         let files: Vec<PathBuf> = declared.iter().map(|file| top.join(command.path).join(file)).collect();
         let is_trusted = command.place == Place::Checkout;

@@ -1,5 +1,6 @@
 //! Running a step that the operator declared.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ pub struct Step {
     pub component: String,
     /// Its directory, relative to the checkout.
     pub path: String,
+    /// The release's directory, relative to the root, where each has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<PathBuf>,
     /// The step's name.
     pub name: String,
     /// The command.
@@ -46,6 +50,7 @@ impl Step {
             run,
             as_root: self.as_root,
             place: if self.as_root { site.place(&self.origin)? } else { Place::Checkout },
+            base: self.base.as_deref(),
             path: &self.path,
             timeout: Duration::from_secs(self.timeout),
             component: &self.component,

@@ -156,7 +156,7 @@ fn lint_all(name: Option<&str>, globals: &Globals) -> Result<Exit> {
         }
         for (declared, content) in component.env.iter().zip(&surveyed.env) {
             let Some(content) = content else { continue };
-            let file = declared.file.below(&component.path).to_string();
+            let file = session.install.env_path(component, declared).to_string();
             let dialect = survey.dialect(&session.install, declared, &file);
             let found = lint(&content.bytes, dialect);
             is_clean &= found.disagreements.is_empty();

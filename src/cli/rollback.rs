@@ -107,9 +107,9 @@ fn choose(session: &Session, survey: &Survey, to: Option<&str>) -> Result<KnownG
 fn restore(session: &Session, survey: &Survey, entry: &KnownGood, reporter: &dyn Reporter) -> Result<Restore> {
     let mut restore = Restore::default();
     for (_, component, surveyed) in survey.installed(&session.install) {
-        let is_as_activated = surveyed.activation.is_some() && surveyed.runs_with_its_env(component);
+        let is_as_activated = surveyed.activation.is_some() && surveyed.runs_with_its_env(&session.install, component);
         for declared in &component.env {
-            let file = declared.file.below(&component.path).to_string();
+            let file = session.install.env_path(component, declared).to_string();
             let Some(image) = entry.env.get(&file) else { continue };
             if !is_as_activated {
                 reporter.tell(Event::Warning {

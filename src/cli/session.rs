@@ -215,7 +215,9 @@ impl Session {
     /// What belongs to a backup; `None`: the manifest declares none.
     pub fn backup_scope(&self) -> Option<backup::Scope> {
         let declared = self.install.backup.as_ref()?;
-        let paths = |list: &[manifest::RelPath]| list.iter().map(|path| PathBuf::from(path.as_str())).collect();
+        let paths = |list: &[manifest::RelPath]| {
+            list.iter().map(|path| PathBuf::from(self.install.layout.outliving(path).as_str())).collect()
+        };
         Some(backup::Scope { paths: paths(&declared.paths), databases: paths(&declared.sqlite) })
     }
 
@@ -266,7 +268,7 @@ impl Session {
         }
         if mirror.resolve(&survey.checkout.head).is_none() {
             // Nothing to compare the target with; what else is wrong may be why.
-            return Err(match (upstream.preflight(&place, &survey.checkout, None).as_slice(), install.source.git()) {
+            return Err(match (upstream.preflight(&place, &survey.checkout, None).as_slice(), install.checkout()) {
                 ([], Some(source)) => unknown_commit(&install.owner, &install.root, source, &survey.checkout),
                 ([], None) => {
                     Error::failed(format!("what is installed of {} is no release that is known", install.name))
@@ -288,11 +290,14 @@ impl Session {
         offer.warnings.extend(trusted.alarms.iter().cloned());
         know_older_units(&mut offer, mirror, install, &survey)?;
         offer.blockers.extend(upstream.preflight(&place, &survey.checkout, Some(&offer)));
-        if install.source.git().is_some() {
+        if install.checkout().is_some() {
             let obstacles = run::in_the_way(install, &self.owner, &offer.added)?;
             offer.blockers.extend(in_the_way(install, &obstacles));
         }
         upstream.complete(&place, mirror, &survey, &mut offer)?;
+        if request.intent == Intent::Rollback {
+            source::releases::reuse(&place, mirror, &mut offer.changes)?;
+        }
         survey.backup = self.backup_outlook()?;
         let (mut plan, contents) = build(install, &survey, &offer, request)?;
         plan.manifest = self.manifest_changes()?;

@@ -10,7 +10,7 @@ use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::{nagios, output};
 use crate::error::{Exit, Result};
 use crate::ledger::open_run;
-use crate::manifest;
+use crate::manifest::{self, Layout};
 use crate::plan::abbreviate;
 use crate::survey::{Survey, Surveyed};
 use crate::unattended::monitor;
@@ -76,13 +76,12 @@ fn findings(args: &Args, globals: &Globals) -> Result<Vec<Finding>> {
 
 fn text(session: &Session, survey: &Survey, open: Option<String>, itself: &Outlook) -> String {
     let install = &session.install;
-    let branch = survey.checkout.branch.as_deref().unwrap_or("detached");
-    let mut lines = vec![format!(
-        "{} {} ({branch} at {})",
-        paint(BOLD, &install.name),
-        install.root.display(),
-        abbreviate(&survey.checkout.head)
-    )];
+    let at = abbreviate(&survey.checkout.head);
+    let here = match install.layout {
+        Layout::InPlace => format!("{} at {at}", survey.checkout.branch.as_deref().unwrap_or("detached")),
+        Layout::Releases => survey.release.as_ref().map_or("nothing yet".into(), |name| format!("{name}, {at}")),
+    };
+    let mut lines = vec![format!("{} {} ({here})", paint(BOLD, &install.name), install.root.display())];
     if let Some(run) = open {
         lines.push(match session.is_running() {
             true => format!("  {} run {run} goes on", paint(WARN, "open")),
@@ -108,7 +107,7 @@ fn text(session: &Session, survey: &Survey, open: Option<String>, itself: &Outlo
             version.unwrap_or_else(|| "not yet upgraded by relift".into())
         ));
         lines.extend(
-            remarks(component, surveyed, &survey.checkout.head, &older)
+            remarks(install, component, surveyed, (&survey.checkout.head, &older))
                 .into_iter()
                 .map(|remark| format!("    {} {remark}", paint(WARN, "!"))),
         );
@@ -165,10 +164,10 @@ fn asked(session: &Session) -> Option<String> {
 
 /// What an operator should look at.
 fn remarks(
-    component: &crate::manifest::Component,
+    install: &manifest::Install,
+    component: &manifest::Component,
     surveyed: &Surveyed,
-    head: &str,
-    older: &[(&str, &str, String)],
+    (head, older): (&str, &[(&str, &str, String)]),
 ) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(activation) = surveyed.activation.as_ref().filter(|activation| activation.revision != head) {
@@ -183,14 +182,15 @@ fn remarks(
     }
     for (declared, content) in component.env.iter().zip(&surveyed.env) {
         if content.is_none() {
-            remarks.push(format!("{} is missing", declared.file.below(&component.path)));
+            remarks.push(format!("{} is missing", install.env_path(component, declared)));
         }
     }
     remarks
 }
 
 fn document(session: &Session, survey: &Survey, open: Option<String>, itself: &Outlook) -> Value {
-    let older = survey.older_env(&session.install);
+    let install = &session.install;
+    let older = survey.older_env(install);
     let component = |(component, surveyed): (&crate::manifest::Component, &Surveyed)| {
         let units: Vec<Value> = surveyed
             .units
@@ -203,7 +203,7 @@ fn document(session: &Session, survey: &Survey, open: Option<String>, itself: &O
             "installed": surveyed.is_installed,
             "revision": surveyed.activation.as_ref().map(|activation| &activation.revision),
             "version": surveyed.activation.as_ref().and_then(|activation| activation.version.as_ref()),
-            "remarks": if surveyed.is_installed { remarks(component, surveyed, &survey.checkout.head, &older) } else { Vec::new() },
+            "remarks": if surveyed.is_installed { remarks(install, component, surveyed, (&survey.checkout.head, &older)) } else { Vec::new() },
             "units": units,
         })
     };

@@ -78,7 +78,7 @@ fn upgrade(
     if is_finished {
         return Ok(Exit::Done);
     }
-    let track = match session.install.source.git() {
+    let track = match session.install.checkout() {
         Some(source) if !globals.offline && args.to.is_none() => match &source.follow {
             Follow::Branch(branch) => Some((remote_name(source, &planned.survey.checkout), branch.clone())),
             Follow::Tags(_) => None,

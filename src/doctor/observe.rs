@@ -14,7 +14,7 @@ use crate::host::paths::Paths;
 use crate::host::probe;
 use crate::host::systemd::{self, Manager};
 use crate::ledger::history;
-use crate::manifest::{Install, Reach, Scope};
+use crate::manifest::{Install, Layout, Reach, SHARED, Scope};
 use crate::source::git::{answers, without_password};
 
 /// How long a remote and the resolver may take.
@@ -117,10 +117,16 @@ fn files(paths: &Paths, installs: &[&Install]) -> Vec<Finding> {
         }
         let owner = owner(install);
         wanted.push((install.root.clone(), Role::Checkout, owner.clone()));
-        wanted.push((install.root.join(".git"), Role::Checkout, owner.clone()));
+        match install.layout {
+            Layout::InPlace => wanted.push((install.root.join(".git"), Role::Checkout, owner.clone())),
+            Layout::Releases => {
+                wanted.push((install.root.join("releases"), Role::Checkout, owner.clone()));
+                wanted.push((install.root.join(SHARED), Role::Checkout, owner.clone()));
+            }
+        }
         for component in &install.components {
             for env in &component.env {
-                wanted.push((install.root.join(env.file.below(&component.path)), Role::Secrets, owner.clone()));
+                wanted.push((install.root.join(install.env_path(component, env)), Role::Secrets, owner.clone()));
             }
             for unit in component.units.iter().filter(|unit| unit.scope == Scope::System) {
                 let installed = Path::new("/etc/systemd/system").join(unit.file.file_name());

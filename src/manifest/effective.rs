@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    ArchiveSource, Backup, BackupWhen, Check, CheckAt, Component, ComposeSource, Credential, Dialect, EnvFile,
-    EnvPolicy, Follow, GitSource, Health, Install, Layout, Monitoring, MustBeSigned, Needs, PackagesSource, Policy,
-    Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, Verify, raw,
+    ArchiveSource, ArchiveVerify, Backup, BackupWhen, Check, CheckAt, Component, ComposeSource, Credential, Dialect,
+    EnvFile, EnvPolicy, Follow, GitSource, Health, Install, Layout, Monitoring, MustBeSigned, Needs, PackagesSource,
+    Policy, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Signers, Source, Step, StepUndo, Template,
+    Unit, Verify, raw,
 };
 use crate::error::{Context, Result};
 
@@ -56,11 +57,49 @@ fn source(source: &Source) -> raw::Source {
         Source::Compose(ComposeSource { project, files, .. }) => {
             told.compose = Some(raw::Compose { project: project.clone(), files: texts(files), allow });
         }
-        Source::Archive(ArchiveSource { url, checksums, .. }) => {
-            told.archive = Some(raw::Archive { url: url.clone(), checksums: checksums.clone(), allow });
-        }
+        Source::Archive(source) => told.archive = Some(archive(source)),
     }
     told
+}
+
+fn archive(source: &ArchiveSource) -> raw::Archive {
+    raw::Archive {
+        url: source.url.to_string(),
+        checksums: source.checksums.to_string(),
+        latest: source.latest.as_ref().map(ToString::to_string),
+        allow: source.allow.as_ref().map(ToString::to_string),
+        verify: source.verify.as_ref().map(archive_verify),
+        headers: source.headers.as_ref().map(credential),
+        max_fetch: Some(super::words::size_text(source.max_fetch)),
+        max_unpacked: Some(super::words::size_text(source.max_unpacked)),
+        strip: Some(if source.strips { raw::Strip::Auto } else { raw::Strip::Never }),
+    }
+}
+
+fn archive_verify(verify: &ArchiveVerify) -> raw::ArchiveVerify {
+    let text = |path: &std::path::Path| path.display().to_string();
+    let (ssh, openpgp) = match &verify.signers {
+        Signers::Ssh(ssh) => (Some(ssh), None),
+        Signers::OpenPgp(keyring) => (None, Some(keyring)),
+        Signers::Minisign(_) | Signers::MinisignFile(_) => (None, None),
+    };
+    raw::ArchiveVerify {
+        minisign: match &verify.signers {
+            Signers::Minisign(key) => Some(key.clone()),
+            Signers::MinisignFile(file) => Some(text(file)),
+            _ => None,
+        },
+        allowed_signers: ssh.map(|ssh| text(&ssh.allowed_signers)),
+        revoked: ssh.and_then(|ssh| ssh.revoked.as_deref()).map(text),
+        keyring: openpgp.map(|keyring| text(&keyring.file)),
+        fingerprints: openpgp.map(|keyring| keyring.fingerprints.clone()).unwrap_or_default(),
+        over: Some(match (verify.checksums, verify.archive) {
+            (true, true) => raw::Over::Both,
+            (false, true) => raw::Over::Archive,
+            _ => raw::Over::Checksums,
+        }),
+        max_age: verify.max_age.map(span),
+    }
 }
 
 fn git(git: &GitSource) -> raw::Git {

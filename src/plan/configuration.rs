@@ -1,14 +1,15 @@
 //! What becomes of a component's configuration files: compared and merged, put back, or left alone.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::env::{Class, Decision, KeyChange, ThreeWay};
 use super::subject::{Case, Part};
-use super::{Blocker, Contents, EnvPlan, Intent, env};
+use super::{Blocker, Contents, EnvPlan, Intent, abbreviate, env};
 use crate::action::FileSwap;
 use crate::error::Result;
 use crate::host::fs::Content;
-use crate::manifest::{Dialect, EnvFile, EnvPolicy};
+use crate::manifest::{Dialect, EnvFile, EnvPolicy, Layout};
 use crate::source::Sides;
 
 /// The plans for the files, and what they ask for.
@@ -25,7 +26,7 @@ pub(super) fn plan(case: &Case, part: Part, contents: &mut Contents) -> Result<C
     let mut configuration = Configuration::default();
     let files = part.component.env.iter().zip(&part.surveyed.env).zip(&part.offer.examples);
     for ((declared, mine), examples) in files {
-        let file = declared.file.below(&part.component.path).to_string();
+        let file = case.install.env_path(part.component, declared).to_string();
         let saved = case.request.restore.env.iter().find(|(path, _)| *path == file);
         let file = File { dialect: case.survey.dialect(case.install, declared, &file), declared, path: file };
         match (mine, saved) {
@@ -175,12 +176,20 @@ fn answers(case: &Case, file: &str) -> BTreeMap<String, Decision> {
 }
 
 fn missing(case: &Case, part: Part, declared: &EnvFile) -> Blocker {
-    let [file, example] = [&declared.file, &declared.example].map(|path| path.below(&part.component.path));
+    let (file, example) =
+        (case.install.env_path(part.component, declared), declared.example.below(&part.component.path));
     let (root, owner) = (case.install.root.display(), &case.install.owner);
-    Blocker::impossible(
-        format!("{file} is missing"),
-        format!("make it from the example and fill it in: cd {root} && install -m 0640 -o {owner} {example} {file}"),
-    )
+    let make = match case.install.layout {
+        Layout::InPlace => format!("cd {root} && install -m 0640 -o {owner} {example} {file}"),
+        // The target's: no release may be here yet.
+        Layout::Releases => format!(
+            "cd {root} && sudo -u {owner} mkdir -p {} && git --git-dir=/var/lib/relift/{}/mirror.git show {}:{example} | install -m 0640 -o {owner} /dev/stdin {file}",
+            Path::new(file.as_str()).parent().unwrap_or(Path::new(".")).display(),
+            case.install.name,
+            abbreviate(&case.offer.to.revision),
+        ),
+    };
+    Blocker::impossible(format!("{file} is missing"), format!("make it from the example and fill it in: {make}"))
 }
 
 /// The longest `KEY=VALUE` that a process can be started with, bytes: MAX_ARG_STRLEN of execve(2).

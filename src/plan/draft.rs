@@ -11,7 +11,7 @@ use super::{
 use crate::action::{Action, Artifact, EnvFile, Service};
 use crate::error::Result;
 use crate::host::systemd::Verb;
-use crate::manifest::{CheckAt, RunAs, Scope, StepUndo};
+use crate::manifest::{CheckAt, Layout, RunAs, Scope, StepUndo};
 use crate::source::ComponentOffer;
 
 /// What a component adds to the plan.
@@ -200,6 +200,10 @@ fn service(component: &str, unit: &UnitPlan, reopened: &[(Scope, String)]) -> Ve
 }
 
 fn artifacts(case: &Case, subject: &Subject, runs_steps: bool) -> Vec<Action> {
+    if case.install.layout == Layout::Releases {
+        // They are in the directory of their release, and stay with it.
+        return Vec::new();
+    }
     let archives = &case.request.restore.artifacts;
     let mut actions = Vec::new();
     for (artifact, is_there) in subject.component.artifacts.iter().zip(&subject.surveyed.artifacts) {

@@ -366,6 +366,16 @@ impl Plan {
         self.source == SourceKind::Git && self.layout == Layout::InPlace
     }
 
+    /// The places of a configuration file below the root, and in a release.
+    pub fn in_both(&self, file: &str) -> (String, String) {
+        (file.to_owned(), self.layout.in_tree(file).to_owned())
+    }
+
+    /// Whether it brings the first release: there is nothing that it leaves.
+    pub fn is_first(&self) -> bool {
+        self.actions.iter().any(|action| matches!(action, Action::Layout(layout) if layout.from.is_none()))
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.actions.is_empty()

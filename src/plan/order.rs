@@ -9,8 +9,8 @@ use crate::action::{Action, Linger, Quiesce, SetAside, Tree};
 use crate::host::fs::Content;
 use crate::host::systemd::Verb;
 use crate::manifest::Scope;
-use crate::source::Direction;
 use crate::source::git::Goal;
+use crate::source::{Direction, releases};
 
 /// All changes, in order; none where nothing changes.
 pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut Contents) -> Vec<Action> {
@@ -23,12 +23,22 @@ pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut C
     actions.extend(stage(|stages| &mut stages.reruns));
     let before_tree = actions.len();
     actions.extend(tree(case, contents));
-    actions.extend(case.offer.changes.iter().cloned());
+    let is_swap = |action: &&Action| matches!(action, Action::Layout(_));
+    let (swap, changes): (Vec<_>, Vec<_>) = case.offer.changes.iter().partition(is_swap);
+    let before_changes = actions.len();
+    actions.extend(changes.into_iter().cloned());
     actions.extend(stage(|stages| &mut stages.env));
     actions.extend(stage(|stages| &mut stages.artifacts));
     actions.extend(stage(|stages| &mut stages.steps));
     actions.extend(stage(|stages| &mut stages.checks));
     let late_steps = stage(|stages| &mut stages.late_steps);
+    // What runs is led to the new release when all of it is there.
+    let is_made = actions.iter().chain(&late_steps).any(|action| matches!(action, Action::Step(_)));
+    match case.offer.from.revision == case.offer.to.revision && !is_made {
+        false => actions.extend(swap.into_iter().cloned()),
+        // The same release, and nothing of it is made anew: it stays in its directory.
+        true => stay(case, &mut actions, before_changes),
+    }
     let services = stage(|stages| &mut stages.services);
     let relations = relations(&components);
     // Stopped while its file is there: a timer whose file goes under it ends as failed.
@@ -54,6 +64,21 @@ pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut C
     steps::link_reruns(&mut actions);
     backup::link(&mut actions);
     actions
+}
+
+/// Takes what unpacks the target out again; its checks look at what is there.
+fn stay(case: &Case, actions: &mut Vec<Action>, from: usize) {
+    let Some(leads) = case.leads() else { return };
+    let mut at = 0;
+    actions.retain(|action| {
+        at += 1;
+        at <= from || !matches!(action, Action::Directory(_))
+    });
+    for action in actions {
+        if let Action::Check(check) = action {
+            check.command.base = leads.from.as_deref().map(releases::below);
+        }
+    }
 }
 
 /// What the units of all components say of their order, by scope.
@@ -106,7 +131,7 @@ fn quiesce(case: &Case, relations: &Order) -> Quiesce {
 
 /// The switch of a git checkout; that of another source is among the changes of its offer.
 fn tree(case: &Case, contents: &mut Contents) -> Option<Action> {
-    case.install.source.git()?;
+    case.install.checkout()?;
     let (checkout, offer) = (&case.survey.checkout, case.offer);
     let present = Goal { revision: checkout.head.clone(), cone: checkout.cone.clone() };
     let goal = Goal { revision: offer.to.revision.clone(), cone: case.survey.goal_cone(case.install) };

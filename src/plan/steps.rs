@@ -47,7 +47,7 @@ fn plan_step(subject: &Subject, request: &Request, step: &Step) -> Planned {
     match (request.intent, &step.undo) {
         (Intent::Upgrade | Intent::Reconfigure, undo) => {
             // Putting the saved artifacts back is the same as running it again, without the network.
-            let is_rerun = *undo == StepUndo::Rerun && subject.component.artifacts.is_empty();
+            let is_rerun = *undo == StepUndo::Rerun && subject.component.artifacts.is_empty() && subject.has_present();
             planned.rerun =
                 is_rerun.then(|| Action::Rerun(Rerun { step: self::action(subject, step, true), of: usize::MAX }));
             planned.after_tree = Some(Action::Step(action));
@@ -60,6 +60,10 @@ fn plan_step(subject: &Subject, request: &Request, step: &Step) -> Planned {
         (Intent::Rollback, StepUndo::Rerun) if has_archives(subject, request) => {
             planned.plan.runs = false;
             planned.plan.why = "what it made is put back from the archive".into();
+        }
+        (Intent::Rollback, StepUndo::Rerun) if subject.is_kept() && !subject.component.artifacts.is_empty() => {
+            planned.plan.runs = false;
+            planned.plan.why = "what it made is kept with the release".into();
         }
         (Intent::Rollback, StepUndo::Rerun) => planned.after_tree = Some(Action::Step(action)),
         (Intent::Rollback, StepUndo::Pure) => {
@@ -117,6 +121,7 @@ fn action(subject: &Subject, step: &Step, of_present: bool) -> action::Step {
     action::Step {
         component: component.name.clone(),
         path: component.path.to_string(),
+        base: subject.base(of_present),
         name: step.name.clone(),
         run: step.run.clone(),
         as_root: step.run_as == RunAs::Root,
@@ -134,6 +139,7 @@ pub(super) fn check(subject: &Subject, check: &Check) -> Action {
     let command = action::Step {
         component: component.name.clone(),
         path: component.path.to_string(),
+        base: subject.base(false),
         name: "check".into(),
         run: check.run.clone(),
         as_root: check.run_as == RunAs::Root,

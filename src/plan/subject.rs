@@ -1,11 +1,13 @@
 //! What a plan is made from: the whole case, each installed component of it, and what follows at once from the two.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::{Intent, Origin, Request, may_run_as_root, services};
+use crate::action::{Action, Layout};
 use crate::host::systemd::UnitState;
 use crate::manifest::{Component, Install, RunAs};
-use crate::source::{ComponentOffer, Offer};
+use crate::source::{ComponentOffer, Offer, releases};
 use crate::survey::{Survey, Surveyed};
 
 /// Everything that is known when a plan is made.
@@ -19,6 +21,14 @@ pub(super) struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
+    /// How `current` is led to the target, where releases have directories of their own.
+    pub fn leads(&self) -> Option<&'a Layout> {
+        self.offer.changes.iter().find_map(|action| match action {
+            Action::Layout(layout) => Some(layout),
+            _ => None,
+        })
+    }
+
     /// The installed components that the request is about.
     pub fn parts(&self) -> impl Iterator<Item = Part<'a>> {
         let only = &self.request.only;
@@ -70,8 +80,8 @@ impl<'a> Subject<'a> {
             surveyed,
             offer,
             is_new: !surveyed.is_checked_out,
-            env_changed: !surveyed.runs_with_its_env(component)
-                || component.env.iter().any(|env| rewritten.contains(env.file.below(&component.path).as_str())),
+            env_changed: !surveyed.runs_with_its_env(case.install, component)
+                || component.env.iter().any(|env| rewritten.contains(case.install.env_path(component, env).as_str())),
             rewritten,
             case,
             runs_older: surveyed.activation.is_none() && services::run_older_code(surveyed, head_moved),
@@ -91,6 +101,25 @@ impl<'a> Subject<'a> {
                 && (self.rewritten.contains(&survey.path(install, file))
                     || is_recorded && survey.runs_with_older(install, state, file))
         })
+    }
+
+    /// The release's directory that a command works in, relative to the root, where each has one of its own; `of_present`: the
+    /// one that the run begins with.
+    pub fn base(&self, of_present: bool) -> Option<PathBuf> {
+        let layout = self.case.leads()?;
+        let name = if of_present { layout.from.as_deref() } else { Some(layout.to.as_str()) };
+        name.map(releases::below)
+    }
+
+    /// Whether there is a release that the run begins with.
+    pub fn has_present(&self) -> bool {
+        self.case.leads().is_none_or(|layout| layout.from.is_some())
+    }
+
+    /// Whether the directory of the target is there as it was left.
+    pub fn is_kept(&self) -> bool {
+        let is_unpacked = |action: &Action| matches!(action, Action::Directory(_));
+        self.case.leads().is_some() && !self.case.offer.changes.iter().any(is_unpacked)
     }
 
     /// Where a command is run from that root runs; `of_present`: it is code of the release that the run begins with.

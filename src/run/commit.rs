@@ -9,10 +9,10 @@ use crate::action::{Action, Site};
 use crate::error::{Context, Result};
 use crate::host::fs::{Image, Rooted, make_private, sync_filesystem, write_durably};
 use crate::ledger::{Activation, FailedRelease, KnownGood, Ledger};
-use crate::manifest::SourceKind;
 use crate::plan::{ComponentPlan, Intent, Plan};
 use crate::report::Event;
 use crate::source::git::{self, switch};
+use crate::source::releases;
 
 /// Finishes a run whose `commit` is recorded.
 pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result<()> {
@@ -28,9 +28,9 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     // Together; and one by one where that fails, to tell which it was.
     let together = keep_all(plan, state, site, &known_good);
     for entry in known_good.iter().filter(|_| together.is_err()) {
-        let kept = git::pin(state, &entry.revision).and_then(|()| match plan.source {
-            SourceKind::Git => switch::tag_known_good(&site.owner, &site.root, &entry.tag, &entry.revision),
-            _ => Ok(()),
+        let kept = git::pin(state, &entry.revision).and_then(|()| match plan.has_checkout() {
+            true => switch::tag_known_good(&site.owner, &site.root, &entry.tag, &entry.revision),
+            false => Ok(()),
         });
         match kept {
             Err(error) if [&plan.from.revision, &plan.to.revision].contains(&&entry.revision) => return Err(error),
@@ -60,6 +60,10 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     if plan.intent == Intent::Rollback {
         ledger.remember_failed(rolled_back(journal, plan))?;
     }
+    // The ledger says by now what is kept.
+    for text in releases::prune(plan, site, &known_good)? {
+        site.reporter.tell(Event::Warning { text });
+    }
     journal.append(Body::End(End { outcome: Outcome::Done, why: None, detail: Vec::new() }))
 }
 
@@ -67,7 +71,7 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
 fn keep_all(plan: &Plan, state: &Path, site: &Site, known_good: &[KnownGood]) -> Result<()> {
     let revisions: BTreeSet<&str> = known_good.iter().map(|entry| entry.revision.as_str()).collect();
     git::pin_all(state, &revisions.into_iter().collect::<Vec<_>>())?;
-    if plan.source != SourceKind::Git {
+    if !plan.has_checkout() {
         return Ok(());
     }
     let tags: Vec<_> = known_good.iter().map(|entry| (entry.tag.as_str(), entry.revision.as_str())).collect();
@@ -87,7 +91,7 @@ fn rolled_back(journal: &Journal, plan: &Plan) -> FailedRelease {
 
 /// Removes locks that a commit which died may have left on the refs that it writes.
 pub(super) fn clear_locks(plan: &Plan, site: &Site) -> Result<()> {
-    if plan.source != SourceKind::Git {
+    if !plan.has_checkout() {
         return Ok(());
     }
     switch::clear_ref_locks(&site.owner, &site.root)
@@ -101,7 +105,7 @@ fn leave(journal: &Journal, begin: &Begin, ledger: &Ledger, known_good: &mut Vec
         component.activated == plan.from.revision && journal.healthy_before().contains(&component.name)
     };
     let was_healthy = !plan.components.is_empty() && plan.components.iter().all(ran);
-    if plan.from.revision == plan.to.revision {
+    if plan.from.revision == plan.to.revision || plan.is_first() {
         return Ok(());
     }
     if !known_good.iter().any(|entry| entry.revision == plan.from.revision) {
@@ -230,7 +234,7 @@ fn drop_release(
     kept: &[KnownGood],
 ) -> Result<()> {
     git::unpin(state, &entry.revision)?;
-    if plan.source == SourceKind::Git {
+    if plan.has_checkout() {
         switch::untag(&site.owner, &site.root, &entry.tag)?;
     }
     for archive in entry.artifacts.values() {

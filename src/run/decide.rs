@@ -118,6 +118,7 @@ mod tests {
     fn step(undo: StepUndo, idempotent: bool) -> Step {
         Step {
             component: "manager".into(),
+            base: None,
             path: "manager".into(),
             name: "migrate".into(),
             run: vec!["true".into()],

@@ -18,8 +18,8 @@ use crate::ledger::{FailedRelease, Ledger, open_run};
 use crate::manifest::{Install, Scope};
 use crate::plan::{Contents, Intent, Plan};
 use crate::report::{Event, Phase, Reporter, during};
-use crate::source::Place;
 use crate::source::git::Mirror;
+use crate::source::{Place, releases};
 use crate::unattended::monitor::trace::Context;
 
 /// What a run works with. Made under the lock.
@@ -140,6 +140,9 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
 fn stopped(engine: &Engine, plan: &Plan, configuration: &str, journal: &mut Journal, stop: Stop) -> Error {
     let Stop { error, is_of_release } = stop;
     reserve::give_up(journal.directory());
+    let site = Site::new(plan, journal.run(), journal.directory(), engine.reporter);
+    // What is left of it, the next run removes.
+    site.and_then(|site| releases::discard(plan, &site)).unwrap_or_default();
     let end = End { outcome: Outcome::Stopped, why: Some(error.to_string()), detail: error.detail.clone() };
     let ended = journal.append(Body::End(end));
     // What the release's own checks refuse, they will refuse again with this configuration.

@@ -8,7 +8,7 @@ use crate::action::{Action, Seen, Site};
 use crate::error::Result;
 use crate::health::{Expected, Gate};
 use crate::host::fs::Rooted;
-use crate::manifest::{Component, Health, Install, Probe, Scope, Template};
+use crate::manifest::{Component, Health, Install, Layout, Probe, Scope, Template};
 use crate::plan::{Blocker, Contents, GatePlan, Plan, ServiceChange, env};
 use crate::report::Silent;
 
@@ -37,7 +37,7 @@ pub(super) fn gates(
         };
         let mut values = BTreeMap::new();
         for declared in &component.env {
-            let path = declared.file.below(&component.path);
+            let path = install.env_path(component, declared);
             if let Some(content) = root.read(path.as_ref())? {
                 values.extend(env::values(&content.bytes, plan.dialect(path.as_str())));
             }
@@ -52,7 +52,7 @@ pub(super) fn gates(
         };
         gates.push(Gate {
             component: component.name.clone(),
-            directory: install.root.join(&component.path),
+            directory: install.live(component),
             units: units.iter().map(expected).collect(),
             // A service that the operator stopped answers no probe.
             probes: if is_stopped { Vec::new() } else { probes(component, restarted) },
@@ -142,7 +142,7 @@ pub fn missing_keys(install: &Install, plan: &Plan, contents: &Contents) -> Resu
     {
         let mut values = BTreeMap::new();
         for declared in &component.env {
-            let path = declared.file.below(&component.path);
+            let path = install.env_path(component, declared);
             let swapped = plan.actions.iter().find_map(|action| match action {
                 Action::EnvFile(file) if file.swap.path == Path::new(path.as_str()) => file.swap.after.as_ref(),
                 _ => None,
@@ -169,7 +169,7 @@ pub fn missing_keys(install: &Install, plan: &Plan, contents: &Contents) -> Resu
 /// Every value that must not be shown: of the declared configuration files, of what the run writes there, and of what was
 /// there before.
 pub(super) fn secrets(plan: &Plan, declared: &[Component], site: &Site) -> Result<Vec<String>> {
-    let declared = declared_files(declared);
+    let declared = declared_files(plan.layout, declared);
     let planned = plan.components.iter().flat_map(|component| component.env.iter().map(|env| env.file.clone()));
     let mut secrets = live_secrets(&plan.root, declared.into_iter().chain(planned).collect())?;
     for action in &plan.actions {
@@ -192,12 +192,12 @@ pub fn secrets_of(journal: &Journal, declared: &[Component]) -> Result<Vec<Strin
 
 /// The values that an install's declared configuration files hold.
 pub fn declared_secrets(install: &Install) -> Result<Vec<String>> {
-    live_secrets(&install.root, declared_files(&install.components))
+    live_secrets(&install.root, declared_files(install.layout, &install.components))
 }
 
-fn declared_files(components: &[Component]) -> BTreeSet<String> {
+fn declared_files(layout: Layout, components: &[Component]) -> BTreeSet<String> {
     let files = |component: &Component| -> Vec<String> {
-        component.env.iter().map(|env| env.file.below(&component.path).to_string()).collect()
+        component.env.iter().map(|env| layout.outliving(&env.file.below(&component.path)).to_string()).collect()
     };
     components.iter().flat_map(files).collect()
 }

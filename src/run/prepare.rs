@@ -61,7 +61,7 @@ pub(super) fn prepare(
     unchanged(engine, plan)?;
     trusted(engine, plan)?;
     reserve::take(&site.directory)?;
-    let gates = gates::gates(install, plan, |_| true, Side::From, None, site.secrets())?;
+    let gates = gates::gates(install, plan, |_| !plan.is_first(), Side::From, None, site.secrets())?;
     let findings = during(site.reporter, "measure the health before", || health::baseline(&engine.owner, &gates))?;
     for finding in &findings {
         if let Some(fault) = &finding.fault {
@@ -247,6 +247,7 @@ fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Si
                 run: &check.run,
                 as_root: check.as_root,
                 place,
+                base: None,
                 path: &check.path,
                 timeout: Duration::from_secs(check.timeout),
                 component: &check.component,
@@ -258,7 +259,7 @@ fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Si
     Ok(())
 }
 
-/// The configuration files as the run would leave them.
+/// The configuration files as the run would leave them, with their places in the tree.
 fn configured(plan: &Plan, contents: &Contents) -> Result<Vec<(PathBuf, Content)>> {
     let live = Rooted::open(&plan.root)?;
     let mut files = Vec::new();
@@ -272,7 +273,7 @@ fn configured(plan: &Plan, contents: &Contents) -> Result<Vec<(PathBuf, Content)
         if let Some(bytes) = after.and_then(|image| contents.bytes(image)) {
             content = content.with_bytes(bytes.to_vec());
         }
-        files.push((path.to_owned(), content));
+        files.push((plan.layout.in_tree(&env.file).into(), content));
     }
     Ok(files)
 }

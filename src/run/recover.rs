@@ -15,6 +15,7 @@ use crate::ledger::open_run;
 use crate::manifest::Install;
 use crate::plan::Plan;
 use crate::report::{Event, Phase, Reporter, during};
+use crate::source::releases;
 use crate::unattended::monitor::trace::Context;
 
 /// What recovery did.
@@ -85,6 +86,7 @@ fn resolve(state: &Path, manifest: &dyn Fn() -> Result<Install>, reporter: &dyn 
         Decision::Nothing => Ok(Recovered::Nothing),
         Decision::Close => {
             reserve::give_up(journal.directory());
+            releases::discard(&begin.plan, &site).unwrap_or_default();
             journal.append(Body::End(End { outcome: Outcome::Stopped, why: interrupted(), detail: Vec::new() }))?;
             Ok(Recovered::Closed(run))
         }

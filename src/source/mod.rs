@@ -18,7 +18,7 @@ use crate::action::Action;
 use crate::error::Result;
 use crate::host::account::Account;
 use crate::host::fs::Rooted;
-use crate::manifest::{Component, Install, Source};
+use crate::manifest::{Component, Install, Layout, Source};
 use crate::plan::{Blocker, Commit, Plan, Release};
 use crate::report::Reporter;
 use crate::survey::Survey;
@@ -49,7 +49,10 @@ pub trait Upstream {
     }
 
     /// Whether a component is installed here. `root`: the install's.
-    fn has(&self, _place: &Place, component: &Component, root: &Rooted) -> Result<bool> {
+    fn has(&self, place: &Place, component: &Component, root: &Rooted) -> Result<bool> {
+        if place.install.layout == Layout::Releases {
+            return releases::has(component, root);
+        }
         root.exists(component.installed_if.as_ref().unwrap_or(&component.path).as_ref())
     }
 

@@ -14,7 +14,7 @@ use crate::host::account::Account;
 use crate::host::fs::{Content, NodeKind, Rooted, Times, sha256};
 use crate::host::systemd::{Manager, UnitState};
 use crate::ledger::{Activated, Activation, FailedRelease, KnownGood, Ledger};
-use crate::manifest::{Component, GitSource, Install, Scope, Unit};
+use crate::manifest::{Component, GitSource, Install, Layout, Scope, Unit};
 use crate::plan::Blocker;
 use crate::source::git::{Checkout, switch};
 use crate::source::{self, Place};
@@ -30,6 +30,8 @@ pub struct Survey {
     pub real_root: PathBuf,
     /// The checkout.
     pub checkout: Checkout,
+    /// The name of the release that runs, where each has a directory of its own.
+    pub release: Option<String>,
     /// The declared components, in their order.
     pub components: Vec<Surveyed>,
     /// Directories that hold files git does not track and that would leave the cone, with one such file each.
@@ -116,13 +118,19 @@ impl Survey {
         let mut components = Vec::new();
         for component in &install.components {
             let is_installed = upstream.has(place, component, &root)?;
-            components.push(component_as_it_is(component, is_installed, &root, &checkout, &activated, &mut managers)?);
+            let here = (install, component, is_installed);
+            components.push(component_as_it_is(here, &root, &checkout, &activated, &mut managers)?);
         }
-        let git = install.source.git();
+        let release = match install.layout {
+            Layout::InPlace => None,
+            Layout::Releases => source::releases::current(&root)?,
+        };
+        let git = install.checkout();
         let discarded = git.map(|git| discarded(git, &root, &checkout)).transpose()?.unwrap_or_default();
         let leftovers = git.map(|git| leftovers(install, git, owner, &checkout, &components)).transpose()?;
         Ok(Survey {
             owner_ids: (owner.uid, owner.gid),
+            release,
             real_root: std::fs::canonicalize(&install.root).unwrap_or_else(|_| install.root.clone()),
             leftovers: leftovers.unwrap_or_default(),
             discarded,
@@ -146,7 +154,7 @@ impl Survey {
 
     /// The cone that the checkout is to have; `None`: the whole tree.
     pub fn goal_cone(&self, install: &Install) -> Option<Vec<String>> {
-        let is_sparse = install.source.git().is_some_and(|source| source.sparse);
+        let is_sparse = install.checkout().is_some_and(|source| source.sparse);
         if is_sparse { Some(self.wanted_cone(install)) } else { self.checkout.cone.clone() }
     }
 
@@ -213,8 +221,7 @@ impl Managers<'_> {
 }
 
 fn component_as_it_is(
-    component: &Component,
-    is_installed: bool,
+    (install, component, is_installed): (&Install, &Component, bool),
     root: &Rooted,
     checkout: &Checkout,
     activated: &Activated,
@@ -230,7 +237,7 @@ fn component_as_it_is(
         return Ok(surveyed);
     }
     for env in &component.env {
-        let path = env.file.below(&component.path);
+        let path = install.env_path(component, env);
         surveyed.env.push(root.read(path.as_ref())?);
         surveyed.env_times.push(root.times(path.as_ref()).unwrap_or_default());
     }

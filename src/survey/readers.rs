@@ -18,14 +18,14 @@ pub struct ReadFile<'a> {
 
 impl Surveyed {
     /// Whether its configuration files are those that its units were started with; unknown counts as yes.
-    pub fn runs_with_its_env(&self, component: &Component) -> bool {
-        (0..self.env.len()).all(|at| !self.is_edited(component, at))
+    pub fn runs_with_its_env(&self, install: &Install, component: &Component) -> bool {
+        (0..self.env.len()).all(|at| !self.is_edited(install, component, at))
     }
 
     /// Whether a configuration file is another than when the component was last activated; unknown counts as no.
-    fn is_edited(&self, component: &Component, at: usize) -> bool {
+    fn is_edited(&self, install: &Install, component: &Component, at: usize) -> bool {
         let (Some(activation), Some(declared)) = (&self.activation, component.env.get(at)) else { return false };
-        let then = activation.env.get(declared.file.below(&component.path).as_str());
+        let then = activation.env.get(install.env_path(component, declared).as_str());
         let now = self.env.get(at).and_then(Option::as_ref).map(|content| &content.image.sha256);
         then.is_some() && then != now
     }
@@ -63,7 +63,7 @@ impl Survey {
 
     /// The path of a file, relative to the checkout.
     pub fn path(&self, install: &Install, file: ReadFile) -> String {
-        file.declared.file.below(&install.components[file.component].path).to_string()
+        install.env_path(&install.components[file.component], file.declared).to_string()
     }
 
     /// Whether a unit of the component at `component` reads the file: its `EnvironmentFile=` names it, or the program reads its
@@ -87,7 +87,7 @@ impl Survey {
         let path = self.path(install, file);
         let is_recorded =
             file.surveyed.activation.as_ref().is_some_and(|activation| activation.env.contains_key(&path));
-        match (is_recorded, file.surveyed.is_edited(declared, file.at)) {
+        match (is_recorded, file.surveyed.is_edited(install, declared, file.at)) {
             (true, is_edited) => is_edited && (times.changed_us == 0 || started < times.changed_us),
             (false, _) => started > 0 && started < times.written_us,
         }

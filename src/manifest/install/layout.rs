@@ -28,6 +28,14 @@ impl Layout {
             Layout::Releases => path.strip_prefix("shared/").unwrap_or(path),
         }
     }
+
+    /// Where what outlives a release and has this place in its tree lives, relative to the root: the other way round.
+    pub fn outliving(self, path: &RelPath) -> RelPath {
+        match self {
+            Layout::InPlace => path.clone(),
+            Layout::Releases => RelPath(format!("{SHARED}/{path}")),
+        }
+    }
 }
 
 impl Install {
@@ -41,15 +49,7 @@ impl Install {
 
     /// Where a configuration file of a component lives, relative to the root.
     pub fn env_path(&self, component: &Component, env: &EnvFile) -> RelPath {
-        self.outliving(&env.file.below(&component.path))
-    }
-
-    /// Where data whose place in the tree is `path` lives, relative to the root: it outlives a release.
-    pub fn outliving(&self, path: &RelPath) -> RelPath {
-        match self.layout {
-            Layout::InPlace => path.clone(),
-            Layout::Releases => RelPath(format!("{SHARED}/{path}")),
-        }
+        self.layout.outliving(&env.file.below(&component.path))
     }
 
     /// The directory of a component that is live, absolute.

@@ -1,5 +1,6 @@
 //! The validated values that the rest of the crate works with.
 
+mod archive;
 mod layout;
 mod policy;
 mod procedure;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+pub use archive::*;
 pub use layout::*;
 pub use policy::*;
 pub use procedure::*;

@@ -7,19 +7,25 @@ use super::switch;
 use super::target::{Target, candidates, choose};
 use crate::action::Action;
 use crate::error::{Error, Result};
-use crate::manifest::GitSource;
+use crate::manifest::{Follow, GitSource, Layout};
 use crate::plan::{Blocker, Plan};
 use crate::report::{Reporter, during};
-use crate::source::{Offer, Place, Upstream};
+use crate::source::{Direction, Offer, Place, Upstream, releases};
 use crate::survey::Survey;
 
 impl Upstream for GitSource {
     fn observe(&self, place: &Place) -> Result<Checkout> {
-        Checkout::observe(place.owner, &place.install.root)
+        match place.install.layout {
+            Layout::InPlace => Checkout::observe(place.owner, &place.install.root),
+            Layout::Releases => releases::checkout(place),
+        }
     }
 
     fn glance(&self, place: &Place) -> Result<Checkout> {
-        Checkout::glance(place.owner, &place.install.root)
+        match place.install.layout {
+            Layout::InPlace => Checkout::glance(place.owner, &place.install.root),
+            Layout::Releases => releases::glance(place),
+        }
     }
 
     fn update(&self, _: &Place, mirror: &Mirror, reporter: &dyn Reporter) -> Result<()> {
@@ -52,10 +58,18 @@ impl Upstream for GitSource {
     }
 
     fn preflight(&self, place: &Place, here: &Checkout, offer: Option<&Offer>) -> Vec<Blocker> {
-        preflight(&place.install.owner, &place.install.root, self, here, offer)
+        match place.install.layout {
+            Layout::InPlace => preflight(&place.install.owner, &place.install.root, self, here, offer),
+            Layout::Releases => releases::preflight(place, here),
+        }
     }
 
-    fn complete(&self, _: &Place, _: &Mirror, survey: &Survey, offer: &mut Offer) -> Result<()> {
+    fn complete(&self, place: &Place, mirror: &Mirror, survey: &Survey, offer: &mut Offer) -> Result<()> {
+        if place.install.layout == Layout::Releases {
+            releases::complete(place, mirror, offer)?;
+            offer.blockers.extend(diverged(self, offer));
+            return Ok(());
+        }
         for (path, _) in &survey.discarded {
             offer.warnings.push(format!(
                 "{} has local changes, which are set aside and kept with the run (`discard`)",
@@ -69,6 +83,9 @@ impl Upstream for GitSource {
     }
 
     fn bring(&self, place: &Place, mirror: &Mirror, plan: &Plan, reporter: &dyn Reporter) -> Result<()> {
+        if place.install.layout == Layout::Releases {
+            return releases::bring(place, mirror, plan, reporter);
+        }
         if plan.from.revision == plan.to.revision {
             return Ok(());
         }
@@ -80,6 +97,17 @@ impl Upstream for GitSource {
             tree.map_or(Ok(()), |tree| switch::both_ways(place.owner, root, &tree.from, &tree.to))
         })
     }
+}
+
+/// A branch is followed fast-forward, whatever the layout.
+fn diverged(source: &GitSource, offer: &Offer) -> Option<Blocker> {
+    let is_branch = matches!(source.follow, Follow::Branch(_));
+    (is_branch && offer.direction == Direction::Diverged).then(|| {
+        Blocker::impossible(
+            "the release that runs and the target have diverged: no fast-forward leads there",
+            "ask upstream whether it rewrote its history; where that is right, follow releases by `tags` instead of `branch`",
+        )
+    })
 }
 
 /// A branch that is followed may name a version without a tag: any `*vVERSION` tag will do.
