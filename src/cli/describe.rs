@@ -24,6 +24,7 @@ pub fn text(plan: &Plan, downtime: Option<u64>) -> String {
         page.component(component);
     }
     page.procedures(plan);
+    page.peers(plan);
     page.manifest(plan);
     page.commits(plan);
     page.sections(plan);
@@ -230,6 +231,26 @@ impl Page {
                 format_args!("  your edits of the installed unit are kept in {}.d/50-local.conf", unit.name),
             );
         }
+    }
+
+    /// What else talks to the install, with its versions.
+    fn peers(&mut self, plan: &Plan) {
+        if plan.peers.is_empty() {
+            return;
+        }
+        self.line(format_args!("  {}", paint(BOLD, "peers")));
+        for peer in &plan.peers {
+            let versions = if peer.theirs.is_empty() { "?".into() } else { peer.told() };
+            let fits = match (&peer.fault, peer.stops) {
+                (None, _) => paint(GOOD, format!("fits {} {}", peer.component, peer.ours)),
+                (Some(fault), true) => paint(BAD, fault),
+                (Some(fault), false) => paint(WARN, fault),
+            };
+            let needs = paint(DIM, format!("({})", peer.accepted.join(" or ")));
+            let needs = if peer.accepted.is_empty() { String::new() } else { needs };
+            self.line(format_args!("    {} {versions}: {fits} {needs}", peer.name));
+        }
+        self.line(format_args!(""));
     }
 
     /// What the repository's manifest changes, before it counts.

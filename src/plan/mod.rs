@@ -16,6 +16,7 @@ mod moves;
 pub mod notes;
 mod order;
 mod origin;
+pub mod peers;
 mod procedures;
 mod reach;
 mod request;
@@ -38,6 +39,7 @@ pub use build::build;
 pub use contents::Contents;
 pub use migrations::chain;
 pub use origin::{Origin, may_run_as_root};
+pub use peers::PeerPlan;
 pub use procedures::ProcedurePlan;
 pub use reach::{by_itself, failed_before};
 pub use request::{Answer, Request, Restore};
@@ -107,6 +109,9 @@ pub struct Plan {
     /// What hooks and migrations would do, in the order of a run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub procedures: Vec<ProcedurePlan>,
+    /// What else talks to it, as it answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<PeerPlan>,
     /// Hooks that must succeed before any change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub preflight: Vec<action::Step>,
@@ -362,6 +367,7 @@ impl Plan {
             host_changes: Vec::new(),
             components: Vec::new(),
             procedures: Vec::new(),
+            peers: Vec::new(),
             preflight: Vec::new(),
             verify: Vec::new(),
             staged_checks: Vec::new(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::gates::{self, Side};
 use super::record::Body;
-use super::{prove, reserve, restore};
+use super::{peers, prove, reserve, restore};
 use crate::action::{
     Act, Action, Check, Invocation, Place, Rerun, SCRATCH, Site, Tree, With, put_into_export, remove_scratch,
     save_artifact,
@@ -63,6 +63,7 @@ pub(super) fn prepare(
     has_room(engine)?;
     unchanged(engine, plan)?;
     trusted(engine, plan)?;
+    peers::again(install, plan, &engine.owner)?;
     reserve::take(&site.directory)?;
     // No other run is open: what is there, one left that died after its end.
     remove_scratch(&engine.cache.join(SCRATCH))?;

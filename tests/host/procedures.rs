@@ -61,7 +61,8 @@ fn every_place_of_a_run_has_its_hooks_in_order_and_inverses_run_in_reverse() {
     host.release(|release| release.next("1.1.0"));
     let plan = host.relift(&["plan", "app"]).exits(0);
     let listed = plan.stdout.split_once("  procedures\n").expect("told").1;
-    let found: Vec<&str> = PLACES.iter().copied().filter(|place| listed.contains(&format!("    {place:<9} "))).collect();
+    let found: Vec<&str> =
+        PLACES.iter().copied().filter(|place| listed.contains(&format!("    {place:<9} "))).collect();
     assert_eq!(found, PLACES, "{plan}");
     assert!(plan.stdout.contains("preflight: sh -c") && plan.stdout.contains("(asked before any change)"), "{plan}");
 
@@ -88,12 +89,8 @@ fn every_place_of_a_run_has_its_hooks_in_order_and_inverses_run_in_reverse() {
 
     // What is left of a place: those before it, then the inverses in reverse, itself included.
     let undone = |place: &str, tree: &str| format!("un{place} 1.0.0 1.1.0 in {tree} of-{place}");
-    let whole_way_back = [
-        undone("resume", "1.1.0"),
-        undone("migrate", "1.1.0"),
-        undone("quiesce", "1.0.0"),
-        undone("drain", "1.0.0"),
-    ];
+    let whole_way_back =
+        [undone("resume", "1.1.0"), undone("migrate", "1.1.0"), undone("quiesce", "1.0.0"), undone("drain", "1.0.0")];
     let before = host.snapshot();
     for (at, place) in PLACES.iter().enumerate() {
         for what in ["exit 7", "setsid -f sleep 7654; exec sleep 7654"] {
