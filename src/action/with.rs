@@ -69,13 +69,12 @@ pub(super) fn scratch(all: &Path, run: &str, name: &str, account: &Account) -> R
     Ok(directory)
 }
 
-/// Removes what commands of runs that ended saved: every run that is not the open one's.
-pub fn remove_scratch(cache: &Path) -> Result<()> {
-    let all = cache.join(SCRATCH);
-    match std::fs::remove_dir_all(&all) {
+/// Removes what commands of runs saved. To be called when no run is open.
+pub fn remove_scratch(all: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(all) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(_) => remove_durably(&all),
+        Err(_) => remove_durably(all),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::host::account::Account;
 use crate::host::clock;
 use crate::manifest::{Health, Scope, Template};
 use crate::report::Reporter;
+pub use http::descend;
 use managers::Managers;
 use probe::Ready;
 use units::{Verdict, Watch};

@@ -2,7 +2,7 @@
 
 use super::subject::Subject;
 use super::{Intent, Origin, Plan, Release, Request, StepPlan};
-use crate::action::{self, Action, Rerun, With};
+use crate::action::{self, Act, Action, Rerun, With};
 use crate::manifest::{Check, RunAs, Step, StepUndo};
 
 /// A step with the actions that it becomes.
@@ -156,15 +156,16 @@ pub(super) fn check(subject: &Subject, check: &Check) -> Action {
 pub(super) fn refused(plan: &Plan) -> Vec<(Release, Vec<String>)> {
     let of_action = |action: &Action| match action {
         Action::Step(step) | Action::Check(action::Check { command: step }) | Action::Rerun(Rerun { step, .. }) => {
-            Some((step.origin.clone(), format!("{}: {}", step.component, step.name)))
+            Some((step.origin.clone(), step.title()))
         }
         _ => None,
     };
     let staged = plan.staged_checks.iter().filter_map(|check| {
         Some((check.origin.clone()?, format!("{}: check {}", check.component, check.run.join(" "))))
     });
+    let looks = plan.preflight.iter().chain(&plan.verify).map(|step| (step.origin.clone(), step.title()));
     let mut found: Vec<(Release, Vec<String>)> = Vec::new();
-    for (origin, command) in staged.chain(plan.actions.iter().filter_map(of_action)) {
+    for (origin, command) in staged.chain(looks).chain(plan.actions.iter().filter_map(of_action)) {
         let Origin::Refused { release } = origin else { continue };
         match found.iter_mut().find(|(known, _)| *known == release) {
             Some((_, commands)) if commands.contains(&command) => {}

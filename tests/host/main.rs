@@ -36,6 +36,7 @@ mod notify;
 mod obstacles;
 mod package;
 mod policy;
+mod procedures;
 mod recover;
 mod reload;
 mod repository_manifest;
