@@ -20,7 +20,10 @@ impl Counter {
     fn boot() -> Counter {
         needs(&[("dpkg-deb", "dpkg"), ("python3", "python3"), ("tar", "tar")]);
         let host = Host::boot();
-        host.must("command -v erl >/dev/null || dpkg-deb --extract /var/cache/relift-tests/erlang-base_*.deb /");
+        // Unpacked, not installed: its epmd is not wanted.
+        host.must(
+            "dpkg-deb --fsys-tarfile /var/cache/relift-tests/erlang-base_*.deb | tar -x -C / --keep-directory-symlink ./usr",
+        );
         let source = format!("{}/tests/fixtures/erlang", env!("CARGO_MANIFEST_DIR"));
         host.must(&format!(
             "set -eu; useradd --system --home-dir /var/lib/counter --create-home counter; cp -r {source} /srv/erlang
@@ -51,7 +54,9 @@ impl Counter {
     fn declare(&self, change: impl FnOnce(String) -> String) {
         let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/manifests/archive-hot.toml");
         let text = std::fs::read_to_string(template).unwrap();
-        let text = text.replace("https://downloads.example.org/counter", "/srv/dist").replace("\"2min\"\nkeep", "\"0s\"\nkeep");
+        let text = text
+            .replace("https://downloads.example.org/counter", "/srv/dist")
+            .replace("\"2min\"\nkeep", "\"0s\"\nkeep");
         self.host.write("/etc/relift/counter.toml", change(text), 0o644, "root:root");
     }
 
@@ -67,7 +72,8 @@ impl Counter {
     /// Every client is answered, by this version and without a gap, by the process that was there from the beginning.
     #[track_caller]
     fn is_whole(&self, version: &str) {
-        let clients = self.host.must("systemctl list-units --all --plain --no-legend 'client-*' | sed 's/client-//; s/[.].*//'");
+        let clients =
+            self.host.must("systemctl list-units --all --plain --no-legend 'client-*' | sed 's/client-//; s/[.].*//'");
         assert!(clients.contains("apple") && clients.contains("pear"), "{clients}");
         for name in clients.lines() {
             let log = self.host.journal_of(&format!("client-{name}"));
@@ -87,4 +93,27 @@ impl Counter {
     fn relift(&self, words: &[&str]) -> Out {
         self.host.relift(words)
     }
+}
+
+#[test]
+fn a_system_is_upgraded_and_downgraded_while_it_runs() {
+    let counter = Counter::boot();
+    counter.offer("1.1.0");
+    counter.relift(&["check", "counter"]).exits(100);
+    let plan = counter.relift(&["plan", "counter"]).exits(0).stdout;
+    for words in ["drain", "suspend", "undrain", "upgrade", "downgrade"] {
+        assert!(plan.contains(words), "{words}: {plan}");
+    }
+    counter.relift(&["upgrade", "counter", "--yes", "--dry-run"]).exits(0);
+    counter.is_whole("1.0.0");
+
+    counter.relift(&["upgrade", "counter", "--yes"]).exits(0);
+    counter.is_whole("1.1.0");
+    counter.relift(&["upgrade", "counter", "--yes"]).exits(0);
+    counter.is_whole("1.1.0");
+
+    counter.relift(&["rollback", "counter", "--yes"]).exits(0);
+    counter.is_whole("1.0.0");
+    counter.relift(&["upgrade", "counter", "--yes"]).exits(0);
+    counter.is_whole("1.1.0");
 }

@@ -21,6 +21,7 @@ mod env_ask;
 mod env_readers;
 mod env_secrets;
 mod env_units;
+mod erlang;
 mod fast_check;
 mod faults;
 mod guard;
