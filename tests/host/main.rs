@@ -39,6 +39,7 @@ mod package;
 mod policy;
 mod procedures;
 mod recover;
+mod releases;
 mod reload;
 mod repository_manifest;
 mod restarts;

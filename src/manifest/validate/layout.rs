@@ -12,7 +12,7 @@ pub(super) fn layout(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest) -> (La
     look.unique("shared path", names);
     match raw.install.layout {
         // An archive is unpacked beside what it replaces.
-        raw::Layout::InPlace if raw.source.archive.is_none() => {
+        None | Some(raw::Layout::InPlace) if raw.source.archive.is_none() => {
             if !given.is_empty() {
                 let fault = Fault::new("`shared` is given, and releases have no directories of their own");
                 let help = "add layout = \"releases\", or take `shared` out: in place, what git does not track stays";
