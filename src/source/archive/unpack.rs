@@ -106,11 +106,10 @@ fn refused(why: impl Into<String>) -> Trouble {
 }
 
 fn damaged(error: &io::Error) -> Trouble {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => refused("it is cut off"),
-        // The formats' own words.
-        _ => refused(error.to_string()),
-    }
+    let said = error.to_string();
+    let is_cut = error.kind() == io::ErrorKind::UnexpectedEof || said.contains("unexpected EOF");
+    // Else the formats' own words.
+    refused(if is_cut { "it is cut off".to_owned() } else { said })
 }
 
 fn tell(out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
