@@ -88,6 +88,7 @@ pub fn judged(mut frames: impl BufRead, of: &Of, store: &mut impl Store) -> std:
     loop {
         let (path, size, time, entry) = match frame(&mut frames)? {
             Frame::End => break,
+            Frame::Piece { .. } => return Err(Refusal::Ended),
             Frame::Refused { why } => return Err(Refusal::Archive(harmless(&why))),
             Frame::Entry { path, kind, mode, size, link, time } => {
                 let link = link.as_deref().map(str::as_bytes);
@@ -154,6 +155,18 @@ fn frame(frames: &mut impl BufRead) -> std::result::Result<Frame, Refusal> {
 
 fn content(frames: &mut impl BufRead, size: u64) -> std::result::Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
-    frames.by_ref().take(size).read_to_end(&mut bytes).map_err(|_| Refusal::Ended)?;
-    if (bytes.len() as u64) < size { Err(Refusal::Ended) } else { Ok(bytes) }
+    while (bytes.len() as u64) < size {
+        let left = size - bytes.len() as u64;
+        match frame(frames)? {
+            Frame::Piece { size: piece @ 1.. } if piece <= left => {
+                let read = frames.by_ref().take(piece).read_to_end(&mut bytes).map_err(|_| Refusal::Ended)?;
+                if (read as u64) < piece {
+                    return Err(Refusal::Ended);
+                }
+            }
+            Frame::Refused { why } => return Err(Refusal::Archive(harmless(&why))),
+            _ => return Err(Refusal::Ended),
+        }
+    }
+    Ok(bytes)
 }

@@ -173,7 +173,7 @@ fn headers_that_say_otherwise_what_an_entry_is_are_judged_or_refused() {
         (&[("path", "/x")], "/x is an absolute path"),
         (&[("path", "a"), ("path", "b")], "has two values of `path`"),
         (&[("GNU.sparse.major", "1"), ("GNU.sparse.name", "x")], "plain is a sparse file"),
-        (&[("size", "99999999999")], "it is cut off within plain"),
+        (&[("size", "5000")], "it is cut off within plain"),
     ] {
         let said = refused(&with(records, EntryType::XHeader));
         assert!(said.ends_with(why), "{said}");
@@ -213,15 +213,13 @@ fn an_archive_that_is_cut_off_or_goes_on_is_refused() {
 
 #[test]
 fn an_archive_that_comes_to_too_much_is_refused_before_it_is_there() {
-    let zeros = vec![0; 100 << 20];
+    let zeros = vec![0; 80 << 20];
     let mut builder = Builder::new(Vec::new());
     builder.append(&header("zeros", EntryType::Regular, 0o644, zeros.len()), zeros.as_slice()).unwrap();
     let plain = builder.into_inner().unwrap();
-    for bomb in [xz(&plain), zst(&plain)] {
-        let said = refused(&bomb);
-        assert_eq!(said, "it comes to more than 200 times its own length, as no release does");
-    }
-    let said = imported_of(&gz(&plain), 10 << 20).1.unwrap_err();
+    let bomb = zst(&plain);
+    assert_eq!(refused(&bomb), "it comes to more than 200 times its own length, as no release does");
+    let said = imported_of(&bomb, 10 << 20).1.unwrap_err();
     assert!(said.contains("max-unpacked"), "{said}");
 }
 
@@ -239,12 +237,16 @@ fn what_the_child_says_is_not_believed() {
     let entry = |path: &str, size: u64| {
         format!(r#"{{"frame":"entry","path":"{path}","kind":"file","mode":420,"size":{size},"time":0}}"#) + "\n"
     };
+    let piece = |text: &str| format!("{{\"frame\":\"piece\",\"size\":{}}}\n{text}", text.len());
     let end = "{\"frame\":\"end\"}\n";
-    assert_eq!(said(&format!("{}x{end}", entry("a", 1))), "taken");
-    assert_eq!(said(&format!("{}x", entry("a", 1))), "ended");
+    assert_eq!(said(&format!("{}{}{end}", entry("a", 1), piece("x"))), "taken");
+    assert_eq!(said(&format!("{}{}", entry("a", 1), piece("x"))), "ended");
     assert_eq!(said(&entry("a", 5)), "ended");
+    assert_eq!(said(&format!("{}{}{end}", entry("a", 1), piece("xy"))), "ended", "more than it said");
+    assert_eq!(said(&format!("{}{end}", entry("a", 1))), "ended");
+    assert_eq!(said(&piece("x")), "ended");
     assert_eq!(said("noise\n"), "ended");
-    assert_eq!(said(&format!("{}x{end}", entry("../a", 1))), "../a leaves the archive by `..`");
+    assert_eq!(said(&format!("{}{}{end}", entry("../a", 1), piece("x"))), "../a leaves the archive by `..`");
     assert!(said(&entry("a", 2 << 20)).starts_with("a is too large"), "more than may be");
     assert_eq!(said(&"x".repeat(64 << 10)), "an entry has a name that is too long");
 }

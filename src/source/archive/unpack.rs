@@ -20,7 +20,7 @@ const WINDOW_LOG: u32 = 27;
 /// Two blocks of zeros end an archive, tar(5).
 const END: u64 = 1024;
 
-/// What the child tells, a line of JSON each; the bytes of a file follow its line.
+/// What the child tells, a line of JSON each; the bytes of a file follow in pieces, so that it can stop at any of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "frame", rename_all = "kebab-case")]
 pub enum Frame {
@@ -32,13 +32,18 @@ pub enum Frame {
         kind: Kind,
         /// Its permissions.
         mode: u32,
-        /// Bytes that follow.
+        /// Its length, bytes.
         size: u64,
         /// Where it leads.
         #[serde(default)]
         link: Option<String>,
         /// When it was last changed, seconds since the epoch.
         time: u64,
+    },
+    /// So many bytes of the file follow this line.
+    Piece {
+        /// How many.
+        size: u64,
     },
     /// The archive ended as it should.
     End,
@@ -101,8 +106,10 @@ fn refused(why: impl Into<String>) -> Trouble {
 }
 
 fn damaged(error: &io::Error) -> Trouble {
-    // The formats' own words, on one line.
-    refused(error.to_string())
+    let said = error.to_string();
+    let is_cut = error.kind() == io::ErrorKind::UnexpectedEof || said.contains("unexpected EOF");
+    // Else the formats' own words.
+    refused(if is_cut { "it is cut off".to_owned() } else { said })
 }
 
 fn tell(out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
@@ -184,7 +191,8 @@ fn one<R: Read>(mut entry: tar::Entry<R>, out: &mut dyn Write) -> Result<u64, Tr
         if count == 0 {
             return Err(refused(format!("it is cut off within {path}")));
         }
-        out.write_all(&buffer[..count]).map_err(Trouble::Output)?;
+        let piece = tell(out, &Frame::Piece { size: count as u64 }).and_then(|()| out.write_all(&buffer[..count]));
+        piece.map_err(Trouble::Output)?;
         left = left.saturating_sub(count as u64);
     }
     Ok(end)
