@@ -482,6 +482,37 @@ fn config(root: &tempfile::TempDir, args: &[&str]) -> Result<Exit, relift::Error
     config::run(&cli.args, &cli.globals)
 }
 
+/// The manifests that are installed in `/usr/share/relift/templates/manifests`.
+fn templates() -> Vec<(String, String)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/manifests");
+    let mut files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let read = |file: &std::path::PathBuf| {
+        (file.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(file).unwrap())
+    };
+    files.iter().map(read).collect()
+}
+
+#[test]
+fn every_template_is_a_manifest_that_config_check_takes() {
+    for (name, text) in &templates() {
+        let root = etc(&[(name, text)]);
+        assert_eq!(config(&root, &["check"]).unwrap(), Exit::Done, "{name}");
+        let install = parse(text).unwrap_or_else(|problems| panic!("{name}: {}", problems.render(false)));
+        // It says of itself what has to be put in.
+        assert!(text.lines().take(4).any(|line| line.contains("put in")), "{name} does not say what has to be put in");
+        assert_eq!(install.warnings.len(), usize::from(name == "git.toml"), "{name}: {:?}", install.warnings);
+    }
+}
+
+#[test]
+fn every_template_is_in_the_table_of_templates() {
+    let table = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/README.md")).unwrap();
+    for (name, _) in templates() {
+        assert!(table.contains(&format!("`manifests/{name}`")), "{name} is not in templates/README.md");
+    }
+}
+
 #[test]
 fn config_check_exits_2_where_any_manifest_is_wrong() {
     let root = etc(&[("good.toml", GOOD), ("bad.toml", "schema = 1")]);

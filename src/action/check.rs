@@ -14,7 +14,7 @@ pub struct Check {
 
 impl Act for Check {
     fn title(&self) -> String {
-        format!("{}: {}", self.command.component, self.command.name)
+        self.command.title()
     }
 
     fn undo_title(&self) -> Option<String> {

@@ -7,6 +7,7 @@ mod check;
 mod directory;
 mod enablement;
 mod env_file;
+mod env_shell;
 mod export;
 mod files;
 mod layout;
@@ -19,6 +20,7 @@ mod site;
 mod step;
 mod tree;
 mod units;
+mod with;
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +45,7 @@ pub use site::{Invocation, Place, Site};
 pub use step::Step;
 pub use tree::{SetAside, Tree};
 pub use units::Units;
+pub use with::{MigrationOf, SCRATCH, With, remove_scratch};
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::env_shell::{self, must_be_roots};
 use super::export::{Exports, trusted_program};
+use super::with::{self, With};
 use crate::error::{Context as _, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, Image, Rooted};
@@ -72,6 +74,8 @@ pub struct Invocation<'a> {
     pub timeout: Duration,
     /// The component, for its environment.
     pub component: &'a str,
+    /// What it has beyond a step.
+    pub with: &'a With,
 }
 
 impl<'a> Site<'a> {
@@ -166,25 +170,29 @@ impl<'a> Site<'a> {
         env.push(("TERM".into(), "dumb".into()));
         env.push(("NO_COLOR".into(), "1".into()));
         env.push(("RELIFT_INSTALL".into(), self.install.clone()));
-        env.push(("RELIFT_COMPONENT".into(), command.component.to_owned()));
+        if !command.component.is_empty() {
+            env.push(("RELIFT_COMPONENT".into(), command.component.to_owned()));
+        }
         env.push(("RELIFT_RUN".into(), self.run.clone()));
         // The owner's, whatever the command's own directory is.
         env.push(("RELIFT_ROOT".into(), self.root.display().to_string()));
-        let live = command.base.map_or_else(|| self.root.clone(), |base| self.root.join(base));
-        env.push(("RELIFT_CHECKOUT".into(), live.join(command.path).display().to_string()));
+        env.push(("RELIFT_CHECKOUT".into(), self.live(command).join(command.path).display().to_string()));
         env.extend(self.trace.as_ref().map(|trace| ("TRACEPARENT".into(), trace.traceparent())));
-        let (top, read_only) = match &command.place {
-            Place::Checkout => (&live, None),
-            Place::Staged(top) => (top, None),
-            Place::Export(top) => (top, Some(top.clone())),
-        };
-        let cwd = top.join(command.path);
+        env.extend(command.with.env.iter().cloned());
+        if let Some(all) = &command.with.scratch {
+            let scratch = with::scratch(all, &self.run, command.name, &account)?;
+            env.push(("RELIFT_SCRATCH".into(), scratch.display().to_string()));
+        }
+        let (top, read_only) = self.top(command);
+        let directory = top.join(command.path);
+        let cwd = command.with.cwd.as_ref().map_or(directory.clone(), |cwd| directory.join(cwd));
+        let files = self.learn(command)?;
         self.commands += 1;
         let log = self.log(command)?;
         let transient = Transient {
             name: self.unit_name(self.commands),
             description: format!("relift {}: {}", self.install, command.name),
-            argv: command.run.to_vec(),
+            argv: env_shell::wrapped(&files, command.run),
             account,
             cwd,
             read_only,
@@ -225,6 +233,42 @@ impl<'a> Site<'a> {
         Err(Error::failed(format!("{what} {ending}"))
             .detail(end.tail[last..].iter().map(|line| shortened(line)))
             .hint(format!("the whole output: relift logs {}", self.run)))
+    }
+
+    /// Where the tree lies that a command is about.
+    fn live(&self, command: &Invocation) -> PathBuf {
+        command.base.map_or_else(|| self.root.clone(), |base| self.root.join(base))
+    }
+
+    fn top(&self, command: &Invocation) -> (PathBuf, Option<PathBuf>) {
+        match &command.place {
+            Place::Checkout => (self.live(command), None),
+            Place::Staged(top) => (top.clone(), None),
+            Place::Export(top) => (top.clone(), Some(top.clone())),
+        }
+    }
+
+    /// The files of shell variables of a command; what they hold is hidden from now on. The owner's are those of the live
+    /// install, wherever the command runs: upstream ships none.
+    pub fn learn(&mut self, command: &Invocation) -> Result<Vec<PathBuf>> {
+        let declared = &command.with.env_files;
+        if declared.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (account, top) = match command.as_root {
+            true => (Account::root(), self.top(command).0),
+            false => (self.owner.clone(), self.live(command)),
+        };
+        let files: Vec<PathBuf> = declared.iter().map(|file| top.join(command.path).join(file)).collect();
+        let is_trusted = command.place == Place::Checkout;
+        for file in files.iter().filter(|file| command.as_root && !(is_trusted && file.starts_with(&top))) {
+            must_be_roots(file)?;
+        }
+        let values = env_shell::values(&files, &account, Path::new("/"));
+        let values =
+            values.map_err(|error| error.while_(format!("the variables of {} are not known", command.name)))?;
+        self.hide(values);
+        Ok(files)
     }
 
     /// Where root runs a command from: exported when it is first asked for, with the configuration files as they are now.

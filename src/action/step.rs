@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::site::Place;
-use super::{Act, Invocation, Seen, Sight, Site};
+use super::{Act, Invocation, Seen, Sight, Site, With};
 use crate::error::{Error, Result};
 use crate::host::fs::sync_filesystem;
 use crate::manifest::StepUndo;
@@ -38,6 +38,9 @@ pub struct Step {
     /// Where root runs it from; the owner runs it in the checkout.
     #[serde(default, skip_serializing_if = "Origin::is_checkout")]
     pub origin: Origin,
+    /// What a hook or a migration has beyond that.
+    #[serde(default, skip_serializing_if = "With::is_nothing")]
+    pub with: With,
 }
 
 impl Step {
@@ -51,6 +54,7 @@ impl Step {
             path: &self.path,
             timeout: Duration::from_secs(self.timeout),
             component: &self.component,
+            with: &self.with,
         })
     }
 
@@ -62,18 +66,28 @@ impl Step {
                 site.trusts(&self.origin, &self.path, &self.name, run)?;
             }
         }
-        Ok(())
+        let invocation = self.invocation(site, &self.run)?;
+        site.learn(&invocation).map(drop)
+    }
+}
+
+impl Step {
+    fn called(&self, what: &str) -> String {
+        match self.component.as_str() {
+            "" => what.to_owned(),
+            component => format!("{component}: {what}"),
+        }
     }
 }
 
 impl Act for Step {
     fn title(&self) -> String {
-        format!("{}: {}", self.component, self.name)
+        self.called(&self.name)
     }
 
     fn undo_title(&self) -> Option<String> {
         match &self.undo {
-            StepUndo::Run(run) => Some(format!("{}: {}", self.component, run.join(" "))),
+            StepUndo::Run(run) => Some(self.called(&run.join(" "))),
             StepUndo::Pure | StepUndo::Rerun | StepUndo::RestoreBackup | StepUndo::Irreversible => None,
         }
     }

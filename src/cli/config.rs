@@ -158,9 +158,7 @@ fn on_this_host(install: Install) -> (Vec<String>, Option<Error>) {
     if install.checkout().is_some() && !install.root.join(".git").exists() {
         warnings.push(format!("`install.root`: {} is no git checkout (yet)", install.root.display()));
     }
-    let verify = install.source.git().and_then(|source| source.verify.as_ref());
-    let trusted = verify.map(|verify| trust::check_files(&install, verify));
-    let error = window.err().or(trusted.and_then(Result::err));
+    let error = window.err().or(trust::check_files(&install).err());
     (warnings, error)
 }
 

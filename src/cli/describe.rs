@@ -23,6 +23,8 @@ pub fn text(plan: &Plan, downtime: Option<u64>) -> String {
     for component in &plan.components {
         page.component(component);
     }
+    page.procedures(plan);
+    page.peers(plan);
     page.manifest(plan);
     page.commits(plan);
     page.sections(plan);
@@ -161,17 +163,39 @@ impl Page {
             .filter(|_| step.runs)
             .map(|origin| paint(WARN, format!(" as root, {}", origin.words())));
         let who = who.unwrap_or_else(|| if step.as_root { paint(WARN, " as root") } else { String::new() });
-        let (mark, undo) = match (step.runs, &step.undo) {
-            (false, _) => (paint(DIM, "-"), String::new()),
-            (true, StepUndo::Pure) => (paint(GOOD, "+"), "; leaves nothing to undo".to_owned()),
-            (true, StepUndo::Rerun) => (paint(GOOD, "+"), "; undone by running it again".to_owned()),
-            (true, StepUndo::Run(command)) => (paint(GOOD, "+"), format!("; undone by {}", command.join(" "))),
-            (true, StepUndo::RestoreBackup) => (paint(WARN, "+"), "; undone by putting the backup back".to_owned()),
-            (true, StepUndo::Irreversible) => (paint(BAD, "!"), paint(BAD, "; nothing undoes it")),
-        };
+        let (mark, undo) = undo_words(step.runs, &step.undo, false);
         let skipped = if step.runs { "" } else { "not run: " };
         self.entry("step", format_args!("{mark} {}: {}{who}", step.name, step.run.join(" ")));
         self.entry("", format_args!("  {skipped}{}{undo}", step.why));
+    }
+
+    /// Hooks and migrations, in the order of a run.
+    fn procedures(&mut self, plan: &Plan) {
+        if plan.procedures.is_empty() {
+            return;
+        }
+        self.line(format_args!("  {}", paint(BOLD, "procedures")));
+        for one in &plan.procedures {
+            let label = one.place.map_or("migration", |place| place.word());
+            let what = match (one.place, one.run.is_empty()) {
+                (None, true) => one.name.trim_start_matches("migration ").to_owned(),
+                (None, false) => format!("{}: {}", one.name.trim_start_matches("migration "), one.run.join(" ")),
+                (Some(_), _) => one.run.join(" "),
+            };
+            let (mark, undo) = match one.run.is_empty() {
+                true => (paint(DIM, "="), String::new()),
+                false => undo_words(one.runs, &one.undo, one.place.is_some_and(|place| place.only_looks())),
+            };
+            let who = one.origin.as_ref().filter(|_| one.runs);
+            let who = who.map(|origin| paint(WARN, format!(" as root, {}", origin.words()))).unwrap_or_default();
+            let skipped = if one.runs || one.run.is_empty() { "" } else { "not run: " };
+            self.entry(label, format_args!("{mark} {what}{who}"));
+            self.entry("", format_args!("  {skipped}{}{undo}", one.why));
+            for text in one.note.iter().flat_map(|note| crate::text::wrapped(note, NOTES)).chain(one.url.clone()) {
+                self.entry("", format_args!("  {text}"));
+            }
+        }
+        self.line(format_args!(""));
     }
 
     fn unit(&mut self, unit: &UnitPlan) {
@@ -207,6 +231,26 @@ impl Page {
                 format_args!("  your edits of the installed unit are kept in {}.d/50-local.conf", unit.name),
             );
         }
+    }
+
+    /// What else talks to the install, with its versions.
+    fn peers(&mut self, plan: &Plan) {
+        if plan.peers.is_empty() {
+            return;
+        }
+        self.line(format_args!("  {}", paint(BOLD, "peers")));
+        for peer in &plan.peers {
+            let versions = if peer.theirs.is_empty() { "?".into() } else { peer.told() };
+            let fits = match (&peer.fault, peer.stops) {
+                (None, _) => paint(GOOD, format!("fits {} {}", peer.component, peer.ours)),
+                (Some(fault), true) => paint(BAD, fault),
+                (Some(fault), false) => paint(WARN, fault),
+            };
+            let needs = paint(DIM, format!("({})", peer.accepted.join(" or ")));
+            let needs = if peer.accepted.is_empty() { String::new() } else { needs };
+            self.line(format_args!("    {} {versions}: {fits} {needs}", peer.name));
+        }
+        self.line(format_args!(""));
     }
 
     /// What the repository's manifest changes, before it counts.
@@ -275,6 +319,11 @@ impl Page {
                 paint(DIM, format!("({}on a staged copy)", who.unwrap_or_default()))
             ));
         }
+        for hook in &plan.preflight {
+            number += 1;
+            let what = paint(DIM, "(asked before any change)");
+            self.line(format_args!("    {number:>2}. {}: {} {what}", hook.title(), hook.run.join(" ")));
+        }
         if let Some(backup) = backup(plan).filter(|backup| backup.when == BackupWhen::Prepare) {
             number += 1;
             let when = paint(DIM, "(while everything runs, and proven)");
@@ -302,6 +351,10 @@ impl Page {
                 gate.component,
                 if units.is_empty() { "nothing runs".into() } else { units.join(", ") }
             ));
+        }
+        for hook in &plan.verify {
+            number += 1;
+            self.line(format_args!("    {number:>2}. {}: {}", hook.title(), hook.run.join(" ")));
         }
         self.line(format_args!(""));
     }
@@ -337,6 +390,19 @@ impl Page {
             Standing::Unverified => paint(WARN, "unverified: nothing that vouches for the release is known"),
         };
         self.line(format_args!("  {} {standing}", paint(DIM, "source         ")));
+    }
+}
+
+/// The mark of a command, and how it is undone.
+fn undo_words(runs: bool, undo: &StepUndo, only_looks: bool) -> (String, String) {
+    match (runs, undo) {
+        (false, _) => (paint(DIM, "-"), String::new()),
+        (true, _) if only_looks => (paint(GOOD, "?"), "; changes nothing".to_owned()),
+        (true, StepUndo::Pure) => (paint(GOOD, "+"), "; leaves nothing to undo".to_owned()),
+        (true, StepUndo::Rerun) => (paint(GOOD, "+"), "; undone by running it again".to_owned()),
+        (true, StepUndo::Run(command)) => (paint(GOOD, "+"), format!("; undone by {}", command.join(" "))),
+        (true, StepUndo::RestoreBackup) => (paint(WARN, "+"), "; undone by putting the backup back".to_owned()),
+        (true, StepUndo::Irreversible) => (paint(BAD, "!"), paint(BAD, "; nothing undoes it")),
     }
 }
 

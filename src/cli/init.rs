@@ -11,15 +11,19 @@ use super::globals::Globals;
 use super::output;
 use crate::error::{Context, Error, Exit, Kind, Result};
 use crate::manifest::{self, Install};
-use crate::survey::discover::{self, Found};
+use crate::survey::discover::{self, Found, Sketch};
 
-/// Writes a manifest for a checkout, from what is found in it and on this host.
+/// Writes a manifest for an install, from what is found of it on this host: a git checkout, a Compose project, a directory with
+/// `releases` and `current`, or packages.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The checkout
+    /// Where the install is; a file of a package stands for the package
     #[arg(default_value = ".", value_name = "PATH")]
     pub path: PathBuf,
-    /// What the install is called; by default as the directory of the checkout
+    /// Installed packages, in the place of PATH
+    #[arg(long, value_name = "PACKAGE", value_delimiter = ',', num_args = 1.., conflicts_with = "path")]
+    pub packages: Vec<String>,
+    /// What the install is called; by default as its directory, project or first package
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// Overwrite a manifest that is there
@@ -32,9 +36,9 @@ pub struct Args {
 
 /// Looks at the checkout, writes or prints the manifest, and says what to do next.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
-    let found = discover::discover(&args.path)?;
+    let found = found(args)?;
     let name = name(args, globals, &found)?;
-    let text = discover::draft(&found, &name);
+    let text = found.draft(&name);
     if args.stdout || globals.dry_run {
         // What is printed is held to the same standard as what is written.
         let file = Path::new("draft").join(format!("{name}.toml"));
@@ -56,10 +60,45 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn name(args: &Args, globals: &Globals, found: &Found) -> Result<String> {
+/// What was found, of whatever source.
+enum Any {
+    Checkout(Box<Found>),
+    Sketch(Sketch),
+}
+
+impl Any {
+    fn root(&self) -> &Path {
+        match self {
+            Any::Checkout(found) => &found.root,
+            Any::Sketch(sketch) => &sketch.root,
+        }
+    }
+
+    fn draft(&self, name: &str) -> String {
+        match self {
+            Any::Checkout(found) => discover::draft(found, name),
+            Any::Sketch(sketch) => sketch.draft(name),
+        }
+    }
+
+    fn name(&self) -> Option<String> {
+        match self {
+            Any::Checkout(found) => found.root.file_name().map(|name| name.to_string_lossy().into_owned()),
+            Any::Sketch(sketch) => Some(sketch.name.clone()),
+        }
+    }
+}
+
+fn found(args: &Args) -> Result<Any> {
+    match discover::sketch(&args.path, &args.packages)? {
+        Some(sketch) => Ok(Any::Sketch(sketch)),
+        None => discover::discover(&args.path).map(|found| Any::Checkout(Box::new(found))),
+    }
+}
+
+fn name(args: &Args, globals: &Globals, found: &Any) -> Result<String> {
     let file = globals.config.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
-    let directory = found.root.file_name().map(|name| name.to_string_lossy().into_owned());
-    let name = args.name.clone().or(file).or(directory).unwrap_or_default();
+    let name = args.name.clone().or(file).or(found.name()).unwrap_or_default();
     match manifest::is_install_name(&name) {
         true => Ok(name),
         false => Err(Error::usage(format!("an install cannot be called `{}`", crate::text::harmless(&name)))
@@ -69,11 +108,15 @@ fn name(args: &Args, globals: &Globals, found: &Found) -> Result<String> {
 }
 
 /// Two manifests for one checkout would run into each other.
-fn already_declared(globals: &Globals, found: &Found, file: &Path) -> Result<()> {
+fn already_declared(globals: &Globals, found: &Any, file: &Path) -> Result<()> {
+    // Packages share directories; what is declared twice of them is told by their manifests' names.
+    if matches!(found, Any::Sketch(sketch) if sketch.body.starts_with("[source.packages]")) {
+        return Ok(());
+    }
     // A manifest that cannot be read declares nothing; `relift config check` tells why.
     let installs = manifest::readable(&globals.paths());
-    match installs.iter().find(|install| install.root == found.root && install.file != file) {
-        Some(install) => Err(Error::refused(format!("{} is declared already", found.root.display()))
+    match installs.iter().find(|install| install.root == found.root() && install.file != file) {
+        Some(install) => Err(Error::refused(format!("{} is declared already", found.root().display()))
             .because(format!("{} is its manifest", install.file.display()))
             .hint(format!("look at it: relift config show {}", install.name))),
         None => Ok(()),
@@ -124,9 +167,21 @@ fn unusable(error: Error) -> Error {
         .hint("write it by hand: relift config schema")
 }
 
-fn report(file: &Path, found: &Found, install: &Install) -> String {
+fn report(file: &Path, found: &Any, install: &Install) -> String {
     let name = &install.name;
     let mut text = format!("wrote {}\n", file.display());
+    match found {
+        Any::Checkout(found) => components(&mut text, found),
+        Any::Sketch(sketch) => sketch.parts.iter().for_each(|part| text.push_str(&format!("  {part}\n"))),
+    }
+    for warning in &install.warnings {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
+    text.push_str(&format!("read it, then: relift config check {name} && relift plan {name}\n"));
+    text
+}
+
+fn components(text: &mut String, found: &Found) {
     for component in &found.components {
         let version = component.version.as_ref().map(|(_, version)| format!(" {version}")).unwrap_or_default();
         let units: Vec<String> = component
@@ -142,11 +197,6 @@ fn report(file: &Path, found: &Found, install: &Install) -> String {
         };
         text.push_str(&format!("  {}{version}: {state}\n", component.name));
     }
-    for warning in &install.warnings {
-        text.push_str(&format!("warning: {warning}\n"));
-    }
-    text.push_str(&format!("read it, then: relift config check {name} && relift plan {name}\n"));
-    text
 }
 
 fn report_json(file: Option<&Path>, text: &str, install: &Install) -> Result<()> {

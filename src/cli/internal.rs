@@ -24,6 +24,13 @@ pub enum Internal {
         /// A file that is not there yet, in a directory of the account
         scratch: PathBuf,
     },
+    /// What a child that has become an account runs: tells what the archive on standard input holds, see `source::archive`
+    Unpack {
+        /// Its length, bytes
+        packed: u64,
+        /// The most that it may come to, bytes
+        most: u64,
+    },
     /// Supervise a throw-away twin of this host; requests come on standard input
     TwinInit,
     /// Serve the sample component in DIR over HTTP
@@ -58,6 +65,7 @@ pub fn run(verb: &Internal, globals: &Globals) -> Result<()> {
         Internal::SqliteCopy { source, scratch } => {
             crate::backup::copy_database(source, scratch, &mut std::io::stdout().lock())
         }
+        Internal::Unpack { packed, most } => crate::source::archive::tell(*packed, *most),
         Internal::TwinInit => crate::twin::supervise(),
         Internal::SampleService { dir } => crate::sample::serve(dir),
         Internal::Rehearse { name, way } => {

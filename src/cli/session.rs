@@ -11,7 +11,7 @@ use crate::host::account::Account;
 use crate::host::fs::must_be_ours;
 use crate::ledger::{Ledger, last_downtime, open_run};
 use crate::manifest::{self, Install, Layer, RepositoryManifest};
-use crate::plan::{Blocker, Contents, Intent, ManifestPlan, Plan, Request, build};
+use crate::plan::{Blocker, Contents, Intent, ManifestPlan, PeerPlan, Plan, Request, build};
 use crate::report::Reporter;
 use crate::run::{self, Lock};
 use crate::source::git::{Mirror, Target, offer, repository_manifest, unknown_commit, was_shipped};
@@ -302,6 +302,12 @@ impl Session {
         let (mut plan, contents) = build(install, &survey, &offer, request)?;
         plan.manifest = self.manifest_changes()?;
         plan.blockers.extend(run::missing_keys(install, &plan, &contents)?);
+        if !plan.is_empty() && request.intent != Intent::Reconfigure {
+            plan.peers = run::ask_peers(install, &plan, &self.owner, request.unattended)?;
+            plan.blockers.extend(plan.peers.iter().filter_map(PeerPlan::blocker));
+            let tolerated = plan.peers.iter().filter(|peer| !peer.stops).filter_map(PeerPlan::trouble);
+            plan.warnings.extend(tolerated);
+        }
         if is_trusted {
             let (warnings, refused) = run::foresee_units(&plan, &contents, &self.owner);
             plan.warnings.extend(warnings);

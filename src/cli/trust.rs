@@ -10,6 +10,7 @@ use super::status::when;
 use crate::error::{Context, Error, Exit, Result};
 use crate::host::account;
 use crate::source::git::{Mirror, Target};
+use crate::source::snapshot;
 use crate::text::harmless;
 use crate::trust::{Pin, tag_object};
 
@@ -86,8 +87,12 @@ fn pin(words: &[String], globals: &Globals) -> Result<Exit> {
         by: caller(),
         time: jiff::Timestamp::now().as_second(),
     };
-    let object = target.label.as_ref().and_then(|label| tag_object(mirror.repository(), label));
-    session.remember(|memory| memory.approve(pin.clone(), object.map(|object| object.to_string())))?;
+    let of_tag = || target.label.as_ref().and_then(|label| tag_object(mirror.repository(), label));
+    // What a release of ours was made of is what its name stands for.
+    let identity =
+        snapshot::meta(mirror.repository(), &target.revision).and_then(|meta| meta.identity.into_iter().next());
+    let object = identity.or_else(|| of_tag().map(|object| object.to_string()));
+    session.remember(|memory| memory.approve(pin.clone(), object))?;
     match (globals.json, globals.quiet) {
         (true, _) => output::document(&json!({"format": 1, "install": name, "pin": pin})),
         (false, true) => {}

@@ -96,7 +96,7 @@ impl Field {
 }
 
 /// The value at a path of names and, in arrays, positions from 0.
-fn descend<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+pub fn descend<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     path.split('.').try_fold(value, |value, part| match value {
         Value::Object(fields) => fields.get(part),
         Value::Array(items) => items.get(part.parse::<usize>().ok()?),

@@ -59,7 +59,13 @@ impl Ready {
                 (format!("GET {}", url.0), http::ask(url, headers, &expect, gate))
             }
             Probe::Tcp { address } => (format!("TCP {}", address.0), gate.fill(address).map(tcp::ask)),
-            Probe::Command { run } => (format!("command {}", run.join(" ")), Ok(command::ask(run, gate, owner))),
+            Probe::Command { run, below } => {
+                let ask = match below {
+                    None => command::ask(run, gate, owner),
+                    Some(below) => command::ask_number(run, *below, gate, owner),
+                };
+                (format!("command {}", run.join(" ")), Ok(ask))
+            }
             Probe::Journal { wanted, unwanted } => (
                 journal::name(wanted.as_ref(), unwanted.as_ref()),
                 Ok(journal::ask(wanted.clone(), unwanted.clone(), gate, owner)),

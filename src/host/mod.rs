@@ -5,6 +5,7 @@
 pub mod account;
 pub mod clock;
 pub mod credential;
+pub mod download;
 pub mod fs;
 pub mod http;
 pub mod identity;

@@ -91,6 +91,17 @@ pub struct FailedRelease {
     pub time: i64,
 }
 
+/// A migration that ran here: it does not run again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationRan {
+    /// The component whose version is meant.
+    pub component: String,
+    /// The version that asked for it.
+    pub version: semver::Version,
+    /// The run.
+    pub run: String,
+}
+
 /// No upgrades until released.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
@@ -188,6 +199,16 @@ impl Ledger {
         let before = failed.len();
         failed.retain(|known| known.revision != revision);
         if failed.len() == before { Ok(()) } else { self.store("failed.json", &failed) }
+    }
+
+    /// Migrations that ran here and were not taken back.
+    pub fn migrations(&self) -> Result<Vec<MigrationRan>> {
+        Ok(self.load("migrations.json")?.unwrap_or_default())
+    }
+
+    /// Records them.
+    pub fn set_migrations(&self, ran: &[MigrationRan]) -> Result<()> {
+        if self.migrations()? == ran { Ok(()) } else { self.store("migrations.json", &ran) }
     }
 
     /// The hold, where there is one.

@@ -1,12 +1,15 @@
 //! A validated install as a manifest again, with every default written out.
 
+mod procedure;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    ArchiveSource, Backup, BackupWhen, Check, CheckAt, Component, ComposeSource, Credential, Dialect, EnvFile,
-    EnvPolicy, Follow, GitSource, Health, Install, Layout, Monitoring, MustBeSigned, Needs, PackagesSource, Policy,
-    Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, Verify, raw,
+    ArchiveSource, ArchiveVerify, Backup, BackupWhen, Check, CheckAt, Component, ComposeSource, Credential, Dialect,
+    EnvFile, EnvPolicy, Follow, GitSource, Health, Install, Layout, Monitoring, MustBeSigned, Needs, PackagesSource,
+    Policy, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Signers, Source, Step, StepUndo, Template,
+    Unit, Verify, raw,
 };
 use crate::error::{Context, Result};
 
@@ -28,8 +31,12 @@ pub fn effective(install: &Install) -> Result<String> {
         },
         source: source(&install.source),
         component: install.components.iter().map(component).collect(),
-        compatibility: (!install.lockstep.is_empty())
-            .then(|| raw::Compatibility { lockstep: install.lockstep.clone() }),
+        hook: install.hooks.iter().map(procedure::hook).collect(),
+        migration: install.migrations.iter().map(procedure::migration).collect(),
+        compatibility: (!install.lockstep.is_empty() || !install.peers.is_empty()).then(|| raw::Compatibility {
+            lockstep: install.lockstep.clone(),
+            peer: install.peers.iter().map(procedure::peer).collect(),
+        }),
         backup: install.backup.as_ref().map(backup),
         policy: Some(policy(&install.policy)),
         notify: install.notify.iter().map(super::notify::raw).collect(),
@@ -50,11 +57,49 @@ fn source(source: &Source) -> raw::Source {
         Source::Compose(ComposeSource { project, files, .. }) => {
             told.compose = Some(raw::Compose { project: project.clone(), files: texts(files), allow });
         }
-        Source::Archive(ArchiveSource { url, checksums, .. }) => {
-            told.archive = Some(raw::Archive { url: url.clone(), checksums: checksums.clone(), allow });
-        }
+        Source::Archive(source) => told.archive = Some(archive(source)),
     }
     told
+}
+
+fn archive(source: &ArchiveSource) -> raw::Archive {
+    raw::Archive {
+        url: source.url.to_string(),
+        checksums: source.checksums.to_string(),
+        latest: source.latest.as_ref().map(ToString::to_string),
+        allow: source.allow.as_ref().map(ToString::to_string),
+        verify: source.verify.as_ref().map(archive_verify),
+        headers: source.headers.as_ref().map(credential),
+        max_fetch: Some(super::words::size_text(source.max_fetch)),
+        max_unpacked: Some(super::words::size_text(source.max_unpacked)),
+        strip: Some(if source.strips { raw::Strip::Auto } else { raw::Strip::Never }),
+    }
+}
+
+fn archive_verify(verify: &ArchiveVerify) -> raw::ArchiveVerify {
+    let text = |path: &std::path::Path| path.display().to_string();
+    let (ssh, openpgp) = match &verify.signers {
+        Signers::Ssh(ssh) => (Some(ssh), None),
+        Signers::OpenPgp(keyring) => (None, Some(keyring)),
+        Signers::Minisign(_) | Signers::MinisignFile(_) => (None, None),
+    };
+    raw::ArchiveVerify {
+        minisign: match &verify.signers {
+            Signers::Minisign(key) => Some(key.clone()),
+            Signers::MinisignFile(file) => Some(text(file)),
+            _ => None,
+        },
+        allowed_signers: ssh.map(|ssh| text(&ssh.allowed_signers)),
+        revoked: ssh.and_then(|ssh| ssh.revoked.as_deref()).map(text),
+        keyring: openpgp.map(|keyring| text(&keyring.file)),
+        fingerprints: openpgp.map(|keyring| keyring.fingerprints.clone()).unwrap_or_default(),
+        over: Some(match (verify.checksums, verify.archive) {
+            (true, true) => raw::Over::Both,
+            (false, true) => raw::Over::Archive,
+            _ => raw::Over::Checksums,
+        }),
+        max_age: verify.max_age.map(span),
+    }
 }
 
 fn git(git: &GitSource) -> raw::Git {
@@ -211,6 +256,7 @@ fn check(check: &Check) -> raw::Check {
         }),
         run_as: Some(run_as(check.run_as)),
         timeout: Some(span(check.timeout)),
+        env_file: check.env_files.clone(),
     }
 }
 
@@ -220,15 +266,20 @@ fn step(step: &Step) -> raw::Step {
         run: step.run.clone(),
         run_as: Some(run_as(step.run_as)),
         when: (!step.when_changed.is_empty()).then(|| raw::When { changed: texts(&step.when_changed) }),
-        undo: Some(match &step.undo {
-            StepUndo::Pure => raw::Undo::Rule(raw::UndoRule::Pure),
-            StepUndo::Rerun => raw::Undo::Rule(raw::UndoRule::Rerun),
-            StepUndo::RestoreBackup => raw::Undo::Rule(raw::UndoRule::RestoreBackup),
-            StepUndo::Irreversible => raw::Undo::Rule(raw::UndoRule::Irreversible),
-            StepUndo::Run(run) => raw::Undo::Command(raw::UndoCommand { run: run.clone() }),
-        }),
+        undo: Some(undo(&step.undo)),
         idempotent: Some(step.idempotent),
         timeout: Some(span(step.timeout)),
+        env_file: step.env_files.clone(),
+    }
+}
+
+fn undo(undo: &StepUndo) -> raw::Undo {
+    match undo {
+        StepUndo::Pure => raw::Undo::Rule(raw::UndoRule::Pure),
+        StepUndo::Rerun => raw::Undo::Rule(raw::UndoRule::Rerun),
+        StepUndo::RestoreBackup => raw::Undo::Rule(raw::UndoRule::RestoreBackup),
+        StepUndo::Irreversible => raw::Undo::Rule(raw::UndoRule::Irreversible),
+        StepUndo::Run(run) => raw::Undo::Command(raw::UndoCommand { run: run.clone() }),
     }
 }
 
@@ -261,7 +312,7 @@ fn health(health: &Health) -> raw::Health {
             raw.expect = Some(raw::Expect { status: Some(i64::from(*status)), json, body });
         }
         Probe::Tcp { address } => raw.tcp = Some(address.0.clone()),
-        Probe::Command { run } => raw.command = Some(run.clone()),
+        Probe::Command { run, below } => (raw.command, raw.below) = (Some(run.clone()), *below),
         Probe::Journal { wanted, unwanted } => {
             let text = |pattern: &Option<regex::Regex>| pattern.as_ref().map(ToString::to_string);
             raw.journal = Some(raw::Journal { wanted: text(wanted), unwanted: text(unwanted) });

@@ -3,7 +3,7 @@
 use super::draft::{Draft, draft};
 use super::judge::judge;
 use super::subject::Case;
-use super::{Contents, Plan, Request, backup, configuration, order};
+use super::{Contents, Plan, Request, backup, configuration, order, procedures};
 use crate::error::Result;
 use crate::manifest::Install;
 use crate::source::Offer;
@@ -41,7 +41,14 @@ fn assemble(case: &Case) -> Result<(Plan, Contents)> {
         plan.blockers.extend(draft.blockers);
         stages.push(draft.stages);
     }
-    plan.actions = order::actions(case, stages, &mut contents);
+    let procedures = procedures::plan(case, &rewritten);
+    plan.actions = order::actions(case, stages, procedures.stages, &mut contents);
+    if !plan.actions.is_empty() {
+        plan.procedures = procedures.plans;
+        plan.preflight = procedures.preflight;
+        plan.verify = procedures.verify;
+        plan.blockers.extend(procedures.blockers);
+    }
     judge(case, &mut plan);
     backup::tell(case, &mut plan);
     Ok((plan, contents))

@@ -173,6 +173,7 @@ fn checks(subject: &Subject, intent: Intent) -> (Vec<StagedCheck>, Vec<Action>) 
                 as_root: check.run_as == RunAs::Root,
                 origin: subject.origin(check.run_as, false),
                 timeout: check.timeout.as_secs(),
+                env_files: check.env_files.clone(),
             }),
             CheckAt::Switched => switched.push(steps::check(subject, check)),
         }

@@ -1,7 +1,7 @@
 //! What is possible, but must not be: policy, versions, irreversible steps.
 
 use super::subject::Case;
-use super::{Blocker, Intent, Plan, abbreviate, lockstep, origin, reach, steps};
+use super::{Blocker, Intent, Plan, abbreviate, lockstep, origin, procedures, reach, steps};
 use crate::manifest::Install;
 use crate::source::Direction;
 use crate::trust::{self, Standing};
@@ -44,6 +44,7 @@ fn elsewhere(case: &Case, plan: &Plan) -> Option<Blocker> {
 fn upgrade(case: &Case, plan: &mut Plan) {
     let request = case.request;
     plan.blockers.extend(lockstep::major_steps(plan, request.is_explicit));
+    plan.blockers.extend(procedures::without_guide(case));
     if let (Some(range), false) = (case.install.source.allow(), request.is_explicit) {
         plan.blockers.extend(lockstep::outside(plan, range));
     }

@@ -11,10 +11,13 @@ mod draft;
 pub mod env;
 mod judge;
 mod lockstep;
+mod migrations;
 mod moves;
 pub mod notes;
 mod order;
 mod origin;
+pub mod peers;
+mod procedures;
 mod reach;
 mod request;
 mod services;
@@ -27,14 +30,17 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::Action;
+use crate::action::{self, Action};
 use crate::manifest::{Dialect, Layout, Scope, SourceKind, StepUndo};
 use crate::source::Section;
 use crate::trust::Standing;
 
 pub use build::build;
 pub use contents::Contents;
+pub use migrations::chain;
 pub use origin::{Origin, may_run_as_root};
+pub use peers::PeerPlan;
+pub use procedures::ProcedurePlan;
 pub use reach::{by_itself, failed_before};
 pub use request::{Answer, Request, Restore};
 
@@ -103,6 +109,18 @@ pub struct Plan {
     pub host_changes: Vec<String>,
     /// The components installed here.
     pub components: Vec<ComponentPlan>,
+    /// What hooks and migrations would do, in the order of a run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub procedures: Vec<ProcedurePlan>,
+    /// What else talks to it, as it answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<PeerPlan>,
+    /// Hooks that must succeed before any change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preflight: Vec<action::Step>,
+    /// Hooks that must succeed in the gate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verify: Vec<action::Step>,
     /// Commands that must succeed on the staged tree.
     pub staged_checks: Vec<StagedCheck>,
     /// The changes, in order.
@@ -268,6 +286,9 @@ pub struct StagedCheck {
     pub origin: Option<Origin>,
     /// Its bound, seconds.
     pub timeout: u64,
+    /// Files whose variables a shell exports to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env_files: Vec<String>,
 }
 
 /// What must be proven of a component.
@@ -349,6 +370,10 @@ impl Plan {
             manifest: None,
             host_changes: Vec::new(),
             components: Vec::new(),
+            procedures: Vec::new(),
+            peers: Vec::new(),
+            preflight: Vec::new(),
+            verify: Vec::new(),
             staged_checks: Vec::new(),
             actions: Vec::new(),
             gates: Vec::new(),
@@ -397,14 +422,13 @@ impl Plan {
         files.find(|env| env.file == path).map(|env| env.dialect).unwrap_or_default()
     }
 
-    /// Steps that nothing undoes.
+    /// Steps, hooks and migrations that nothing undoes.
     pub fn irreversible(&self) -> Vec<&str> {
-        self.components
-            .iter()
-            .flat_map(|component| &component.steps)
-            .filter(|step| step.runs && step.undo == StepUndo::Irreversible)
-            .map(|step| step.name.as_str())
-            .collect()
+        let steps = self.components.iter().flat_map(|component| &component.steps);
+        let steps = steps.map(|step| (step.runs, &step.undo, step.name.as_str()));
+        let procedures = self.procedures.iter().map(|one| (one.runs, &one.undo, one.name.as_str()));
+        let all = steps.chain(procedures);
+        all.filter(|(runs, undo, _)| *runs && **undo == StepUndo::Irreversible).map(|(.., name)| name).collect()
     }
 
     /// Units that are restarted or started.

@@ -4,7 +4,7 @@ use super::draft::Stages;
 use super::steps;
 use super::subject::Case;
 use super::unit::{self, Relations};
-use super::{Contents, FileChange, backup, services, units};
+use super::{Contents, FileChange, backup, procedures, services, units};
 use crate::action::{Action, Linger, Quiesce, SetAside, Tree};
 use crate::host::fs::Content;
 use crate::host::systemd::Verb;
@@ -13,14 +13,21 @@ use crate::source::git::Goal;
 use crate::source::{Direction, releases};
 
 /// All changes, in order; none where nothing changes.
-pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut Contents) -> Vec<Action> {
+pub(super) fn actions(
+    case: &Case,
+    mut components: Vec<Stages>,
+    procedures: procedures::Stages,
+    contents: &mut Contents,
+) -> Vec<Action> {
     let mut stage = |of: fn(&mut Stages) -> &mut Vec<Action>| -> Vec<Action> {
         components.iter_mut().flat_map(|stages| std::mem::take(of(stages))).collect()
     };
     // What ran last is undone first.
     let mut actions = stage(|stages| &mut stages.undo);
     actions.reverse();
+    actions.splice(0..0, procedures.back);
     actions.extend(stage(|stages| &mut stages.reruns));
+    actions.extend(procedures.reruns);
     let before_tree = actions.len();
     actions.extend(tree(case, contents));
     let is_swap = |action: &&Action| matches!(action, Action::Layout(_));
@@ -30,6 +37,7 @@ pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut C
     actions.extend(stage(|stages| &mut stages.env));
     actions.extend(stage(|stages| &mut stages.artifacts));
     actions.extend(stage(|stages| &mut stages.steps));
+    actions.extend(procedures.migrate);
     actions.extend(stage(|stages| &mut stages.checks));
     let late_steps = stage(|stages| &mut stages.late_steps);
     // What runs is led to the new release when all of it is there.
@@ -53,13 +61,17 @@ pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut C
     actions.extend(units::actions(components.into_iter().flat_map(|stages| stages.units)));
     // Everything that may fail and can be undone has been done.
     actions.extend(late_steps);
+    actions.extend(procedures.late);
     let stops = if case.quiesces { backup::stops(case, &services) } else { Vec::new() };
     actions.extend(services);
+    actions.extend(procedures.resume);
     if !actions.is_empty() {
         let quiesce = quiesce(case, &relations);
         let runs_steps = actions.iter().any(|action| matches!(action, Action::Step(_)));
         actions.splice(before_tree..before_tree, backup::action(case, &quiesce.units, runs_steps));
-        actions.splice(0..0, std::iter::once(Action::Quiesce(quiesce)).chain(stops));
+        // First of all, so that what is undone last finds what ran before running again.
+        let first = procedures.first.into_iter().chain([Action::Quiesce(quiesce)]).chain(stops);
+        actions.splice(0..0, first);
     }
     steps::link_reruns(&mut actions);
     backup::link(&mut actions);

@@ -2,7 +2,7 @@
 
 use super::subject::Subject;
 use super::{Intent, Origin, Plan, Release, Request, StepPlan};
-use crate::action::{self, Action, Rerun};
+use crate::action::{self, Act, Action, Rerun, With};
 use crate::manifest::{Check, RunAs, Step, StepUndo};
 
 /// A step with the actions that it becomes.
@@ -129,6 +129,7 @@ fn action(subject: &Subject, step: &Step, of_present: bool) -> action::Step {
         undo: step.undo.clone(),
         idempotent: step.idempotent,
         origin: subject.origin(step.run_as, of_present).unwrap_or_default(),
+        with: With { env_files: step.env_files.clone(), ..With::default() },
     }
 }
 
@@ -146,6 +147,7 @@ pub(super) fn check(subject: &Subject, check: &Check) -> Action {
         undo: StepUndo::Pure,
         idempotent: true,
         origin: subject.origin(check.run_as, false).unwrap_or_default(),
+        with: With { env_files: check.env_files.clone(), ..With::default() },
     };
     Action::Check(action::Check { command })
 }
@@ -154,15 +156,16 @@ pub(super) fn check(subject: &Subject, check: &Check) -> Action {
 pub(super) fn refused(plan: &Plan) -> Vec<(Release, Vec<String>)> {
     let of_action = |action: &Action| match action {
         Action::Step(step) | Action::Check(action::Check { command: step }) | Action::Rerun(Rerun { step, .. }) => {
-            Some((step.origin.clone(), format!("{}: {}", step.component, step.name)))
+            Some((step.origin.clone(), step.title()))
         }
         _ => None,
     };
     let staged = plan.staged_checks.iter().filter_map(|check| {
         Some((check.origin.clone()?, format!("{}: check {}", check.component, check.run.join(" "))))
     });
+    let looks = plan.preflight.iter().chain(&plan.verify).map(|step| (step.origin.clone(), step.title()));
     let mut found: Vec<(Release, Vec<String>)> = Vec::new();
-    for (origin, command) in staged.chain(plan.actions.iter().filter_map(of_action)) {
+    for (origin, command) in staged.chain(looks).chain(plan.actions.iter().filter_map(of_action)) {
         let Origin::Refused { release } = origin else { continue };
         match found.iter_mut().find(|(known, _)| *known == release) {
             Some((_, commands)) if commands.contains(&command) => {}
@@ -176,7 +179,7 @@ pub(super) fn refused(plan: &Plan) -> Vec<(Release, Vec<String>)> {
 /// Tells every rerun the place of its step, now that the order is known.
 pub(super) fn link_reruns(actions: &mut [Action]) {
     let place = |actions: &[Action], step: &action::Step| {
-        actions.iter().position(|action| matches!(action, Action::Step(other) if other.component == step.component && other.name == step.name))
+        actions.iter().position(|action| matches!(action, Action::Step(other) if other.component == step.component && other.name == step.name && other.with.place == step.with.place))
     };
     for at in 0..actions.len() {
         if let Action::Rerun(rerun) = &actions[at] {

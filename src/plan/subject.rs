@@ -29,6 +29,19 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// The release's directory that a command works in, relative to the root, where each has one of its own; `of_present`: the
+    /// one that the run begins with.
+    pub fn base(&self, of_present: bool) -> Option<PathBuf> {
+        let layout = self.leads()?;
+        let name = if of_present { layout.from.as_deref() } else { Some(layout.to.as_str()) };
+        name.map(releases::below)
+    }
+
+    /// Whether there is a release that the run begins with.
+    pub fn has_present(&self) -> bool {
+        self.leads().is_none_or(|layout| layout.from.is_some())
+    }
+
     /// The installed components that the request is about.
     pub fn parts(&self) -> impl Iterator<Item = Part<'a>> {
         let only = &self.request.only;
@@ -103,17 +116,14 @@ impl<'a> Subject<'a> {
         })
     }
 
-    /// The release's directory that a command works in, relative to the root, where each has one of its own; `of_present`: the
-    /// one that the run begins with.
+    /// The release's directory that a command works in: see [`Case::base`].
     pub fn base(&self, of_present: bool) -> Option<PathBuf> {
-        let layout = self.case.leads()?;
-        let name = if of_present { layout.from.as_deref() } else { Some(layout.to.as_str()) };
-        name.map(releases::below)
+        self.case.base(of_present)
     }
 
     /// Whether there is a release that the run begins with.
     pub fn has_present(&self) -> bool {
-        self.case.leads().is_none_or(|layout| layout.from.is_some())
+        self.case.has_present()
     }
 
     /// Whether the directory of the target is there as it was left.

@@ -8,7 +8,7 @@ use super::record::{Begin, Body, End, Outcome};
 use crate::action::{Action, Site};
 use crate::error::{Context, Result};
 use crate::host::fs::{Image, Rooted, make_private, sync_filesystem, write_durably};
-use crate::ledger::{Activation, FailedRelease, KnownGood, Ledger};
+use crate::ledger::{Activation, FailedRelease, KnownGood, Ledger, MigrationRan};
 use crate::plan::{ComponentPlan, Intent, Plan};
 use crate::report::Event;
 use crate::source::git::{self, switch};
@@ -56,6 +56,7 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     ledger.set_known_good(&known_good)?;
     ledger.set_repository_manifest(begin.manifest.as_ref())?;
     ledger.set_activated(&activated(&ledger, plan)?)?;
+    note_migrations(journal, state)?;
     ledger.forget_failed(&plan.to.revision)?;
     if plan.intent == Intent::Rollback {
         ledger.remember_failed(rolled_back(journal, plan))?;
@@ -65,6 +66,27 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
         site.reporter.tell(Event::Warning { text });
     }
     journal.append(Body::End(End { outcome: Outcome::Done, why: None, detail: Vec::new() }))
+}
+
+/// Puts down which migrations ran and which were taken back: those that were begun and are not undone.
+pub(super) fn note_migrations(journal: &Journal, state: &Path) -> Result<()> {
+    let Some(begin) = journal.start() else { return Ok(()) };
+    let ledger = Ledger::below(state);
+    let mut ran = ledger.migrations()?;
+    for (at, _) in journal.begun() {
+        let Action::Step(step) = &begin.plan.actions[at] else { continue };
+        let Some(id) =
+            step.with.migration.as_ref().filter(|_| !journal.has(|body| *body == Body::Undone { action: at }))
+        else {
+            continue;
+        };
+        ran.retain(|known| known.component != id.component || known.version != id.version);
+        if !id.is_back {
+            let (component, version) = (id.component.clone(), id.version.clone());
+            ran.push(MigrationRan { component, version, run: journal.run().to_owned() });
+        }
+    }
+    ledger.set_migrations(&ran)
 }
 
 /// Pins and tags all of them: two children, however many they are.

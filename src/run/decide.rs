@@ -127,6 +127,7 @@ mod tests {
             undo,
             idempotent,
             origin: Default::default(),
+            with: Default::default(),
         }
     }
 

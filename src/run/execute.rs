@@ -8,7 +8,7 @@ use super::prepare::{Prepared, Stop, has_room, is_writable, prepare};
 use super::record::{Begin, Body, End, Outcome};
 use super::recover::{goes_on, stuck, with_account};
 use super::{commit, gates, prove, reserve, restore, undo};
-use crate::action::{Action, Artifact, Site, remove_exports};
+use crate::action::{Action, Artifact, SCRATCH, Site, remove_exports, remove_scratch};
 use crate::error::{Error, Kind, Result};
 use crate::health;
 use crate::host::account::Account;
@@ -55,6 +55,11 @@ pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()>
     deadman::arm(&install, engine.prefix)?;
     boot::hold_back(&install, &system_units(&begin.plan))?;
     let ended = watched(engine, begin, contents);
+    if matches!(open_run(engine.state), Ok(None))
+        && let Err(error) = remove_scratch(&engine.cache.join(SCRATCH))
+    {
+        engine.reporter.tell(Event::Warning { text: format!("what hooks saved is left: {error}") });
+    }
     if let Err(error) = remove_exports(engine.state) {
         // It is root's alone: it keeps nothing from having ended as it did.
         engine.reporter.tell(Event::Warning { text: format!("what root ran is left: {error}") });
@@ -114,7 +119,7 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
     journal.append(Body::Prepared { healthy })?;
     let cursor = health::journal_cursor();
     let proven = switch(&plan, &mut journal, &mut site)
-        .and_then(|()| prove::new(engine.install, &plan, &journal, cursor, &site))
+        .and_then(|()| prove::new(engine.install, &plan, &journal, cursor, &mut site))
         .and_then(|()| journal.append(Body::Gate));
     interrupt::shield();
     if let Err(error) = proven {

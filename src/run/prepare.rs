@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use super::gates::{self, Side};
 use super::record::Body;
-use super::{reserve, restore};
-use crate::action::{Act, Action, Check, Invocation, Place, Rerun, Site, Tree, put_into_export, save_artifact};
+use super::{peers, prove, reserve, restore};
+use crate::action::{
+    Act, Action, Check, Invocation, Place, Rerun, SCRATCH, Site, Tree, With, put_into_export, remove_scratch,
+    save_artifact,
+};
 use crate::error::{Error, Result};
 use crate::health;
 use crate::host::account::Account;
@@ -60,7 +63,10 @@ pub(super) fn prepare(
     has_room(engine)?;
     unchanged(engine, plan)?;
     trusted(engine, plan)?;
+    peers::again(install, plan, &engine.owner)?;
     reserve::take(&site.directory)?;
+    // No other run is open: what is there, one left that died after its end.
+    remove_scratch(&engine.cache.join(SCRATCH))?;
     let gates = gates::gates(install, plan, |_| !plan.is_first(), Side::From, None, site.secrets())?;
     let findings = during(site.reporter, "measure the health before", || health::baseline(&engine.owner, &gates))?;
     for finding in &findings {
@@ -84,6 +90,7 @@ pub(super) fn prepare(
         staged?;
     }
     save_artifacts(engine, plan, site)?;
+    prove::ask(&plan.preflight, site)?;
     // What others wrote a moment ago may be in memory alone, as the index after a `git status`: undo relies on it.
     sync_filesystem(&install.root)?;
     // Last: what is written from now on is lost should the backup be put back.
@@ -99,6 +106,9 @@ pub(super) fn prepare(
 
 /// Exports what root would run code of, and looks at the programs.
 fn export_for_root(plan: &Plan, site: &mut Site) -> Result<()> {
+    for hook in plan.preflight.iter().chain(&plan.verify) {
+        hook.prepare(site)?;
+    }
     for check in &plan.staged_checks {
         if let Some(origin) = &check.origin {
             site.trusts(origin, &check.path, "check", &check.run)?;
@@ -251,6 +261,7 @@ fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Si
                 path: &check.path,
                 timeout: Duration::from_secs(check.timeout),
                 component: &check.component,
+                with: &With { env_files: check.env_files.clone(), ..With::default() },
             })
         })
         .map_err(|error| Stop { error, is_of_release: true })?;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::gates::{self, Side};
 use super::journal::Journal;
-use crate::action::{Action, Site};
+use crate::action::{Act, Action, Check, Site, Step};
 use crate::error::Result;
 use crate::health;
 use crate::manifest::Install;
 use crate::plan::{GatePlan, Plan};
-use crate::report::{Event, Phase};
+use crate::report::{Event, Phase, during};
 
 /// The gate and the soak: what this run changed, and what was healthy before, runs. `cursor` is where in the systemd journal
 /// the new release begins.
@@ -18,7 +18,7 @@ pub(super) fn new(
     plan: &Plan,
     journal: &Journal,
     cursor: Option<String>,
-    site: &Site,
+    site: &mut Site,
 ) -> Result<()> {
     site.reporter.tell(Event::Phase { phase: Phase::Gate });
     let healthy = journal.healthy_before();
@@ -29,7 +29,26 @@ pub(super) fn new(
     for gate in &mut gates {
         gate.cursor = cursor.clone();
     }
-    health::prove("prove that it runs", &site.owner, &gates, Duration::from_secs(plan.soak), site.reporter)
+    let soak = Duration::from_secs(plan.soak);
+    if plan.verify.is_empty() {
+        return health::prove("prove that it runs", &site.owner, &gates, soak, site.reporter);
+    }
+    // What verifies asks a service that answers; what holds afterwards is looked at as ever.
+    health::prove("prove that it runs", &site.owner, &gates, Duration::ZERO, site.reporter)?;
+    ask(&plan.verify, site)?;
+    match soak {
+        Duration::ZERO => Ok(()),
+        soak => health::prove("prove that it still runs", &site.owner, &gates, soak, site.reporter),
+    }
+}
+
+/// Runs hooks that only look, one after the other, until one fails.
+pub(super) fn ask(hooks: &[Step], site: &mut Site) -> Result<()> {
+    for hook in hooks {
+        let check = Check { command: hook.clone() };
+        during(site.reporter, format!("{}: {}", check.title(), hook.run.join(" ")), || check.apply(site))?;
+    }
+    Ok(())
 }
 
 /// What was healthy before is healthy again.

@@ -1,20 +1,20 @@
 //! Recovery: an interrupted run is finished or undone, from its records and what is there; again and again if need be.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::decide::{Decision, Sights, decide, past_return};
 use super::journal::Journal;
 use super::record::{Body, End, Outcome};
 use super::restore::{self, Lost};
 use super::{commit, gates, prove, reserve, undo};
-use crate::action::{Site, remove_exports};
+use crate::action::{Action, Site, remove_exports, remove_scratch};
 use crate::error::{Error, Kind, Result};
 use crate::health;
 use crate::host::{interrupt, process, systemd};
 use crate::ledger::open_run;
 use crate::manifest::Install;
 use crate::plan::Plan;
-use crate::report::{Event, Phase, Reporter, during};
+use crate::report::{Event, Phase, Reporter, Silent, during};
 use crate::source::releases;
 use crate::unattended::monitor::trace::Context;
 
@@ -58,11 +58,30 @@ pub fn outlook(state: &Path, reporter: &dyn Reporter) -> Result<Option<Outlook>>
 /// Finishes or undoes the open run of an install. Call it under the install's lock. `manifest` is asked only for a run
 /// that died past the point of no return, to prove what it finishes; everything else is in the run's records.
 pub fn recover(state: &Path, manifest: &dyn Fn() -> Result<Install>, reporter: &dyn Reporter) -> Result<Recovered> {
+    let scratch = open_run(state)?.as_ref().and_then(scratch);
     let recovered = resolve(state, manifest, reporter);
+    forget(state, scratch, reporter);
     if let Err(error) = remove_exports(state) {
         reporter.tell(Event::Warning { text: format!("what root ran is left: {error}") });
     }
     recovered
+}
+
+/// Where commands of a run saved what their undo needs.
+fn scratch(journal: &Journal) -> Option<PathBuf> {
+    let begin = journal.start()?;
+    begin.plan.actions.iter().find_map(|action| match action {
+        Action::Step(step) => step.with.scratch.clone(),
+        _ => None,
+    })
+}
+
+/// What they saved goes with the end of the run.
+fn forget(state: &Path, scratch: Option<PathBuf>, reporter: &dyn Reporter) {
+    let Some(scratch) = scratch.filter(|_| matches!(open_run(state), Ok(None))) else { return };
+    if let Err(error) = remove_scratch(&scratch) {
+        reporter.tell(Event::Warning { text: format!("what hooks saved is left: {error}") });
+    }
 }
 
 fn resolve(state: &Path, manifest: &dyn Fn() -> Result<Install>, reporter: &dyn Reporter) -> Result<Recovered> {
@@ -225,7 +244,11 @@ fn back(journal: &mut Journal, plan: &Plan, site: &mut Site) -> Result<Option<Lo
 /// Closes the open run of an install after an operator has settled it by hand.
 pub fn close(state: &Path) -> Result<Recovered> {
     let Some(mut journal) = open_run(state)? else { return Ok(Recovered::Nothing) };
+    // What was begun and is not undone has run: it never does again.
+    commit::note_migrations(&journal, state)?;
+    let scratch = scratch(&journal);
     let why = Some("closed by an operator".to_owned());
     journal.append(Body::End(End { outcome: Outcome::NeedsOperator, why, detail: Vec::new() }))?;
+    forget(state, scratch, &Silent);
     Ok(Recovered::Closed(journal.run().to_owned()))
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, NodeKind, Rooted, Times, sha256};
 use crate::host::systemd::{Manager, UnitState};
-use crate::ledger::{Activated, Activation, FailedRelease, KnownGood, Ledger};
+use crate::ledger::{Activated, Activation, FailedRelease, KnownGood, Ledger, MigrationRan};
 use crate::manifest::{Component, GitSource, Install, Layout, Scope, Unit};
 use crate::plan::Blocker;
 use crate::source::git::{Checkout, switch};
@@ -46,6 +46,10 @@ pub struct Survey {
     pub configuration: String,
     /// Whether the owner's user manager runs without a login; `None` where nobody can tell.
     pub lingers: Option<bool>,
+    /// Migrations that ran here.
+    pub migrations: Vec<MigrationRan>,
+    /// Where commands of runs save what they need for their undo.
+    pub scratch: PathBuf,
     /// What there is to back up, where the manifest has `[backup]` and a plan is to be made.
     pub backup: Option<Outlook>,
 }
@@ -136,6 +140,8 @@ impl Survey {
             discarded,
             known_good: ledger.known_good()?,
             failed: ledger.failed()?,
+            migrations: ledger.migrations()?,
+            scratch: place.cache.join(crate::action::SCRATCH),
             configuration: configuration(install, &components),
             lingers: crate::host::systemd::lingering(owner).ok(),
             backup: None,

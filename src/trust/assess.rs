@@ -6,9 +6,9 @@ use std::time::Duration;
 use git2::Repository;
 
 use super::verify::{Verdict, Verifier, Vouched, tag_object};
-use super::{Memory, Remembered, Seen, Standing, files};
+use super::{Memory, Remembered, Seen, Standing, archive, files};
 use crate::error::Result;
-use crate::manifest::{Follow, GitSource, Install, MustBeSigned, Verify};
+use crate::manifest::{Follow, GitSource, Install, MustBeSigned, Source, Verify};
 use crate::plan::{Blocker, Intent, abbreviate};
 use crate::source::snapshot;
 use crate::text::harmless;
@@ -59,8 +59,15 @@ pub fn assess(
     if let Some(source) = install.source.git() {
         tags(&mut found, (install, source), repository, memory, subject, now);
     }
+    if let Source::Archive(source) = &install.source {
+        archive::replaced(&mut found, (install, source), repository, memory, subject, now);
+    }
     if let Some(pin) = memory.pin(subject.revision) {
         found.standing = Standing::Pinned { by: pin.by.clone() };
+        return Ok(found);
+    }
+    if let Source::Archive(source) = &install.source {
+        archive::assess(&mut found, (install, source), repository, memory, subject, now)?;
         return Ok(found);
     }
     let Some(source) = install.source.git() else {
@@ -76,8 +83,8 @@ pub fn assess(
         return Ok(found);
     }
     let Some(verify) = &source.verify else { return Ok(found) };
-    let verdict = files::check(install, verify)
-        .and_then(|()| vouch(&Verifier { verify, repository, memory, now }, source, subject));
+    let verdict =
+        files::check(install).and_then(|()| vouch(&Verifier { verify, repository, memory, now }, source, subject));
     match verdict {
         Ok(Ok(vouched)) => accept(&mut found, verify, subject, &vouched, now),
         // Nothing of it is new here: what was accepted stays until something else is offered.
@@ -91,7 +98,7 @@ pub fn assess(
     Ok(found)
 }
 
-fn refused(install: &Install, subject: &Subject, why: &str) -> Blocker {
+pub(super) fn refused(install: &Install, subject: &Subject, why: &str) -> Blocker {
     let revision = abbreviate(subject.revision);
     let what = subject.label.map_or_else(|| revision.to_owned(), harmless);
     Blocker::refused(
@@ -137,7 +144,7 @@ fn frozen(verify: &Verify, newest: &Vouched, now: i64) -> Option<String> {
     })
 }
 
-fn words(bound: Duration) -> String {
+pub(super) fn words(bound: Duration) -> String {
     match bound.as_secs() {
         seconds if seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
         seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),

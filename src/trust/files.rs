@@ -3,14 +3,19 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::manifest::{Install, Verify, writers_of};
+use crate::manifest::{Install, Source, writers_of};
 
 /// No file of signers, keyring or revocation list is longer, in bytes.
 const LONGEST: u64 = 16 << 20;
 
-/// Makes sure that no account but root wrote, or could replace, what `verify` names, and that no release brings it.
-pub fn check(install: &Install, verify: &Verify) -> Result<()> {
-    verify.files().into_iter().try_for_each(|(key, path)| one(install, key, path))
+/// Makes sure that no account but root wrote, or could replace, what `verify` of the source names, and that no release brings it.
+pub fn check(install: &Install) -> Result<()> {
+    let files = match &install.source {
+        Source::Git(source) => source.verify.as_ref().map(|verify| verify.files()),
+        Source::Archive(source) => source.verify.as_ref().map(|verify| verify.files()),
+        Source::Packages(_) | Source::Compose(_) => None,
+    };
+    files.unwrap_or_default().into_iter().try_for_each(|(key, path)| one(install, key, path))
 }
 
 fn one(install: &Install, key: &str, path: &Path) -> Result<()> {

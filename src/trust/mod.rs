@@ -3,7 +3,9 @@
 //! What is verified is the object, never its name: a ref is resolved once, the raw object is read from our own mirror, and
 //! exactly the bytes that were signed go to `ssh-keygen` or `gpgv`. The name counts only where it was signed as well.
 
+mod archive;
 mod assess;
+mod detached;
 mod files;
 mod floor;
 mod memory;
@@ -15,6 +17,7 @@ mod standing;
 mod verify;
 
 pub use assess::{Assessment, Subject, assess};
+pub use detached::{Payload, keys_of, suffix, verify as verify_detached};
 pub use files::check as check_files;
 pub use floor::{Lineage, below, lineage};
 pub use memory::{Memory, Pin, Remembered, Seen};
@@ -26,8 +29,10 @@ pub use verify::tag_object;
 pub struct Signature {
     /// The principal of the allowed signers, or the user id of the key: never what the signed object says of itself.
     pub signer: String,
-    /// `ssh ED25519 SHA256:...`, `OpenPGP FINGERPRINT`.
+    /// `ssh ED25519 SHA256:...`, `OpenPGP FINGERPRINT`, `minisign KEYID`.
     pub key: String,
+    /// When it was made, where the signature itself says; seconds since the epoch.
+    pub time: Option<i64>,
 }
 
 #[cfg(test)]

@@ -77,7 +77,10 @@ pub fn judge(
     let name = signer.split_once(' ').map_or(signer.as_str(), |(_, name)| name);
     let is_listed = |key: &&&str| listed.iter().any(|listed| listed.eq_ignore_ascii_case(key));
     match own.into_iter().chain(primary).find(is_listed) {
-        Some(key) => Ok(Signature { signer: name.to_owned(), key: format!("OpenPGP {key}") }),
+        Some(key) => {
+            let time = valid.get(3).and_then(|time| time.parse().ok());
+            Ok(Signature { signer: name.to_owned(), key: format!("OpenPGP {key}"), time })
+        }
         None => Err(format!(
             "it is signed by {name} with the key {}, which is not one of `fingerprints`",
             own.copied().unwrap_or("?")

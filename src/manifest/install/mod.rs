@@ -1,7 +1,9 @@
 //! The validated values that the rest of the crate works with.
 
+mod archive;
 mod layout;
 mod policy;
+mod procedure;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -9,8 +11,10 @@ use std::time::Duration;
 
 use regex::Regex;
 
+pub use archive::*;
 pub use layout::*;
 pub use policy::*;
+pub use procedure::*;
 pub use source::*;
 
 /// One application on this host, declared by one manifest.
@@ -35,6 +39,12 @@ pub struct Install {
     pub source: Source,
     /// What is installed from it, in the order declared.
     pub components: Vec<Component>,
+    /// Commands at standard places of a run, in the order declared.
+    pub hooks: Vec<Hook>,
+    /// What going to a version asks for, in the order declared.
+    pub migrations: Vec<Migration>,
+    /// What else talks to it, and which versions go together.
+    pub peers: Vec<Peer>,
     /// Groups of component names that must share MAJOR.MINOR.
     pub lockstep: Vec<Vec<String>>,
     /// What of its data is backed up; `None`: nothing.
@@ -190,6 +200,8 @@ pub struct Check {
     pub run_as: RunAs,
     /// How long it may take.
     pub timeout: Duration,
+    /// Files whose variables a shell exports to it: relative to the component, or absolute.
+    pub env_files: Vec<String>,
 }
 
 /// `[[component.step]]`.
@@ -209,6 +221,8 @@ pub struct Step {
     pub idempotent: bool,
     /// How long it may take.
     pub timeout: Duration,
+    /// Files whose variables a shell exports to it: relative to the component, or absolute.
+    pub env_files: Vec<String>,
 }
 
 /// How a step is undone.
@@ -304,6 +318,8 @@ pub enum Probe {
     Command {
         /// Program and arguments.
         run: Vec<String>,
+        /// The last number on its first line must be below this.
+        below: Option<f64>,
     },
     /// The journal of the component's units since the restart.
     Journal {

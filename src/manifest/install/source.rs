@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use semver::VersionReq;
 
-use super::RelPath;
+use super::{ArchiveSource, RelPath};
 
 /// Where releases come from.
 #[derive(Debug, Clone)]
@@ -71,7 +71,8 @@ impl Source {
             Source::Git(source) => source.verify.is_some(),
             // The package manager verifies its repositories.
             Source::Packages(_) => true,
-            Source::Compose(_) | Source::Archive(_) => false,
+            Source::Archive(source) => source.verify.is_some(),
+            Source::Compose(_) => false,
         }
     }
 
@@ -99,17 +100,6 @@ pub struct ComposeSource {
     pub project: String,
     /// The Compose files, relative to the root, in the order in which they are merged.
     pub files: Vec<RelPath>,
-    /// Versions that a run may move to by itself.
-    pub allow: Option<VersionReq>,
-}
-
-/// `[source.archive]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArchiveSource {
-    /// Where the archive of a version is, with `{version}` in it: an absolute path or a URL.
-    pub url: String,
-    /// The file of SHA-256 sums that names every release: an absolute path or a URL.
-    pub checksums: String,
     /// Versions that a run may move to by itself.
     pub allow: Option<VersionReq>,
 }

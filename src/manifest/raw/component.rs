@@ -118,6 +118,10 @@ pub(in crate::manifest) struct Check {
     /// How long it may take: `90s`, `5min`. Default: `5min`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
+    /// Files that a POSIX shell reads, as the account that runs the command, and whose variables are exported to it; relative to
+    /// the component, or absolute. Their values are never shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env_file: Vec<String>,
 }
 
 /// A command that brings the component to the new tree.
@@ -146,6 +150,10 @@ pub(in crate::manifest) struct Step {
     /// How long it may take: `90s`, `5min`. Default: `10min`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
+    /// Files that a POSIX shell reads, as the account that runs the command, and whose variables are exported to it; relative to
+    /// the component, or absolute. Their values are never shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env_file: Vec<String>,
 }
 
 /// When a step runs.
@@ -221,6 +229,10 @@ pub(in crate::manifest) struct Health {
     /// A command that exits 0. It runs as the owner in the component's directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
+    /// The bound below which the number must fall that `command` prints: the last number on its first line, a backlog that is
+    /// worked off. The command is asked again until it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub below: Option<f64>,
     /// The journal of the component's units since the restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal: Option<Journal>,

@@ -4,6 +4,7 @@
 
 mod component;
 mod policy;
+mod procedure;
 mod source;
 mod telling;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use component::*;
 pub(super) use policy::*;
+pub(super) use procedure::*;
 pub(super) use source::*;
 pub(super) use telling::*;
 
@@ -27,7 +29,13 @@ pub(super) struct Manifest {
     pub source: Source,
     /// The parts of the install, each a directory of the checkout.
     pub component: Vec<Component>,
-    /// What must hold between components.
+    /// Commands at standard places of a run, those of a place in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hook: Vec<Hook>,
+    /// What going to a version asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub migration: Vec<Migration>,
+    /// What must hold between components, and with what else talks to them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compatibility: Option<Compatibility>,
     /// What of its data is backed up before a run changes it.
@@ -181,6 +189,9 @@ pub(super) struct Compatibility {
     /// Groups of components that must share MAJOR.MINOR: they are upgraded together or not at all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lockstep: Vec<Vec<String>>,
+    /// What else talks to this install, and which versions go together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peer: Vec<Peer>,
 }
 
 /// What of an install's data is backed up: before a run changes it, and by `relift backup take`.

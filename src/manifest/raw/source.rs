@@ -34,11 +34,79 @@ pub struct Compose {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Archive {
-    /// Where the archive of a version is: a URL, or an absolute path, with `{version}` in it.
+    /// Where the archive of a version is: an http(s) URL, or an absolute path, with `{version}` in it:
+    /// `https://example.org/app-{version}.tar.gz`. Read are tar archives, plain or packed by gzip, xz or zstd.
     pub url: String,
-    /// The file of SHA-256 sums that names every release, as sha256sum(1) writes it: a URL, or an absolute path.
+    /// The SHA-256 sums of releases, as sha256sum(1) writes them: a URL, or an absolute path. One file names every release, or,
+    /// with `{version}` in it, each its own; then `latest` says which is the newest.
     pub checksums: String,
-    /// The versions that a run may move to by itself, in Cargo's notation.
+    /// The text file whose first line is the newest version: a URL, or an absolute path. Goes with `{version}` in `checksums`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latest: Option<String>,
+    /// The versions that a run may move to by itself, in Cargo's notation. Prereleases are taken only where it names one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow: Option<String>,
+    /// Who must have signed the sums or the archives. Default: nobody, and releases count as unverified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify: Option<ArchiveVerify>,
+    /// HTTP headers that are sent to the hosts of `url`, `checksums` and `latest`, a line `Name: value` each: the name of a
+    /// systemd credential (systemd.exec(5)), or the absolute path of a file that root alone may read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<String>,
+    /// The largest archive that is fetched: `500MiB`, `4GiB`. Default: `2GiB`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_fetch: Option<String>,
+    /// The most that an archive may come to unpacked. Default: `8GiB`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_unpacked: Option<String>,
+    /// `auto`: where everything in an archive is in one directory, that directory is left out. `never`: it is kept. Default: `auto`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strip: Option<Strip>,
+}
+
+/// What becomes of the one directory that all of an archive is in.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strip {
+    Auto,
+    Never,
+}
+
+/// Who must have signed: one of `minisign`, `allowed-signers` and `keyring`. The files are root's, outside the root of the install.
+/// A signature lies beside what it is of: `.minisig`, `.sig` (`ssh-keygen -Y sign -n file`) or `.asc`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ArchiveVerify {
+    /// The public key of minisign(1): itself, or the absolute path of its file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minisign: Option<String>,
+    /// SSH keys that may sign, absolute: the file of `ssh-keygen -Y verify -f`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_signers: Option<String>,
+    /// SSH keys that are revoked, absolute: a KRL or a list of public keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<String>,
+    /// OpenPGP keys, absolute: a keyring that gpgv reads. Goes with `fingerprints`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keyring: Option<String>,
+    /// The whole fingerprints of the OpenPGP keys that may sign: 40 or 64 hex digits each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fingerprints: Vec<String>,
+    /// What is signed: `checksums`, `archive`, or `both`. A signature of an archive alone does not say which version it is.
+    /// Default: `checksums`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub over: Option<Over>,
+    /// How old the newest signature may be before `check` warns that upstream may be frozen: `30d`. Goes with `minisign` and
+    /// `keyring`, whose signatures are dated. Default: no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<String>,
+}
+
+/// What is signed.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Over {
+    Checksums,
+    Archive,
+    Both,
 }

@@ -7,7 +7,10 @@ use super::super::document::Key;
 use super::{Origins, Side};
 
 /// What names the elements of the arrays that merge.
-const NAMED_BY: [(&str, &str); 4] = [("component", "name"), ("step", "name"), ("unit", "file"), ("env", "file")];
+const NAMED_BY: [(&str, &str); 5] =
+    [("component", "name"), ("step", "name"), ("unit", "file"), ("env", "file"), ("peer", "name")];
+/// The arrays that are those of both files, the repository's first. Of migrations of one version the host's counts.
+const JOINED: [&str; 2] = ["hook", "migration"];
 
 /// The key that an element of an array called `array` is named by.
 pub(super) fn named_by(array: &str) -> Option<&'static str> {
@@ -48,7 +51,7 @@ impl Merge {
                     Value::Table(self.table(&key, Some((&host, host_key)), Some((&other, other_key))))
                 }
                 (Some((Value::Array(host), host_key)), Some((Value::Array(other), other_key)))
-                    if named_by(&name).is_some() =>
+                    if named_by(&name).is_some() || JOINED.contains(&name.as_str()) =>
                 {
                     self.note(&key, Side::Host, &host_key);
                     Value::Array(self.array(&name, &key, (&host, &host_key), (&other, &other_key)))
@@ -70,7 +73,7 @@ impl Merge {
         (host, host_key): (&[Value], &Key),
         (repository, repository_key): (&[Value], &Key),
     ) -> Vec<Value> {
-        let name_of = |value: &Value| value.get(named_by(array)?)?.as_str().map(str::to_owned);
+        let name_of = |value: &Value| name_of(array, value);
         let mut merged = Vec::new();
         for (number, theirs) in repository.iter().enumerate() {
             let (key, own) = (at.index(merged.len()), repository_key.index(number));
@@ -120,19 +123,32 @@ impl Merge {
     }
 }
 
-/// A step that root runs, and a unit of the system manager.
+/// What an element is named by.
+fn name_of(array: &str, value: &Value) -> Option<String> {
+    let text = |key: &str| value.get(key)?.as_str();
+    match array {
+        "migration" => Some(format!("{} {}", text("component").unwrap_or_default(), text("version")?)),
+        _ => text(named_by(array)?).map(str::to_owned),
+    }
+}
+
+/// A migration, a step that root runs, and a unit of the system manager.
 fn is_hosts_alone(array: &str, value: &Value) -> bool {
     let says = |key: &str, word: &str| value.get(key).and_then(Value::as_str) == Some(word);
     match array {
         "step" => says("as", "root"),
         "unit" => says("scope", "system"),
+        "migration" => true,
         _ => false,
     }
 }
 
 /// The host's file alone, without what only the repository's could make whole.
 pub(super) fn without_open_ends(mut merged: Table) -> Table {
-    merged.remove("compatibility");
+    // What names components may name those of the other file.
+    for name in ["compatibility", "hook", "migration"] {
+        merged.remove(name);
+    }
     let mut components = match merged.remove("component") {
         Some(Value::Array(list)) => list,
         _ => Vec::new(),

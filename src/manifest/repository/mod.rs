@@ -223,6 +223,8 @@ impl Install {
             steps.extend(own);
             component.steps = steps;
         }
+        // What ran for the newer release is undone as that says.
+        self.migrations = present.migrations.clone();
         self
     }
 }

@@ -8,7 +8,8 @@
 //! | `notify` | who is told, and what is run or asked to tell them |
 //! | `backup` | which data is kept, where, and when older copies are deleted |
 //! | `monitoring` | where root writes files for monitoring, and whom it tells of runs |
-//! | `as = "root"` | what root runs; a step or a check that only the repository declares runs as the owner |
+//! | `as = "root"` | what root runs; a step or a check that only the repository declares runs as the owner; so do hooks and migrations |
+//! | how a peer is asked | a plan asks before anybody approved the release; which versions go together may come from here |
 //! | `scope = "system"`, or none | a unit of PID 1 runs as whoever it says; where the host declares the file, the rest may come from here |
 //! | `needs` | which packages of the host make something run by itself |
 //! | `public` | which values may be shown |
@@ -28,7 +29,8 @@ use super::merge::named_by;
 /// The tables that are the host's alone.
 const HOSTS: [&str; 6] = ["install", "source", "policy", "backup", "notify", "monitoring"];
 /// The keys that hold paths.
-const PATHS: [&str; 7] = ["path", "installed-if", "file", "changelog", "example", "artifacts", "changed"];
+const PATHS: [&str; 9] =
+    ["path", "installed-if", "file", "changelog", "example", "artifacts", "changed", "cwd", "env-file"];
 /// How long a command may be, its program and arguments together, in bytes.
 const LONGEST_COMMAND: usize = 16 << 10;
 
@@ -43,6 +45,7 @@ pub(super) fn check(document: &Document<'_>, host: &Table) -> Vec<Problem> {
     for (at, component) in elements(top, "component") {
         rules.component(&Key::default().name("component").index(at), component);
     }
+    rules.procedures(top);
     rules.problems
 }
 
@@ -61,10 +64,7 @@ impl Rules<'_> {
         let name = text(component, "name").unwrap_or_default();
         for array in ["step", "check"] {
             for (at, one) in elements(component, array) {
-                if text(one, "as").is_some_and(|who| who != "owner") {
-                    let key = key.name(array).index(at).name("as");
-                    self.fault(&key, hosts("as = \"root\"").help("declare what root runs in the host's manifest"));
-                }
+                self.as_owner(&key.name(array).index(at), one);
             }
         }
         for (at, unit) in elements(component, "unit") {
@@ -94,6 +94,29 @@ impl Rules<'_> {
                     self.fault(&key.name(name), fault.help(help));
                 }
             }
+        }
+    }
+
+    fn procedures(&mut self, top: &DeTable<'_>) {
+        for array in ["hook", "migration"] {
+            for (at, one) in elements(top, array) {
+                self.as_owner(&Key::default().name(array).index(at), one);
+            }
+        }
+        let compatibility = top.get("compatibility").and_then(|value| value.get_ref().as_table());
+        for (at, peer) in compatibility.map(|table| elements(table, "peer")).unwrap_or_default() {
+            let key = Key::default().name("compatibility").name("peer").index(at);
+            for name in
+                ["http", "json", "command", "unreachable", "within"].iter().filter(|name| peer.contains_key(**name))
+            {
+                self.fault(&key.name(name), hosts("how a peer is asked").help("say `name` and `accepts` here"));
+            }
+        }
+    }
+
+    fn as_owner(&mut self, key: &Key, command: &DeTable<'_>) {
+        if text(command, "as").is_some_and(|who| who != "owner") {
+            self.fault(&key.name("as"), hosts("as = \"root\"").help("declare what root runs in the host's manifest"));
         }
     }
 

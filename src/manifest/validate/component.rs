@@ -7,6 +7,7 @@ use super::super::problem::{Fault, Looked};
 use super::super::{
     Check, CheckAt, Component, Dialect, EnvFile, RelPath, RunAs, Step, StepUndo, VersionSource, raw, words,
 };
+use super::procedure::env_files;
 use super::{Look, health, needs, units};
 
 /// How long a check may take where the manifest says nothing: it may have to build an environment first.
@@ -171,7 +172,8 @@ fn check(look: &mut Look<'_>, key: &Key, raw: &raw::Check) -> Option<Check> {
         None | Some(raw::At::Staged) => CheckAt::Staged,
         Some(raw::At::Switched) => CheckAt::Switched,
     };
-    Some(Check { run: run?, at, run_as: run_as(raw.run_as), timeout: timeout? })
+    let env_files = env_files(look, &key.name("env-file"), &raw.env_file);
+    Some(Check { run: run?, at, run_as: run_as(raw.run_as), timeout: timeout?, env_files: env_files? })
 }
 
 fn step(look: &mut Look<'_>, key: &Key, raw: &raw::Step, component: &str) -> Option<Step> {
@@ -193,8 +195,9 @@ fn step(look: &mut Look<'_>, key: &Key, raw: &raw::Step, component: &str) -> Opt
         let fault = Fault::new("a step that is undone by running it again may be run again");
         look.fault(&key.name("idempotent"), fault.help("leave `idempotent` out, or declare another `undo`"));
     }
+    let env_files = env_files(look, &key.name("env-file"), &raw.env_file)?;
     let (run_as, when_changed) = (run_as(raw.run_as), when_changed?);
-    Some(Step { name: name?, run: run?, run_as, when_changed, undo: undo?, idempotent, timeout: timeout? })
+    Some(Step { name: name?, run: run?, run_as, when_changed, undo: undo?, idempotent, timeout: timeout?, env_files })
 }
 
 fn step_name(text: &str) -> Looked<String> {
@@ -204,7 +207,7 @@ fn step_name(text: &str) -> Looked<String> {
     }
 }
 
-fn changed(look: &mut Look<'_>, key: &Key, paths: &[String]) -> Option<Vec<RelPath>> {
+pub(super) fn changed(look: &mut Look<'_>, key: &Key, paths: &[String]) -> Option<Vec<RelPath>> {
     if paths.is_empty() {
         let fault = Fault::new("no path is named, so the step would never run");
         look.fault(key, fault.help("name paths, or leave `when` out: then it runs whenever the component changed"));
@@ -212,7 +215,7 @@ fn changed(look: &mut Look<'_>, key: &Key, paths: &[String]) -> Option<Vec<RelPa
     look.each(key, paths, words::relative)
 }
 
-fn undo(look: &mut Look<'_>, key: &Key, raw: Option<&raw::Undo>) -> Option<StepUndo> {
+pub(super) fn undo(look: &mut Look<'_>, key: &Key, raw: Option<&raw::Undo>) -> Option<StepUndo> {
     match raw {
         None | Some(raw::Undo::Rule(raw::UndoRule::Irreversible)) => Some(StepUndo::Irreversible),
         Some(raw::Undo::Rule(raw::UndoRule::Pure)) => Some(StepUndo::Pure),

@@ -16,6 +16,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 pub(super) fn health(look: &mut Look<'_>, key: &Key, raw: &raw::Health, component: &raw::Component) -> Option<Health> {
     let within = look.take_or(&key.name("within"), raw.within.as_deref().map(words::bound), WITHIN);
     http_keys_without_http(look, key, raw);
+    bound_of_a_number(look, &key.name("below"), raw);
     let given: Vec<&str> = [
         raw.http.is_some().then_some("http"),
         raw.tcp.is_some().then_some("tcp"),
@@ -32,7 +33,8 @@ pub(super) fn health(look: &mut Look<'_>, key: &Key, raw: &raw::Health, componen
             .map(|address| Probe::Tcp { address }),
         ["command"] => {
             let run = raw.command.as_deref().unwrap_or_default();
-            look.take(&key.name("command"), words::argv(run)).map(|run| Probe::Command { run })
+            let below = raw.below;
+            look.take(&key.name("command"), words::argv(run)).map(|run| Probe::Command { run, below })
         }
         ["journal"] => journal(look, &key.name("journal"), raw.journal.as_ref()?, component),
         [] => {
@@ -56,6 +58,19 @@ fn http_keys_without_http(look: &mut Look<'_>, key: &Key, raw: &raw::Health) {
     let names = [("headers", !raw.headers.is_empty()), ("expect", raw.expect.is_some())];
     for (name, _) in names.into_iter().filter(|(_, given)| *given && raw.http.is_none()) {
         look.fault(&key.name(name), Fault::new("belongs to an `http` check").help("add http = \"http://...\""));
+    }
+}
+
+fn bound_of_a_number(look: &mut Look<'_>, key: &Key, raw: &raw::Health) {
+    match raw.below {
+        Some(_) if raw.command.is_none() => {
+            let fault = Fault::new("belongs to a `command` that prints a number");
+            look.fault(key, fault.help("add command = [...]"));
+        }
+        Some(bound) if !bound.is_finite() => {
+            look.fault(key, Fault::new("is no number that anything could be below").help("write one, such as 100"))
+        }
+        _ => {}
     }
 }
 
@@ -124,7 +139,7 @@ fn is_secret_name(name: &str) -> bool {
     ["token", "auth", "key", "secret", "cookie", "passw"].iter().any(|word| name.contains(word))
 }
 
-fn http_url(text: &str) -> Looked<Template> {
+pub(super) fn http_url(text: &str) -> Looked<Template> {
     let template = template::parse(text)?;
     let form = "write http://HOST:PORT/PATH, where ${KEY} may stand for any part";
     // A stand-in of digits fits hosts, ports and paths alike.

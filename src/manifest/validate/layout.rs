@@ -11,7 +11,8 @@ pub(super) fn layout(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest) -> (La
     let names = given.iter().enumerate().map(|(at, name)| (key.name("shared").index(at), name.as_str()));
     look.unique("shared path", names);
     match raw.install.layout {
-        None | Some(raw::Layout::InPlace) => {
+        // An archive is unpacked beside what it replaces.
+        None | Some(raw::Layout::InPlace) if raw.source.archive.is_none() => {
             if !given.is_empty() {
                 let fault = Fault::new("`shared` is given, and releases have no directories of their own");
                 let help = "add layout = \"releases\", or take `shared` out: in place, what git does not track stays";
@@ -19,7 +20,7 @@ pub(super) fn layout(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest) -> (La
             }
             (Layout::InPlace, shared)
         }
-        Some(raw::Layout::Releases) => {
+        _ => {
             has_tree(look, key, raw);
             outlives(look, raw, shared.as_deref().unwrap_or_default());
             (Layout::Releases, shared)

@@ -8,6 +8,7 @@ mod monitoring;
 mod needs;
 mod notify;
 mod policy;
+mod procedure;
 mod source;
 mod units;
 mod verify;
@@ -42,6 +43,9 @@ pub(super) fn install(
     let lockstep = raw.compatibility.as_ref().map(|compatibility| compatibility.lockstep.clone()).unwrap_or_default();
     look.lockstep(&top.name("compatibility").name("lockstep"), &lockstep, raw);
     let backup = backup::backup(&mut look, &top, raw);
+    let hooks = procedure::hooks(&mut look, &top.name("hook"), raw);
+    let migrations = procedure::migrations(&mut look, &top.name("migration"), raw);
+    let peers = procedure::peers(&mut look, &top.name("compatibility").name("peer"), raw);
     let policy = policy::policy(&mut look, &top.name("policy"), raw.policy.as_ref());
     let notify = notify::all(&mut look, &top.name("notify"), &raw.notify);
     let monitoring = monitoring::monitoring(&mut look, &top.name("monitoring"), raw.monitoring.as_ref());
@@ -60,13 +64,15 @@ pub(super) fn install(
              [source.git], or allow-unverified = true to [policy]",
         );
     }
-    let complete = (root, owner, source, components, backup, policy, notify, monitoring, shared);
+    let procedures = hooks.zip(migrations).zip(peers);
+    let complete = (root, owner, source, components, procedures, backup, policy, notify, monitoring, shared);
     match complete {
         (
             Some(root),
             Some(owner),
             Some(source),
             Some(components),
+            Some(((hooks, migrations), peers)),
             Some(backup),
             Some(policy),
             Some(notify),
@@ -82,6 +88,9 @@ pub(super) fn install(
             shared,
             source,
             components,
+            hooks,
+            migrations,
+            peers,
             lockstep,
             backup,
             policy,

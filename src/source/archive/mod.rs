@@ -1,35 +1,37 @@
-//! Release archives.
+//! Release archives: a list of sums says what there is, an archive becomes a release in the mirror, and a directory of its
+//! own is what it is unpacked to (`releases`).
+//!
+//! Of what others made nothing is read as root but text of bounded length: archives are unpacked by a child that is the
+//! owner (`unpack`), and what they may hold is decided over plain values (`entry`).
 
-use super::git::{Checkout, Mirror, Target};
-use super::{Offer, Place, Upstream};
-use crate::error::{Error, Result};
-use crate::manifest::ArchiveSource;
-use crate::plan::{Blocker, Plan};
-use crate::report::Reporter;
-use crate::survey::Survey;
+pub mod entry;
+mod get;
+mod import;
+mod listing;
+pub mod robust;
+mod sums;
+mod target;
+mod unpack;
+mod upstream;
+mod vouch;
 
-impl Upstream for ArchiveSource {
-    fn observe(&self, _: &Place) -> Result<Checkout> {
-        Err(Error::failed("[source.archive] is not there yet"))
-    }
+use std::io::BufWriter;
 
-    fn update(&self, _: &Place, _: &Mirror, _: &dyn Reporter) -> Result<()> {
-        Err(Error::failed("[source.archive] is not there yet"))
-    }
+use crate::error::{Context, Result};
 
-    fn target(&self, _: &Place, _: &Mirror, _: Option<&str>, _: bool, _: &dyn Reporter) -> Result<Target> {
-        Err(Error::failed("[source.archive] is not there yet"))
-    }
+pub use listing::Listing;
+pub use vouch::{Vouched, vouched};
 
-    fn preflight(&self, _: &Place, _: &Checkout, _: Option<&Offer>) -> Vec<Blocker> {
-        Vec::new()
-    }
+/// How long an archive may take to be unpacked, seconds.
+const BOUND: u32 = 1800;
 
-    fn complete(&self, _: &Place, _: &Mirror, _: &Survey, _: &mut Offer) -> Result<()> {
-        Ok(())
-    }
-
-    fn bring(&self, _: &Place, _: &Mirror, _: &Plan, _: &dyn Reporter) -> Result<()> {
-        Ok(())
-    }
+/// What the child does: tells what the archive on standard input holds.
+pub fn tell(packed: u64, most: u64) -> Result<()> {
+    // Whoever waits for it reads what it writes, and would wait for ever.
+    nix::unistd::alarm::set(BOUND);
+    let mut out = BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
+    unpack::unpack(std::io::stdin().lock(), packed, most, &mut out).context("nobody reads what is unpacked")
 }
+
+#[cfg(test)]
+mod tests;

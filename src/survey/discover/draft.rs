@@ -276,13 +276,13 @@ fn rest(text: &mut String, found: &Found) {
     line(text, "keep-known-good = 5");
 }
 
-fn line(text: &mut String, line: &str) {
+pub(super) fn line(text: &mut String, line: &str) {
     text.push_str(line);
     text.push('\n');
 }
 
 /// A comment, wrapped between words; a line that begins with spaces is code and stays whole.
-fn comment(text: &mut String, comment: &str) {
+pub(super) fn comment(text: &mut String, comment: &str) {
     let comment = crate::text::harmless(comment);
     if comment.starts_with(' ') {
         return line(text, &format!("# {comment}"));
@@ -299,7 +299,7 @@ fn comment(text: &mut String, comment: &str) {
 }
 
 /// A TOML string.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 

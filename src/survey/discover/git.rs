@@ -282,7 +282,7 @@ impl Git {
 }
 
 /// The shape of a tag `PREFIXx.y.z`, and the version in it.
-fn shape_of(tag: &str) -> Option<(TagShape, Version)> {
+pub(super) fn shape_of(tag: &str) -> Option<(TagShape, Version)> {
     let starts = tag.char_indices().filter(|(at, c)| c.is_ascii_digit() && !tag[..*at].ends_with(digit_or_dot));
     starts.map(|(at, _)| tag.split_at(at)).find_map(|(prefix, version)| {
         let version = Version::parse(version).ok()?;

@@ -4,17 +4,22 @@
 //! opened below the checkout without following a symlink, and no value of a `.env` gets into what is found.
 
 mod component;
+mod compose;
 mod draft;
 mod evidence;
 mod git;
 mod listening;
 mod makefile;
+mod packages;
+mod releases;
+mod sketch;
 mod tree;
 mod units;
 
 use std::path::{Path, PathBuf};
 
 pub use draft::draft;
+pub use sketch::Sketch;
 
 use crate::error::{Error, Kind, Result};
 use crate::host::account::Account;
@@ -137,6 +142,32 @@ pub struct FoundPort {
     pub key: String,
     /// Whether a process of the owner listens there now, on an address that 127.0.0.1 reaches.
     pub listening: bool,
+}
+
+/// What else than a git checkout `path` is: a Compose project, a directory of releases, or what a package installed; with
+/// `packages`, those. `None`: a checkout, or nothing that is known.
+pub fn sketch(path: &Path, packages: &[String]) -> Result<Option<Sketch>> {
+    if !packages.is_empty() {
+        return packages::sketch(packages).map(Some);
+    }
+    let Ok(real) = path.canonicalize() else { return Ok(None) };
+    let is_checkout = git::toplevel(&real).is_ok();
+    if let Some(root) = releases::root_of(&std::path::absolute(path).unwrap_or_default()).or(releases::root_of(&real)) {
+        // A release may itself be a clone; what switches them is the link.
+        if root.join(".git").symlink_metadata().is_err() {
+            return releases::sketch(&root, &owner_of(&root)?).map(Some);
+        }
+    }
+    if is_checkout {
+        return Ok(None);
+    }
+    if let Some(root) = compose::root_of(&real) {
+        return compose::sketch(&root, &owner_of(&root)?.name).map(Some);
+    }
+    match packages::of(&real) {
+        Some(package) => packages::sketch(&[package]).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Looks at the checkout that `path` is in. Errors are of kind `Failed` where `path` is in no checkout that could be

@@ -31,7 +31,9 @@ pub(super) fn source(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest, root: 
         () if let Some(raw) = of_git => git(look, &key.name("git"), raw, root).map(Source::Git),
         () if let Some(raw) = of_packages => packages::packages(look, &key.name("packages"), raw).map(Source::Packages),
         () if let Some(raw) = of_compose => compose::compose(look, &key.name("compose"), raw).map(Source::Compose),
-        () if let Some(raw) = of_archive => archive::archive(look, &key.name("archive"), raw).map(Source::Archive),
+        () if let Some(raw) = of_archive => {
+            archive::archive(look, &key.name("archive"), raw, root).map(Source::Archive)
+        }
         () => {
             look.fault(
                 key,
