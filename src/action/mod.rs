@@ -9,6 +9,7 @@ mod env_file;
 mod export;
 mod files;
 mod linger;
+mod packages;
 mod quiesce;
 mod rerun;
 mod service;
@@ -31,6 +32,7 @@ pub(crate) use export::put as put_into_export;
 pub use export::remove_exports;
 pub use files::FileSwap;
 pub use linger::Linger;
+pub use packages::{Packages, SeenFiles, packages_of};
 pub use quiesce::{Quiesce, UnitWas};
 pub use rerun::Rerun;
 pub use service::Service;
@@ -52,6 +54,8 @@ pub enum Action {
     Backup(Backup),
     /// Switches the checkout.
     Tree(Tree),
+    /// Runs a transaction of the package manager.
+    Packages(Packages),
     /// Replaces a configuration file.
     EnvFile(EnvFile),
     /// Guards what steps make.
@@ -85,6 +89,8 @@ pub enum Seen {
         /// The links.
         links: Vec<Link>,
     },
+    /// Files as they were, absolute; `None`: not there. Their bytes are with the run.
+    Files(SeenFiles),
     /// Whether the account's user manager ran without a login, and whether it ran at all.
     Lingered {
         /// `loginctl show-user -P Linger`.
@@ -152,6 +158,7 @@ impl Action {
             Action::Rerun(action) => action,
             Action::Backup(action) => action,
             Action::Tree(action) => action,
+            Action::Packages(action) => action,
             Action::EnvFile(action) => action,
             Action::Artifact(action) => action,
             Action::Step(action) => action,

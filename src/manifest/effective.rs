@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     ArchiveSource, Backup, BackupWhen, Check, CheckAt, Component, ComposeSource, Credential, Dialect, EnvFile,
-    EnvPolicy, Follow, GitSource, Health, Install, Monitoring, MustBeSigned, Needs, PackagesSource, Policy, Probe,
+    EnvPolicy, Follow, GitSource, Health, Install, Monitoring, MustBeSigned, Needs, PackageManager, PackagesSource, Policy, Probe,
     Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, Verify, raw,
 };
 use crate::error::{Context, Result};
@@ -38,9 +38,18 @@ fn source(source: &Source) -> raw::Source {
     let allow = source.allow().map(ToString::to_string);
     match source {
         Source::Git(source) => told.git = Some(git(source)),
-        Source::Packages(PackagesSource { packages, repositories, .. }) => {
-            let (packages, repositories) = (packages.clone(), repositories.clone());
-            told.packages = Some(raw::Packages { packages, repositories, allow });
+        Source::Packages(PackagesSource { packages, repositories, manager, timeout, lock_timeout, .. }) => {
+            told.packages = Some(raw::Packages {
+                packages: packages.clone(),
+                repositories: repositories.clone(),
+                manager: manager.map(|manager| match manager {
+                    PackageManager::Apt => raw::PackageManager::Apt,
+                    PackageManager::Dnf => raw::PackageManager::Dnf,
+                }),
+                timeout: Some(span(*timeout)),
+                lock_timeout: Some(span(*lock_timeout)),
+                allow,
+            });
         }
         Source::Compose(ComposeSource { project, files, .. }) => {
             told.compose = Some(raw::Compose { project: project.clone(), files: texts(files), allow });
@@ -176,6 +185,7 @@ fn component(component: &Component) -> raw::Component {
         unit: component.units.iter().map(unit).collect(),
         health: component.health.iter().map(health).collect(),
         needs: component.needs.iter().map(needs).collect(),
+        packages: component.packages.clone(),
     }
 }
 
@@ -229,7 +239,8 @@ fn step(step: &Step) -> raw::Step {
 
 fn unit(unit: &Unit) -> raw::Unit {
     raw::Unit {
-        file: unit.file.to_string(),
+        file: (!unit.is_packaged).then(|| unit.file.to_string()),
+        name: unit.is_packaged.then(|| unit.file.to_string()),
         instances: unit.instances.clone(),
         scope: Some(match unit.scope {
             Scope::System => raw::Scope::System,

@@ -1,0 +1,4 @@
+//! `[source.packages]`: real packages of a repository on the host, upgraded, refused, undone and recovered.
+
+mod apt;
+mod platform;
