@@ -17,7 +17,7 @@ use crate::source::packages::{Change, Installed, Package, installed_by_dpkg, ins
 /// What a package manager is told by its environment: no question, no hook of ours, and no service is started, stopped or restarted
 /// by a maintainer script, since the run does that in its own order. systemctl(1) leaves jobs and reloads out where SYSTEMD_OFFLINE
 /// is set, and enables and disables all the same.
-const ENVIRONMENT: [&str; 11] = [
+const ENVIRONMENT: [&str; 10] = [
     "DEBIAN_FRONTEND=noninteractive",
     "DEBIAN_PRIORITY=critical",
     "DEBCONF_NONINTERACTIVE_SEEN=true",
@@ -28,7 +28,6 @@ const ENVIRONMENT: [&str; 11] = [
     "RELIFT_HOOKS=no",
     "SYSTEMD_OFFLINE=1",
     "LC_ALL=C.UTF-8",
-    "RPM_FORCE_DEBIAN=1",
 ];
 /// What dpkg does with a configuration file that was edited: it stays, and the package's own is put beside it.
 const CONFFILES: [&str; 2] = ["--force-confdef", "--force-confold"];
