@@ -12,6 +12,7 @@ mod export;
 mod files;
 mod layout;
 mod linger;
+mod packages;
 mod quiesce;
 mod rerun;
 mod service;
@@ -37,6 +38,7 @@ pub use export::remove_exports;
 pub use files::FileSwap;
 pub use layout::Layout;
 pub use linger::Linger;
+pub use packages::{Packages, SeenFiles, packages_of};
 pub use quiesce::{Quiesce, UnitWas};
 pub use rerun::Rerun;
 pub use service::Service;
@@ -59,6 +61,8 @@ pub enum Action {
     Backup(Backup),
     /// Switches the checkout.
     Tree(Tree),
+    /// Runs a transaction of the package manager.
+    Packages(Packages),
     /// Replaces a configuration file.
     EnvFile(EnvFile),
     /// Guards what steps make.
@@ -96,6 +100,8 @@ pub enum Seen {
         /// The links.
         links: Vec<Link>,
     },
+    /// Files as they were, absolute; `None`: not there. Their bytes are with the run.
+    Files(SeenFiles),
     /// Whether the account's user manager ran without a login, and whether it ran at all.
     Lingered {
         /// `loginctl show-user -P Linger`.
@@ -163,6 +169,7 @@ impl Action {
             Action::Rerun(action) => action,
             Action::Backup(action) => action,
             Action::Tree(action) => action,
+            Action::Packages(action) => action,
             Action::EnvFile(action) => action,
             Action::Artifact(action) => action,
             Action::Step(action) => action,

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::{
     ArchiveSource, ArchiveVerify, Backup, BackupWhen, Check, CheckAt, Component, ComposeSource, Credential, Dialect,
-    EnvFile, EnvPolicy, Follow, GitSource, Health, Install, Layout, Monitoring, MustBeSigned, Needs, PackagesSource,
-    Policy, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Signers, Source, Step, StepUndo, Template,
-    Unit, Verify, raw,
+    EnvFile, EnvPolicy, Follow, GitSource, Health, Install, Layout, Monitoring, MustBeSigned, Needs, PackageManager,
+    PackagesSource, Policy, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Signers, Source, Step,
+    StepUndo, Template, Unit, Verify, raw,
 };
 use crate::error::{Context, Result};
 
@@ -50,9 +50,18 @@ fn source(source: &Source) -> raw::Source {
     let allow = source.allow().map(ToString::to_string);
     match source {
         Source::Git(source) => told.git = Some(git(source)),
-        Source::Packages(PackagesSource { packages, repositories, .. }) => {
-            let (packages, repositories) = (packages.clone(), repositories.clone());
-            told.packages = Some(raw::Packages { packages, repositories, allow });
+        Source::Packages(PackagesSource { packages, repositories, manager, timeout, lock_timeout, .. }) => {
+            told.packages = Some(raw::Packages {
+                packages: packages.clone(),
+                repositories: repositories.clone(),
+                manager: manager.map(|manager| match manager {
+                    PackageManager::Apt => raw::PackageManager::Apt,
+                    PackageManager::Dnf => raw::PackageManager::Dnf,
+                }),
+                timeout: Some(span(*timeout)),
+                lock_timeout: Some(span(*lock_timeout)),
+                allow,
+            });
         }
         Source::Compose(ComposeSource { project, files, .. }) => {
             told.compose = Some(raw::Compose { project: project.clone(), files: texts(files), allow });
@@ -226,6 +235,7 @@ fn component(component: &Component) -> raw::Component {
         unit: component.units.iter().map(unit).collect(),
         health: component.health.iter().map(health).collect(),
         needs: component.needs.iter().map(needs).collect(),
+        packages: component.packages.clone(),
     }
 }
 
@@ -285,7 +295,8 @@ fn undo(undo: &StepUndo) -> raw::Undo {
 
 fn unit(unit: &Unit) -> raw::Unit {
     raw::Unit {
-        file: unit.file.to_string(),
+        file: (!unit.is_packaged).then(|| unit.file.to_string()),
+        name: unit.is_packaged.then(|| unit.file.to_string()),
         instances: unit.instances.clone(),
         scope: Some(match unit.scope {
             Scope::System => raw::Scope::System,

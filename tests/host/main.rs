@@ -5,6 +5,7 @@
 mod harness;
 mod network;
 mod packages;
+mod packages_source;
 mod receiver;
 mod server;
 mod snapshot;

@@ -85,12 +85,28 @@ impl Source {
 /// `[source.packages]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackagesSource {
-    /// Names of the packages that are upgraded; no other is, unless one of them needs it.
+    /// Names of the packages that are upgraded, `*` stands for anything; no other is, unless one of them needs it.
     pub packages: Vec<String>,
     /// The only repositories that they come from; empty: all that are configured.
     pub repositories: Vec<String>,
+    /// Whose packages they are; `None`: of the manager that this host is made with.
+    pub manager: Option<PackageManager>,
+    /// How long the transaction may take.
+    pub timeout: Duration,
+    /// How long to wait for the package manager's lock.
+    pub lock_timeout: Duration,
     /// Versions that a run may move to by itself.
     pub allow: Option<VersionReq>,
+}
+
+/// A package manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PackageManager {
+    /// apt-get(8) and dpkg(1).
+    Apt,
+    /// dnf(8) and rpm(8).
+    Dnf,
 }
 
 /// `[source.compose]`.

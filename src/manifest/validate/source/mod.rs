@@ -13,6 +13,8 @@ use super::super::problem::{Fault, Looked};
 use super::super::{Follow, GitSource, Source, raw, words};
 use super::Look;
 
+pub(super) use packages::name as package;
+
 pub(super) fn source(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest, root: Option<&Path>) -> Option<Source> {
     let raw::Source { git: of_git, packages: of_packages, compose: of_compose, archive: of_archive } = &raw.source;
     let declared = [
