@@ -4,6 +4,7 @@
 mod artifact;
 mod backup;
 mod check;
+mod compose;
 mod enablement;
 mod env_file;
 mod export;
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 pub use artifact::{Artifact, save as save_artifact};
 pub use backup::{Backup, in_order_of_stopping, stop_units};
 pub use check::Check;
+pub use compose::{ComposeFiles, ComposeHold, ComposeUp};
 pub use enablement::{Link, Links};
 pub use env_file::EnvFile;
 pub(crate) use export::put as put_into_export;
@@ -66,6 +68,12 @@ pub enum Action {
     Service(Service),
     /// Lets the owner's user manager run without a login.
     Linger(Linger),
+    /// Notes the containers of a Compose project; its undo brings them back.
+    ComposeHold(ComposeHold),
+    /// Writes the files of a Compose project.
+    ComposeFiles(ComposeFiles),
+    /// Makes containers anew.
+    ComposeUp(ComposeUp),
 }
 
 /// What only the moment before an action knows.
@@ -76,6 +84,8 @@ pub enum Seen {
     Nothing,
     /// What ran.
     Units(Vec<UnitWas>),
+    /// The containers that there were.
+    Containers(Vec<crate::source::compose::project::Container>),
     /// Directories that were not there, outermost first, relative to where the action works.
     Missing(Vec<std::path::PathBuf>),
     /// The same, and the links by which units were enabled.
@@ -159,6 +169,9 @@ impl Action {
             Action::Units(action) => action,
             Action::Service(action) => action,
             Action::Linger(action) => action,
+            Action::ComposeHold(action) => action,
+            Action::ComposeFiles(action) => action,
+            Action::ComposeUp(action) => action,
         }
     }
 }

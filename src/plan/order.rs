@@ -45,11 +45,13 @@ pub(super) fn actions(case: &Case, mut components: Vec<Stages>, contents: &mut C
     actions.extend(late_steps);
     let stops = if case.quiesces { backup::stops(case, &services) } else { Vec::new() };
     actions.extend(services);
+    actions.extend(case.offer.around.after.iter().cloned());
     if !actions.is_empty() {
         let quiesce = quiesce(case, &relations);
         let runs_steps = actions.iter().any(|action| matches!(action, Action::Step(_)));
         actions.splice(before_tree..before_tree, backup::action(case, &quiesce.units, runs_steps));
-        actions.splice(0..0, std::iter::once(Action::Quiesce(quiesce)).chain(stops));
+        let held = case.offer.around.before.iter().cloned();
+        actions.splice(0..0, std::iter::once(Action::Quiesce(quiesce)).chain(stops).chain(held));
     }
     steps::link_reruns(&mut actions);
     backup::link(&mut actions);
