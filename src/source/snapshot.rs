@@ -74,7 +74,7 @@ pub fn write(repository: &Repository, entries: impl IntoIterator<Item = Result<E
     }
     let tree = update.create_updated(repository, &base).context(failed)?;
     let tree = repository.find_tree(tree).context(failed)?;
-    let who = Signature::new("relift", "", &Time::new(meta.time, 0)).context(failed)?;
+    let who = Signature::new("relift", "relift", &Time::new(meta.time, 0)).context(failed)?;
     let message = serde_json::to_string_pretty(meta).context(failed)?;
     repository.commit(None, &who, &who, &message, &tree, &[]).context(failed)
 }
