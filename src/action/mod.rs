@@ -4,6 +4,7 @@
 mod artifact;
 mod backup;
 mod check;
+mod compose;
 mod directory;
 mod enablement;
 mod env_file;
@@ -30,6 +31,7 @@ use crate::error::{Error, Result};
 pub use artifact::{Artifact, save as save_artifact};
 pub use backup::{Backup, in_order_of_stopping, stop_units};
 pub use check::Check;
+pub use compose::{ComposeFiles, ComposeHold, ComposeUp};
 pub use directory::Directory;
 pub use enablement::{Link, Links};
 pub use env_file::EnvFile;
@@ -81,6 +83,12 @@ pub enum Action {
     Directory(Directory),
     /// Leads `current` to another release.
     Layout(Layout),
+    /// Notes the containers of a Compose project; its undo brings them back.
+    ComposeHold(ComposeHold),
+    /// Writes the files of a Compose project.
+    ComposeFiles(ComposeFiles),
+    /// Makes containers anew.
+    ComposeUp(ComposeUp),
 }
 
 /// What only the moment before an action knows.
@@ -91,6 +99,8 @@ pub enum Seen {
     Nothing,
     /// What ran.
     Units(Vec<UnitWas>),
+    /// The containers that there were.
+    Containers(Vec<crate::source::compose::project::Container>),
     /// Directories that were not there, outermost first, relative to where the action works.
     Missing(Vec<std::path::PathBuf>),
     /// The same, and the links by which units were enabled.
@@ -179,6 +189,9 @@ impl Action {
             Action::Linger(action) => action,
             Action::Directory(action) => action,
             Action::Layout(action) => action,
+            Action::ComposeHold(action) => action,
+            Action::ComposeFiles(action) => action,
+            Action::ComposeUp(action) => action,
         }
     }
 }

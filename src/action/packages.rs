@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::site::Place;
-use super::{Act, Invocation, Seen, Sight, Site};
+use super::{Act, Invocation, Seen, Sight, Site, With};
 use crate::error::{Error, Result};
 use crate::host::fs::{Content, Image, Rooted, make_private, write_durably};
 use crate::manifest::{PackageManager, Scope};
@@ -113,9 +113,11 @@ impl Packages {
             run: &run,
             as_root: true,
             place: Place::Staged(PathBuf::from("/")),
+            base: None,
             path: ".",
             timeout: Duration::from_secs(self.timeout),
             component: "packages",
+            with: &With::default(),
         })
         .map_err(|error| told_shortly(error, &run, &shown))
     }

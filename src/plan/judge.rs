@@ -52,6 +52,10 @@ fn upgrade(case: &Case, plan: &mut Plan) {
     }
     if request.unattended {
         plan.blockers.extend(reach::beyond(plan, case.install.policy.unattended));
+        plan.blockers.extend(case.offer.around.to_be_seen.iter().cloned());
+    }
+    if !request.unattended {
+        plan.warnings.extend(case.offer.around.to_be_seen.iter().map(|seen| seen.what.clone()));
     }
     floor(case, plan);
     plan.blockers.extend(unverified(case));

@@ -70,6 +70,8 @@ fn leaves_something(action: &Action) -> bool {
             | Action::Packages(_)
             | Action::EnvFile(_)
             | Action::Units(_)
+            | Action::ComposeFiles(_)
+            | Action::ComposeHold(_)
     )
 }
 

@@ -14,6 +14,7 @@ mod terminal;
 mod attacks;
 mod backup;
 mod checkout;
+mod compose;
 mod crash;
 mod cron;
 mod doctor;

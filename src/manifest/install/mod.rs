@@ -325,6 +325,19 @@ pub enum Probe {
         /// The last number on its first line must be below this.
         below: Option<f64>,
     },
+    /// The containers of a service of the Compose project: they run, and are healthy.
+    Container {
+        /// The service.
+        service: String,
+        /// The project's name; known when the source is.
+        project: String,
+        /// What has the containers: `docker`, `podman`.
+        engine: String,
+        /// A line that must appear in their logs.
+        wanted: Option<Regex>,
+        /// A line that must not.
+        unwanted: Option<Regex>,
+    },
     /// The journal of the component's units since the restart.
     Journal {
         /// A line that must appear.

@@ -245,6 +245,13 @@ pub(in crate::manifest) struct Health {
     /// The journal of the component's units since the restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal: Option<Journal>,
+    /// The containers of this service of the Compose project: each runs, is healthy by its own health check where it has one,
+    /// and is not started over and over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// What the containers of `container` say since they were started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<Journal>,
     /// How long it may take until it answers as expected. Default: `60s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,

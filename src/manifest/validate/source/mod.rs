@@ -29,10 +29,13 @@ pub(super) fn source(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest, root: 
         look.fault(&key.name(second), fault.help("an install has one source; make another manifest for the other"));
         return None;
     }
+    let has_backup = raw.backup.is_some();
     match () {
         () if let Some(raw) = of_git => git(look, &key.name("git"), raw, root).map(Source::Git),
         () if let Some(raw) = of_packages => packages::packages(look, &key.name("packages"), raw).map(Source::Packages),
-        () if let Some(raw) = of_compose => compose::compose(look, &key.name("compose"), raw).map(Source::Compose),
+        () if let Some(raw) = of_compose => {
+            compose::compose(look, &key.name("compose"), raw, has_backup).map(Source::Compose)
+        }
         () if let Some(raw) = of_archive => {
             archive::archive(look, &key.name("archive"), raw, root).map(Source::Archive)
         }
