@@ -302,6 +302,9 @@ impl Session {
         let (mut plan, contents) = build(install, &survey, &offer, request)?;
         plan.manifest = self.manifest_changes()?;
         plan.blockers.extend(run::missing_keys(install, &plan, &contents)?);
+        if !plan.actions.is_empty() {
+            plan.blockers.extend(run::lacking(install)?);
+        }
         if is_trusted {
             let (warnings, refused) = run::foresee_units(&plan, &contents, &self.owner);
             plan.warnings.extend(warnings);

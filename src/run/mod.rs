@@ -11,6 +11,7 @@ mod prove;
 pub mod record;
 mod recover;
 pub mod rehearse;
+mod require;
 mod reserve;
 mod restore;
 pub mod robust;
@@ -22,6 +23,7 @@ pub use gates::{declared_secrets, missing_keys, secrets_of};
 pub use lock::{Lock, is_held, lock, lock_install, lock_root};
 pub use prepare::in_the_way;
 pub use recover::{Outlook, Recovered, close, outlook, recover};
+pub use require::lacking;
 pub use verify::foresee as foresee_units;
 
 /// A named instant of a run. In test builds, `RELIFT_KILL_AT` names the one at which the process kills itself, as a

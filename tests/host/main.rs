@@ -10,6 +10,7 @@ mod server;
 mod snapshot;
 mod terminal;
 
+mod archive;
 mod attacks;
 mod backup;
 mod checkout;
