@@ -22,8 +22,8 @@ pub fn effective(install: &Install) -> Result<String> {
             trust_checkout: install.trust_checkout,
             motd: install.motd,
             layout: match install.layout {
-                Layout::InPlace => raw::Layout::InPlace,
-                Layout::Releases => raw::Layout::Releases,
+                Layout::InPlace => None,
+                Layout::Releases => Some(raw::Layout::Releases),
             },
             shared: texts(&install.shared),
         },

@@ -38,6 +38,7 @@ mod obstacles;
 mod package;
 mod policy;
 mod recover;
+mod releases;
 mod reload;
 mod repository_manifest;
 mod restarts;

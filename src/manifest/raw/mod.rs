@@ -62,8 +62,8 @@ pub(super) struct Install {
     /// How the tree lies below the root. `in-place`: the root is the tree. `releases`: each release has a directory of its own,
     /// `releases/VERSION`; `current` is a link to the one that runs, `previous` to the one before; `.env` files and what `shared`
     /// names live in `shared`. For git and archives. Default: in-place.
-    #[serde(default, skip_serializing_if = "Layout::is_in_place")]
-    pub layout: Layout,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
     /// Paths of a release that outlive it, such as "app/data", relative to it: they live below `shared`, and each release has a
     /// link to them. `.env` files are shared by themselves. With layout = "releases".
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -71,20 +71,11 @@ pub(super) struct Install {
 }
 
 /// How the tree lies below the root.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Layout {
-    /// The root is the tree.
-    #[default]
     InPlace,
-    /// Each release has a directory of its own.
     Releases,
-}
-
-impl Layout {
-    fn is_in_place(&self) -> bool {
-        *self == Layout::InPlace
-    }
 }
 
 /// Where releases come from: exactly one table.

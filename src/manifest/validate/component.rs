@@ -17,7 +17,9 @@ const STEP: Duration = Duration::from_secs(600);
 pub(super) fn all(look: &mut Look<'_>, key: &Key, manifest: &raw::Manifest) -> Option<Vec<Component>> {
     let raw = &manifest.component;
     // A cone of git's is made of directories; packages have none.
-    if manifest.source.git.as_ref().is_some_and(|git| git.sparse) && manifest.install.layout == raw::Layout::InPlace {
+    if manifest.source.git.as_ref().is_some_and(|git| git.sparse)
+        && manifest.install.layout != Some(raw::Layout::Releases)
+    {
         for (at, _) in raw.iter().enumerate().filter(|(_, one)| one.path == ".") {
             let fault = Fault::new("`path` is missing or `.`, so that the component has no directory of its own");
             let help = "name its directory: path = \"manager\"; or keep the whole tree checked out: sparse = false";

@@ -54,6 +54,13 @@ fn each_mistake_is_told_with_what_to_write_instead() {
 }
 
 #[test]
+fn an_archive_is_never_unpacked_over_what_runs() {
+    let text = manifest(&format!("{URL}{SUMS}")).replace("owner = ", "layout = \"in-place\"\nowner = ");
+    let said = manifest::parse("app", Path::new("app.toml"), &text).expect_err("refused").render(false);
+    assert!(said.contains("beside what it replaces"), "{said}");
+}
+
+#[test]
 fn what_is_declared_is_shown_as_it_is_read() {
     let verify = format!("verify = {{ minisign = \"{KEY}\", over = \"both\", max-age = \"72h\" }}\n");
     let all = format!(
