@@ -331,7 +331,7 @@ fn a_kill_at_any_record_or_while_an_archive_comes_leaves_one_release_or_the_othe
         rounds += 1;
     }
     assert!(rounds > 0, "it was too fast to be killed");
-    let step = if is_soak() { 1 } else { 9 };
+    let step = if is_soak() { 1 } else { 11 };
     let mut ended = [0, 0];
     for at in (2..).step_by(step) {
         let point = format!("{}-{:05}", ["before", "after"][at % 2], at / 2);
