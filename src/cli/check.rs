@@ -10,7 +10,7 @@ use super::style::{BOLD, DIM, GOOD, WARN, paint};
 use super::{aftermath, nagios, output};
 use crate::error::{Exit, Result};
 use crate::ledger::{is_newest_ended, open_run};
-use crate::manifest;
+use crate::manifest::{self, SourceKind};
 use crate::plan::{Plan, abbreviate};
 use crate::report::Silent;
 use crate::source::git::Target;
@@ -167,8 +167,9 @@ fn show(name: &str, found: &Found, globals: &Globals) {
         Some(plan) => {
             let commits =
                 if plan.commits_total == 1 { "1 commit".to_owned() } else { format!("{} commits", plan.commits_total) };
-            let mut text =
-                format!("{}: {}, {commits} ahead, at {}\n", paint(BOLD, name), paint(GOOD, "new"), plan.to.short());
+            // Releases that we made ourselves are no history.
+            let ahead = if plan.source == SourceKind::Git { format!(", {commits} ahead, at") } else { ":".into() };
+            let mut text = format!("{}: {}{ahead} {}\n", paint(BOLD, name), paint(GOOD, "new"), plan.to.short());
             for component in &plan.components {
                 let versions = arrow(component.from_version.as_deref(), component.to_version.as_deref());
                 let files = if component.files_changed == 1 {

@@ -302,6 +302,9 @@ impl Session {
         let (mut plan, contents) = build(install, &survey, &offer, request)?;
         plan.manifest = self.manifest_changes()?;
         plan.blockers.extend(run::missing_keys(install, &plan, &contents)?);
+        if !plan.is_empty() {
+            plan.blockers.extend(run::lacking(install)?);
+        }
         if !plan.is_empty() && request.intent != Intent::Reconfigure {
             plan.peers = run::ask_peers(install, &plan, &self.owner, request.unattended)?;
             plan.blockers.extend(plan.peers.iter().filter_map(PeerPlan::blocker));

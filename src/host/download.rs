@@ -19,6 +19,9 @@ const SLOWEST: u64 = 1 << 10;
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
 
+/// Takes what comes, a piece at a time, and how many bytes there are in all where that is known.
+pub type Sink<'a> = &'a mut dyn FnMut(&[u8], Option<u64>) -> std::io::Result<()>;
+
 /// One conversation with web servers: what one of them keeps open is used again.
 pub struct Conversation {
     agent: Agent,
@@ -77,12 +80,7 @@ impl Conversation {
     }
 
     /// Gets at most `most` bytes and gives them to `sink` as they come, telling how many there are in all where the server says.
-    pub fn get(
-        &self,
-        url: &str,
-        most: u64,
-        sink: &mut dyn FnMut(&[u8], Option<u64>) -> std::io::Result<()>,
-    ) -> Result<(), Fault> {
+    pub fn get(&self, url: &str, most: u64, sink: Sink) -> Result<(), Fault> {
         let mut at = url.to_owned();
         for _ in 0..=REDIRECTS {
             let response = self.ask(&at, authority(&at) == authority(url))?;
@@ -106,12 +104,7 @@ impl Conversation {
         request.call().map_err(|error| Fault::Unreachable(words(&error)))
     }
 
-    fn body(
-        &self,
-        response: Response<Body>,
-        most: u64,
-        sink: &mut dyn FnMut(&[u8], Option<u64>) -> std::io::Result<()>,
-    ) -> Result<(), Fault> {
+    fn body(&self, response: Response<Body>, most: u64, sink: Sink) -> Result<(), Fault> {
         let total = response.body().content_length();
         if total.is_some_and(|total| total > most) {
             return Err(Fault::TooLong);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::{
     ArchiveSource, ArchiveVerify, Backup, BackupWhen, Check, CheckAt, Component, ComposeImage, ComposeSource,
     Credential, Dialect, EnvFile, EnvPolicy, Follow, GitSource, Health, ImageTag, Install, Layout, Monitoring,
-    MustBeSigned, Needs, PackageManager, PackagesSource, Policy, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA,
-    Scope, Signers, Source, Step, StepUndo, Template, Unit, Verify, raw,
+    MustBeSigned, Needs, PackageManager, PackagesSource, Policy, Probe, Reach, RelPath, Require, RestartPolicy, RunAs,
+    SCHEMA, Scope, Signers, Source, Step, StepUndo, Template, Unit, Verify, raw,
 };
 use crate::error::{Context, Result};
 
@@ -206,6 +206,10 @@ fn policy(policy: &Policy) -> raw::Policy {
         }),
         keep_known_good: i64::try_from(policy.keep_known_good).ok(),
         allow_unverified: policy.allow_unverified,
+        require: (policy.require != Require::default()).then(|| raw::Require {
+            disk: policy.require.disk.map(super::words::size_text),
+            memory: policy.require.memory.map(super::words::size_text),
+        }),
     }
 }
 

@@ -183,7 +183,7 @@ fn missing(case: &Case, part: Part, declared: &EnvFile) -> Blocker {
         Layout::InPlace => format!("cd {root} && install -m 0640 -o {owner} {example} {file}"),
         // The target's: no release may be here yet.
         Layout::Releases => format!(
-            "cd {root} && sudo -u {owner} mkdir -p {} && git --git-dir=/var/lib/relift/{}/mirror.git show {}:{example} | install -m 0640 -o {owner} /dev/stdin {file}",
+            "cd {root} && runuser -u {owner} -- mkdir -p {} && git --git-dir=/var/lib/relift/{}/mirror.git show {}:{example} | install -m 0640 -o {owner} /dev/stdin {file}",
             Path::new(file.as_str()).parent().unwrap_or(Path::new(".")).display(),
             case.install.name,
             abbreviate(&case.offer.to.revision),

@@ -12,6 +12,7 @@ mod prove;
 pub mod record;
 mod recover;
 pub mod rehearse;
+mod require;
 mod reserve;
 mod restore;
 pub mod robust;
@@ -24,6 +25,7 @@ pub use lock::{Lock, is_held, lock, lock_install, lock_root};
 pub use peers::ask as ask_peers;
 pub use prepare::in_the_way;
 pub use recover::{Outlook, Recovered, close, outlook, recover};
+pub use require::lacking;
 pub use verify::foresee as foresee_units;
 
 /// A named instant of a run. In test builds, `RELIFT_KILL_AT` names the one at which the process kills itself, as a

@@ -61,6 +61,10 @@ pub(super) fn prepare(
 ) -> std::result::Result<Prepared, Stop> {
     let install = engine.install;
     has_room(engine)?;
+    super::require::lacking(install)?
+        .into_iter()
+        .next()
+        .map_or(Ok(()), |missing| Err(missing.hint.into_iter().fold(Error::failed(missing.what), Error::hint)))?;
     unchanged(engine, plan)?;
     trusted(engine, plan)?;
     peers::again(install, plan, &engine.owner)?;

@@ -130,8 +130,8 @@ fn minisign(key: &PublicKey, name: &str, payload: Payload, signature: &str) -> R
         return Ok(Err(format!("it was signed as {}, and put under another name", harmless(other))));
     }
     Ok(Ok(Signature {
-        signer: format!("\"{}\"", shortened(&harmless(comment), COMMENT)),
-        key: format!("minisign {made}"),
+        signer: "minisign".into(),
+        key: format!("key {made}, \"{}\"", shortened(&harmless(comment), COMMENT)),
         time: said("timestamp:").and_then(|time| time.parse().ok()),
     }))
 }

@@ -29,7 +29,7 @@ pub use verify::tag_object;
 pub struct Signature {
     /// The principal of the allowed signers, or the user id of the key: never what the signed object says of itself.
     pub signer: String,
-    /// `ssh ED25519 SHA256:...`, `OpenPGP FINGERPRINT`, `minisign KEYID`.
+    /// `ssh ED25519 SHA256:...`, `OpenPGP FINGERPRINT`, `key KEYID, "COMMENT"` of minisign.
     pub key: String,
     /// When it was made, where the signature itself says; seconds since the epoch.
     pub time: Option<i64>,

@@ -11,6 +11,7 @@ mod server;
 mod snapshot;
 mod terminal;
 
+mod archive;
 mod attacks;
 mod backup;
 mod checkout;

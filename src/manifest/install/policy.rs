@@ -72,4 +72,15 @@ pub struct Policy {
     pub keep_known_good: usize,
     /// Whether such a run may install what nothing vouches for.
     pub allow_unverified: bool,
+    /// What must be free on the host before a run changes anything.
+    pub require: Require,
+}
+
+/// What must be free on the host, bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Require {
+    /// On the filesystem of the root.
+    pub disk: Option<u64>,
+    /// Memory that programs may take without swapping.
+    pub memory: Option<u64>,
 }

@@ -63,6 +63,21 @@ pub(in crate::manifest) struct Policy {
     /// Whether an unattended run may install what no signature and nobody vouches for. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_unverified: bool,
+    /// What must be free on the host before a run changes anything. Default: nothing more than a run itself needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require: Option<Require>,
+}
+
+/// What must be free on the host.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(in crate::manifest) struct Require {
+    /// On the filesystem of the root: `500MiB`, `4GiB`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
+    /// Memory that programs may take without swapping (`MemAvailable`, proc_meminfo(5)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
 }
 
 /// One text, or several.

@@ -11,7 +11,6 @@ pub(super) fn layout(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest) -> (La
     let names = given.iter().enumerate().map(|(at, name)| (key.name("shared").index(at), name.as_str()));
     look.unique("shared path", names);
     match raw.install.layout {
-        // An archive is unpacked beside what it replaces.
         None | Some(raw::Layout::InPlace) if raw.source.archive.is_none() => {
             if !given.is_empty() {
                 let fault = Fault::new("`shared` is given, and releases have no directories of their own");
@@ -20,7 +19,11 @@ pub(super) fn layout(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest) -> (La
             }
             (Layout::InPlace, shared)
         }
-        _ => {
+        layout => {
+            if layout == Some(raw::Layout::InPlace) {
+                let fault = Fault::new("an archive is unpacked beside what it replaces, and never over it");
+                look.fault(&key.name("layout"), fault.help("take `layout` out: [source.archive] has \"releases\""));
+            }
             has_tree(look, key, raw);
             outlives(look, raw, shared.as_deref().unwrap_or_default());
             (Layout::Releases, shared)

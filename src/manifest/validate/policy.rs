@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::document::Key;
 use super::super::problem::{Fault, Looked};
-use super::super::{Defer, EnvPolicy, Policy, Reach, Schedule, raw, words};
+use super::super::{Defer, EnvPolicy, Policy, Reach, Require, Schedule, raw, words};
 use super::{Look, component};
 
 /// How long a release must stay healthy where the manifest says nothing.
@@ -27,6 +27,7 @@ pub(super) fn policy(look: &mut Look<'_>, key: &Key, raw: Option<&raw::Policy>) 
     let cooldown = look.take_optional(&key.name("cooldown"), raw.cooldown.as_deref().map(words::age));
     let splay = look.take_optional(&key.name("splay"), raw.splay.as_deref().map(words::duration));
     let attempts = look.take_or(&key.name("attempts"), raw.attempts.map(attempts), ATTEMPTS);
+    let require = require(look, &key.name("require"), raw.require.as_ref());
     let defer = match &raw.defer {
         Some(raw) => defer(look, &key.name("defer"), raw).map(Some),
         None => Some(None),
@@ -57,7 +58,15 @@ pub(super) fn policy(look: &mut Look<'_>, key: &Key, raw: Option<&raw::Policy>) 
         env,
         keep_known_good: keep?,
         allow_unverified: raw.allow_unverified,
+        require: require?,
     })
+}
+
+fn require(look: &mut Look<'_>, key: &Key, raw: Option<&raw::Require>) -> Option<Require> {
+    let Some(raw) = raw else { return Some(Require::default()) };
+    let disk = look.take_optional(&key.name("disk"), raw.disk.as_deref().map(words::size));
+    let memory = look.take_optional(&key.name("memory"), raw.memory.as_deref().map(words::size));
+    Some(Require { disk: disk?, memory: memory? })
 }
 
 fn schedule(look: &mut Look<'_>, key: &Key, raw: &raw::Policy) -> Option<Schedule> {

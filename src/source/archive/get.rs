@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use crate::error::{Context, Error, Result};
 use crate::host::credential;
-use crate::host::download::{Conversation, Fault};
+use crate::host::download::{Conversation, Fault, Sink};
 use crate::manifest::{ArchiveSource, Location};
 use crate::report::{Event, Reporter};
 
@@ -73,12 +73,7 @@ impl Getter {
         }
     }
 
-    fn get(
-        &self,
-        place: &Location,
-        most: u64,
-        sink: &mut dyn FnMut(&[u8], Option<u64>) -> std::io::Result<()>,
-    ) -> std::result::Result<(), Fault> {
+    fn get(&self, place: &Location, most: u64, sink: Sink) -> std::result::Result<(), Fault> {
         if place.is_remote() {
             return self.web.get(&place.0, most, sink);
         }
@@ -91,11 +86,7 @@ impl Getter {
 }
 
 /// A file of this host. A pipe in its place would keep us waiting.
-fn local(
-    place: &Location,
-    most: u64,
-    sink: &mut dyn FnMut(&[u8], Option<u64>) -> std::io::Result<()>,
-) -> std::io::Result<()> {
+fn local(place: &Location, most: u64, sink: Sink) -> std::io::Result<()> {
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let mut file = File::options().read(true).custom_flags(flags).open(&place.0)?;
     let meta = file.metadata()?;

@@ -157,7 +157,7 @@ fn headers_that_say_otherwise_what_an_entry_is_are_judged_or_refused() {
         let mut text = Vec::new();
         for (key, value) in records {
             let length = (1..).find(|length: &usize| length.to_string().len() + key.len() + value.len() + 3 == *length);
-            write!(text, "{} {key}={value}\n", length.unwrap()).unwrap();
+            writeln!(text, "{} {key}={value}", length.unwrap()).unwrap();
         }
         builder.append(&header("pax", kind, 0o644, text.len()), text.as_slice()).unwrap();
         add(&mut builder, "plain", "x");

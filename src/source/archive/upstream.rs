@@ -48,13 +48,8 @@ impl Upstream for ArchiveSource {
         // Our commits are no history.
         offer.commits.clear();
         offer.commits_total = 0;
-        offer.direction = match offer.from.revision == offer.to.revision {
-            true => Direction::Same,
-            false => match snapshot::direction((&from, &offer.from.revision), (&to, &offer.to.revision)) {
-                Direction::Same => Direction::Forward,
-                other => other,
-            },
-        };
+        offer.direction = snapshot::direction((&offer.from.revision, &from), (&offer.to.revision, &to));
+        offer.from.label.get_or_insert(from);
         offer.lineage = snapshot::lineage(repository, &offer.to.revision, &survey.known_good);
         if let Some(meta) =
             snapshot::meta(repository, &offer.to.revision).filter(|_| offer.direction != Direction::Same)

@@ -105,18 +105,20 @@ fn make_directories(place: &Place, root: &Rooted, aside: &Path) -> Result<()> {
     }
     for path in wanted {
         if !root.exists(&path)? {
-            as_owner(place, ["mkdir", "-p", "-m", "755", "--"]).args([&path]).succeed().map_err(|error| {
-                error.hint(format!(
-                    "{} must belong to {}: chown {} {}",
-                    install.root.display(),
-                    place.owner.name,
-                    place.owner.name,
-                    install.root.display()
-                ))
-            })?;
+            let made = as_owner(place, ["mkdir", "-p", "-m", "755", "--"]).args([&path]).succeed();
+            made.map_err(|error| error.hint(must_own(place, root, &path)))?;
         }
     }
     Ok(())
+}
+
+/// How the directory that something cannot be made in is given to the owner.
+fn must_own(place: &Place, root: &Rooted, path: &Path) -> String {
+    let is_there = |parent: &&Path| **parent == *Path::new("") || root.is_directory(parent);
+    let parent = path.ancestors().skip(1).find(is_there).unwrap_or(Path::new(""));
+    let (directory, owner) = (root.path().join(parent), &place.owner.name);
+    let shown = crate::text::word(directory.display().to_string().trim_end_matches('/'));
+    format!("the directory must belong to {owner}: chown {owner} {shown}")
 }
 
 /// What the tree takes on a disk, bytes.

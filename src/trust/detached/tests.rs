@@ -30,8 +30,9 @@ fn minisign_vouches_for_these_bytes_by_this_key_under_this_name() {
     let good = signed(&pair, LIST, "timestamp:1700000000\tfile:SHA256SUMS \u{1b}[2J");
     let signature = asked(&signers, LIST, &good).unwrap();
     assert_eq!(signature.time, Some(1_700_000_000));
-    assert_eq!(signature.signer, "\"timestamp:1700000000 file:SHA256SUMS \\x1b[2J\"");
-    assert_eq!(signature.key.len(), "minisign ".len() + 16);
+    assert_eq!(signature.signer, "minisign");
+    let shown = "\"timestamp:1700000000 file:SHA256SUMS \\x1b[2J\"";
+    assert!(signature.key.starts_with("key ") && signature.key.ends_with(shown), "{}", signature.key);
     assert!(asked(&signers, b"other", &good).unwrap_err().contains("of something else, or was damaged"));
     assert!(asked(&signers, LIST, "noise").unwrap_err().contains("none of minisign's"));
     let strange = signed(&other, LIST, "x");

@@ -195,3 +195,6 @@ fn whom(raw: &raw::ArchiveVerify) -> Looked<()> {
     };
     Err(fault)
 }
+
+#[cfg(test)]
+mod tests;
