@@ -3,6 +3,7 @@
 mod backup;
 mod order;
 mod reconfigure;
+mod releases;
 mod rollback;
 mod root;
 mod services;
