@@ -71,6 +71,12 @@ pub fn glance(place: &Place) -> Result<Checkout> {
     Ok(Checkout { head, ..Checkout::default() })
 }
 
+/// What is recorded of the release that runs, without a look at its files or at the mirror.
+pub fn recorded(state: &Path, root: &Path) -> Option<String> {
+    let name = current(&Rooted::open(root).ok()?).ok()??;
+    Ledger::below(state).releases().ok()?.remove(&name).map(|directory| directory.revision)
+}
+
 fn mirror(place: &Place) -> Result<Mirror> {
     Mirror::open(place.state, place.cache, place.install.source.git(), place.owner)
 }
@@ -210,3 +216,6 @@ pub fn bring(place: &Place, mirror: &Mirror, plan: &Plan, reporter: &dyn Reporte
     });
     directory.map_or(Ok(()), |directory| unpack::unpack(place, mirror, directory, reporter))
 }
+
+#[cfg(test)]
+mod tests;
