@@ -7,9 +7,10 @@ use super::session::Session;
 use crate::error::Result;
 use crate::host::fs::Rooted;
 use crate::ledger::{Activation, is_newest_ended};
-use crate::manifest::Install;
+use crate::manifest::{Component, Install, Layout};
 use crate::plan::Intent;
 use crate::source::git::{Mirror, Target, choose, head_at_a_glance};
+use crate::source::releases;
 use crate::trust::Assessment;
 
 /// What the source offers, where exactly that is checked out and activated in every installed component, no run is open and
@@ -24,7 +25,11 @@ pub fn settled(session: &Session, globals: &Globals) -> Result<Option<(Target, A
     let Ok(target) = choose(source, &mirror.known(&source.follow)) else { return Ok(None) };
     let session = &session.at(globals, &mirror, &target.revision)?;
     let install = &session.install;
-    let is_here = head_at_a_glance(&install.root).is_some_and(|head| head == target.revision)
+    let head = match install.layout {
+        Layout::InPlace => head_at_a_glance(&install.root),
+        Layout::Releases => releases::recorded(&session.state, &install.root),
+    };
+    let is_here = head.is_some_and(|head| head == target.revision)
         && is_activated(install, &installed(install)?, &session.ledger().activated()?.components, &target.revision)
         && is_newest_ended(&session.state)?;
     if !is_here || !mirror.is_up_to_date(&source.follow)? {
@@ -37,8 +42,11 @@ pub fn settled(session: &Session, globals: &Globals) -> Result<Option<(Target, A
 /// Whether each component is installed, as the survey sees it.
 fn installed(install: &Install) -> Result<Vec<bool>> {
     let root = Rooted::open(&install.root)?;
-    let paths = install.components.iter().map(|component| component.installed_if.as_ref().unwrap_or(&component.path));
-    paths.map(|path| root.exists(path.as_ref())).collect()
+    let is_installed = |component: &Component| match install.layout {
+        Layout::InPlace => root.exists(component.installed_if.as_ref().unwrap_or(&component.path).as_ref()),
+        Layout::Releases => releases::has(component, &root),
+    };
+    install.components.iter().map(is_installed).collect()
 }
 
 /// Whether something is installed, and all of it runs `revision`. Pure.

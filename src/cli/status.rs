@@ -171,8 +171,9 @@ fn remarks(
 ) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(activation) = surveyed.activation.as_ref().filter(|activation| activation.revision != head) {
+        let at = if install.layout == Layout::Releases { "`current` leads to" } else { "the checkout is at" };
         remarks.push(format!(
-            "runs {}, the checkout is at {}: the next upgrade finishes the job",
+            "runs {}, {at} {}: the next upgrade finishes the job",
             abbreviate(&activation.revision),
             abbreviate(head)
         ));

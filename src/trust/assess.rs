@@ -10,7 +10,7 @@ use super::{Memory, Remembered, Seen, Standing, archive, files};
 use crate::error::Result;
 use crate::manifest::{Follow, GitSource, Install, MustBeSigned, Source, Verify};
 use crate::plan::{Blocker, Intent, abbreviate};
-use crate::source::snapshot;
+use crate::source::{releases, snapshot};
 use crate::text::harmless;
 
 /// How many commits between two releases are verified one by one.
@@ -169,9 +169,16 @@ fn vouch(verifier: &Verifier, source: &GitSource, subject: &Subject) -> Result<V
 }
 
 fn is_foreign(repository: &Repository, subject: &Subject) -> bool {
-    let id = |revision| git2::Oid::from_str(revision);
-    let (Ok(target), Ok(head)) = (id(subject.revision), id(subject.head)) else { return true };
-    repository.merge_base(target, head).is_err()
+    let has_common = |one: &str, other: &str| {
+        let (one, other) = (git2::Oid::from_str(one).ok()?, git2::Oid::from_str(other).ok()?);
+        repository.merge_base(one, other).ok()
+    };
+    let is_of_another = |known: &str| has_common(subject.revision, known).is_none();
+    match releases::is_nothing(repository, subject.head) {
+        // A new install has nothing in common with anything; one whose owner took the link away is no new one.
+        true => !subject.bases.is_empty() && subject.bases.iter().all(|base| is_of_another(base)),
+        false => is_of_another(subject.head),
+    }
 }
 
 /// The tag that led here; for a bare commit any tag of the shape that names it.
@@ -194,8 +201,9 @@ fn tag(verifier: &Verifier, source: &GitSource, subject: &Subject) -> Result<Ver
 /// Every commit on the first-parent way from a base to the subject; what a merge brings in is covered by the merge's
 /// signature. Where nothing is recorded yet, what is checked out is the base, and the subject is verified in any case.
 fn way(verifier: &Verifier, subject: &Subject) -> Result<Verdict<Vec<Vouched>>> {
+    let is_new = releases::is_nothing(verifier.repository, subject.head);
     let is_base = |revision: &str| match subject.bases.is_empty() {
-        true => revision == subject.head,
+        true => is_new || revision == subject.head,
         false => subject.bases.contains(revision) || verifier.memory.pin(revision).is_some(),
     };
     let (mut vouched, mut at) = (Vec::new(), subject.revision.to_owned());

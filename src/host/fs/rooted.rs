@@ -437,6 +437,50 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_is_led_elsewhere_is_never_missing_and_leads_to_one_or_the_other() {
+        let place = tempfile::tempdir().unwrap();
+        for name in ["one", "two"] {
+            fs::create_dir_all(place.path().join("releases").join(name)).unwrap();
+            fs::write(place.path().join("releases").join(name).join("file"), name).unwrap();
+        }
+        let rooted = Rooted::open(place.path()).unwrap();
+        let lead = |name: &str| {
+            let target = Path::new("releases").join(name);
+            rooted.lead(Path::new("current"), &target, OTHER, OTHER).expect("this test needs root");
+        };
+        lead("one");
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        let looks = std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                let mut looks = 0;
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let text = fs::read_to_string(place.path().join("current/file")).expect("`current` was missing");
+                    assert!(["one", "two"].contains(&text.as_str()));
+                    looks += 1;
+                }
+                looks
+            });
+            for turn in 0..200 {
+                lead(["two", "one"][turn % 2]);
+            }
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            watcher.join().unwrap()
+        });
+        assert!(looks > 50, "{looks}");
+        let link = place.path().join("current").symlink_metadata().unwrap();
+        assert_eq!((link.uid(), link.file_type().is_symlink()), (OTHER, true));
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2, "nothing is left beside it");
+
+        // A directory that somebody put there is not replaced, and nothing in it is touched.
+        fs::remove_file(place.path().join("current")).unwrap();
+        fs::create_dir(place.path().join("current")).unwrap();
+        assert!(rooted.lead(Path::new("current"), Path::new("releases/one"), OTHER, OTHER).is_err());
+        rooted.rename(Path::new("current"), Path::new("aside")).unwrap();
+        assert!(rooted.rename(Path::new("aside"), Path::new("releases")).is_err());
+        assert!(place.path().join("aside").is_dir());
+    }
+
+    #[test]
     fn a_tree_is_removed_and_what_its_links_lead_to_is_not() {
         let place = tempfile::tempdir().unwrap();
         fs::create_dir_all(place.path().join("tree/deep/er")).unwrap();

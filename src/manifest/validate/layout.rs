@@ -68,3 +68,80 @@ fn outlives(look: &mut Look<'_>, raw: &raw::Manifest, shared: &[RelPath]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::manifest::{Install, Layout, effective, parse};
+
+    const GOOD: &str = r#"schema = 1
+[install]
+root = "/opt/app"
+owner = "app"
+layout = "releases"
+shared = ["manager/data", "log"]
+[source.git]
+url = "https://git.example.org/app.git"
+tags = "v{version}"
+[[component]]
+name = "manager"
+path = "manager"
+env = [{ file = ".env", example = ".env.example" }, { file = "data/.env", example = "b.example" }]
+[backup]
+paths = ["manager/data/files", "manager/.env"]
+sqlite = ["log/db"]
+"#;
+
+    fn read(text: &str) -> Result<Install, String> {
+        parse("app", Path::new("/etc/relift/app.toml"), text).map_err(|problems| problems.render(false))
+    }
+
+    #[test]
+    fn a_layout_means_what_it_says_and_is_shown_so() {
+        let install = read(GOOD).unwrap();
+        let again = read(&effective(&install).unwrap()).unwrap();
+        assert_eq!((install.layout, &install.shared), (again.layout, &again.shared));
+        let linked: Vec<String> = install.linked().iter().map(ToString::to_string).collect();
+        assert_eq!(linked, ["log", "manager/.env", "manager/data"], "what lies in a shared directory needs no link");
+        let manager = &install.components[0];
+        assert_eq!(install.env_path(manager, &manager.env[0]).as_str(), "shared/manager/.env");
+        assert_eq!(install.live(manager), Path::new("/opt/app/current/manager"));
+        assert!(install.checkout().is_none());
+
+        let plain = GOOD.replace("layout = \"releases\"\nshared = [\"manager/data\", \"log\"]\n", "");
+        let install = read(&plain).unwrap();
+        let manager = &install.components[0];
+        assert_eq!((install.layout, install.linked().len()), (Layout::InPlace, 0));
+        assert_eq!(install.env_path(manager, &manager.env[0]).as_str(), "manager/.env");
+        assert_eq!(install.live(manager), Path::new("/opt/app/manager"));
+        assert!(install.checkout().is_some() && !effective(&install).unwrap().contains("layout"));
+        // Where nothing is kept sparse, the whole tree may be one component.
+        let whole = GOOD.replace("path = \"manager\"", "path = \".\"").replace("\"manager/.env\"", "\".env\"");
+        assert!(read(&whole).is_ok(), "{:?}", read(&whole).err());
+    }
+
+    #[test]
+    fn what_a_layout_cannot_have_is_refused_with_what_would_be_right() {
+        for (from, to, wanted) in [
+            ("\"releases\"", "\"beside\"", "in-place"),
+            ("layout = \"releases\"\n", "", "releases have no directories of their own"),
+            ("\"log\"]", "\"../log\"]", "install.shared"),
+            ("\"log\"]", "\"log\", \"log\"]", "declared twice"),
+            (
+                "tags = \"v{version}\"\n",
+                "tags = \"v{version}\"\ndiscard = [\"manager/x\"]\n",
+                "`discard` is of a checkout",
+            ),
+            ("\"log/db\"", "\"var/db\"", "\"var/db\" is in no `shared` path"),
+            (
+                "[source.git]\nurl = \"https://git.example.org/app.git\"\ntags = \"v{version}\"\n",
+                "[source.packages]\npackages = [\"app\"]\n",
+                "have no tree of their own",
+            ),
+        ] {
+            let said = read(&GOOD.replace(from, to)).expect_err(to);
+            assert!(said.contains(wanted), "{to}: {said}");
+        }
+    }
+}

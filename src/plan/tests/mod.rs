@@ -4,6 +4,7 @@ mod backup;
 mod order;
 mod procedures;
 mod reconfigure;
+mod releases;
 mod rollback;
 mod root;
 mod services;

@@ -30,6 +30,8 @@ pub use keep::{discard, prune, remove};
 const RELEASES: &str = "releases";
 /// The link to the release that was left.
 pub const PREVIOUS: &str = "previous";
+/// What a new install has.
+const NOTHING: &str = "nothing";
 /// How many paths a blocker names.
 const SHOWN: usize = 5;
 
@@ -71,6 +73,12 @@ pub fn glance(place: &Place) -> Result<Checkout> {
     Ok(Checkout { head, ..Checkout::default() })
 }
 
+/// What is recorded of the release that runs, without a look at its files or at the mirror.
+pub fn recorded(state: &Path, root: &Path) -> Option<String> {
+    let name = current(&Rooted::open(root).ok()?).ok()??;
+    Ledger::below(state).releases().ok()?.remove(&name).map(|directory| directory.revision)
+}
+
 fn mirror(place: &Place) -> Result<Mirror> {
     Mirror::open(place.state, place.cache, place.install.source.git(), place.owner)
 }
@@ -78,8 +86,14 @@ fn mirror(place: &Place) -> Result<Mirror> {
 /// The release that a new install begins with: one without files.
 pub fn nothing(repository: &Repository) -> Result<String> {
     let meta =
-        Meta { snapshot: 1, version: "0.0.0".into(), identity: vec!["nothing".into()], empty: Vec::new(), time: 0 };
+        Meta { snapshot: 1, version: "0.0.0".into(), identity: vec![NOTHING.into()], empty: Vec::new(), time: 0 };
     Ok(snapshot::write(repository, [], &meta)?.to_string())
+}
+
+/// Whether a commit is that release.
+pub fn is_nothing(repository: &Repository, revision: &str) -> bool {
+    snapshot::meta(repository, revision).is_some_and(|meta| meta.identity == [NOTHING])
+        && tree::of(repository, revision).is_ok_and(|tree| tree.is_empty())
 }
 
 /// The name of the release that `current` leads to.
@@ -181,7 +195,7 @@ pub fn complete(place: &Place, mirror: &Mirror, offer: &mut Offer) -> Result<()>
     let nothing = nothing(mirror.repository())?;
     let is_first = offer.from.revision == nothing;
     if is_first {
-        offer.from.label = Some("nothing".into());
+        offer.from.label = Some(NOTHING.into());
         offer.direction = Direction::Forward;
         offer.commits.clear();
         offer.commits_total = 0;
@@ -210,3 +224,6 @@ pub fn bring(place: &Place, mirror: &Mirror, plan: &Plan, reporter: &dyn Reporte
     });
     directory.map_or(Ok(()), |directory| unpack::unpack(place, mirror, directory, reporter))
 }
+
+#[cfg(test)]
+mod tests;

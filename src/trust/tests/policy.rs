@@ -58,6 +58,22 @@ fn of_an_install_of_which_nothing_is_recorded_what_is_checked_out_is_the_base_an
 }
 
 #[test]
+fn the_first_release_of_a_new_install_is_verified_itself_and_a_link_that_was_taken_away_makes_none_new() {
+    let mut world = World::new(COMMITS, "");
+    let nothing = crate::source::releases::nothing(&world.repository()).unwrap();
+    let first = world.commit("first", &[], false);
+    let tip = world.commit("tip", &[&first], true);
+    assert_eq!(refused(&world.ask(&tip, None, &nothing)), "");
+    assert!(refused(&world.ask(&first, None, &nothing)).contains("is not signed"));
+    let foreign = world.commit("another project", &[], true);
+    let forged = world.commit("forged", &[&tip], false);
+    let after = world.commit("after it", &[&forged], true);
+    world.bases = vec![tip];
+    assert!(refused(&world.ask(&foreign, None, &nothing)).contains("has no commit in common"));
+    assert!(refused(&world.ask(&after, None, &nothing)).contains("is not signed"));
+}
+
+#[test]
 fn a_tip_is_verified_alone_and_a_tag_on_it_does_not_count() {
     let mut world = World::new(TIP, "");
     let head = world.commit("head", &[], false);
