@@ -113,13 +113,8 @@ pub fn holder(lock: &str) -> Option<(i32, String)> {
 /// The process that holds a lock by fcntl(2), 0 where it is not of this namespace.
 fn locked(path: &str) -> Option<i32> {
     let file = File::open(path).ok()?;
-    let mut lock = libc::flock {
-        l_type: libc::F_WRLCK as i16,
-        l_whence: libc::SEEK_SET as i16,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
+    let mut lock =
+        libc::flock { l_type: libc::F_WRLCK as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 };
     // SAFETY: the descriptor is open, and the kernel writes no more than the structure.
     let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut lock) };
     (asked == 0 && lock.l_type != libc::F_UNLCK as i16).then_some(lock.l_pid)

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::{
     ArchiveSource, Backup, BackupWhen, Check, CheckAt, Component, ComposeSource, Credential, Dialect, EnvFile,
-    EnvPolicy, Follow, GitSource, Health, Install, Monitoring, MustBeSigned, Needs, PackageManager, PackagesSource, Policy, Probe,
-    Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, Verify, raw,
+    EnvPolicy, Follow, GitSource, Health, Install, Monitoring, MustBeSigned, Needs, PackageManager, PackagesSource,
+    Policy, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Source, Step, StepUndo, Template, Unit, Verify,
+    raw,
 };
 use crate::error::{Context, Result};
 

@@ -11,8 +11,7 @@ use super::problem::{Fault, Problem};
 use super::raw;
 
 /// Keys that the format has and this version does not carry out.
-const NOT_YET: [&str; 4] =
-    ["source.compose", "source.archive", "source.git.layout", "install.layout"];
+const NOT_YET: [&str; 4] = ["source.compose", "source.archive", "source.git.layout", "install.layout"];
 
 /// What is said of them.
 const REFUSED: &str = "not supported by this version; refusing rather than ignoring it";

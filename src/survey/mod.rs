@@ -234,7 +234,8 @@ fn component_as_it_is(
     let is_checked_out = checkout.cone.as_ref().is_none_or(|cone| cone.iter().any(|directory| directory == path));
     let activation = activated.components.get(&component.name).cloned();
     let mut surveyed = Surveyed { is_installed, is_checked_out, activation, ..Surveyed::default() };
-    let is_known = surveyed.activation.is_some() || component.units.iter().any(|unit| !unit.is_packaged && has_file(unit, managers.owner));
+    let is_known = surveyed.activation.is_some()
+        || component.units.iter().any(|unit| !unit.is_packaged && has_file(unit, managers.owner));
     let is_leftover = is_checked_out && checkout.cone.is_some();
     if !is_installed && !is_known && !is_leftover {
         return Ok(surveyed);
@@ -349,7 +350,9 @@ fn packaged(unit: &Unit, managers: &mut Managers) -> Result<SurveyedUnit> {
         }
         let is_instance = |name: &String| {
             let instance = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('@'));
-            instance.and_then(|rest| rest.strip_suffix(&format!(".{kind}"))).is_some_and(|instance| !instance.is_empty())
+            instance
+                .and_then(|rest| rest.strip_suffix(&format!(".{kind}")))
+                .is_some_and(|instance| !instance.is_empty())
         };
         names.retain(is_instance);
         names.sort();
@@ -357,7 +360,8 @@ fn packaged(unit: &Unit, managers: &mut Managers) -> Result<SurveyedUnit> {
     }
     let mut states = Vec::new();
     for name in names {
-        let state = if managers.are_there(unit.scope) { managers.unit(unit.scope, &name)? } else { UnitState::default() };
+        let state =
+            if managers.are_there(unit.scope) { managers.unit(unit.scope, &name)? } else { UnitState::default() };
         states.push((name, state));
     }
     let read = |path: &String| std::fs::read_to_string(path).unwrap_or_default();

@@ -18,6 +18,8 @@ const UPDATE: Duration = Duration::from_secs(300);
 const DOWNLOAD: Duration = Duration::from_secs(1800);
 /// A package of rpm, as it is asked for.
 const PACKAGE: &str = "%{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\t%{ARCH}\\n";
+/// What ends the table of a transaction.
+const TABLE: &str = "Transaction Summary";
 /// The largest configuration file that is read, bytes.
 const LARGEST: usize = 8 << 20;
 
@@ -38,11 +40,17 @@ impl Dnf {
     }
 
     fn command(&self) -> Command {
+        self.asking(&self.repositories)
+    }
+
+    /// `repositories`: what is enabled; an empty id goes without any.
+    fn asking(&self, repositories: &[String]) -> Command {
         let cache = format!("--setopt=cachedir={}", self.cache.display());
-        let mut words = vec!["dnf".to_owned(), "-q".into(), "-y".into(), cache, "--setopt=install_weak_deps=False".into()];
-        if !self.repositories.is_empty() {
+        let mut words =
+            vec!["dnf".to_owned(), "-q".into(), "-y".into(), cache, "--setopt=install_weak_deps=False".into()];
+        if !repositories.is_empty() {
             words.push("--disablerepo=*".into());
-            words.extend(self.repositories.iter().map(|id| format!("--enablerepo={id}")));
+            words.extend(repositories.iter().filter(|id| !id.is_empty()).map(|id| format!("--enablerepo={id}")));
         }
         Command::new(words).env("LC_ALL", "C.UTF-8")
     }
@@ -88,7 +96,12 @@ impl Tool for Dnf {
         // versionlock is a plugin, and its list is what there is of holds.
         let locks = std::fs::read_to_string("/etc/dnf/plugins/versionlock.list").unwrap_or_default();
         let is_held = |name: &str| {
-            let lock = |line: &str| line.split_once(':').map_or(line, |(_, rest)| rest).strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
+            let lock = |line: &str| {
+                line.split_once(':')
+                    .map_or(line, |(_, rest)| rest)
+                    .strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with('-'))
+            };
             locks.lines().filter(|line| !line.starts_with(['#', '!'])).any(lock)
         };
         all.iter_mut().for_each(|one| one.is_held = is_held(&one.package.name));
@@ -100,8 +113,12 @@ impl Tool for Dnf {
         let duplicate = {
             let all = installed()?;
             let mut names = BTreeSet::new();
-            let found = all.iter().find(|one| one.package.name == "kernel" || !names.insert((one.package.name.clone(), one.package.arch.clone())));
-            found.filter(|one| !["kernel", "gpg-pubkey"].contains(&one.package.name.as_str())).map(|one| one.package.name.clone())
+            let found = all.iter().find(|one| {
+                one.package.name == "kernel" || !names.insert((one.package.name.clone(), one.package.arch.clone()))
+            });
+            found
+                .filter(|one| !["kernel", "gpg-pubkey"].contains(&one.package.name.as_str()))
+                .map(|one| one.package.name.clone())
         };
         Ok(match (output.success(), duplicate) {
             (true, None) => Vec::new(),
@@ -109,12 +126,18 @@ impl Tool for Dnf {
                 format!("the database of rpm is not in order: {name} is installed twice"),
                 "see what it is: dnf repoquery --duplicates; finish it: dnf remove --duplicates",
             )],
-            (false, _) => vec![Blocker::impossible("the database of rpm cannot be read", "rebuild it: rpm --rebuilddb")],
+            (false, _) => {
+                vec![Blocker::impossible("the database of rpm cannot be read", "rebuild it: rpm --rebuilddb")]
+            }
         })
     }
 
     fn update(&self) -> Result<()> {
-        let output = self.command().args(["--refresh", "--setopt=skip_if_unavailable=False", "makecache"]).timeout(UPDATE).output()?;
+        let output = self
+            .command()
+            .args(["--refresh", "--setopt=skip_if_unavailable=False", "makecache"])
+            .timeout(UPDATE)
+            .output()?;
         if output.success() { Ok(()) } else { Err(unreachable(&output)) }
     }
 
@@ -122,7 +145,8 @@ impl Tool for Dnf {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let format = "%{name}\\t%{epoch}:%{version}-%{release}\\t%{arch}\\t%{downloadsize}\\t%{installsize}\\t%{requires}";
+        let format =
+            "%{name}\\t%{epoch}:%{version}-%{release}\\t%{arch}\\t%{downloadsize}\\t%{installsize}\\t%{requires}";
         let format = format.replace("\\t", "\t").replace("%{requires}", "");
         let query = ["-C", "repoquery", "--available", "--showduplicates", "--queryformat", format.as_str()];
         let output = self.command().args(query).args(names.iter().copied()).timeout(UPDATE).output()?;
@@ -174,16 +198,27 @@ impl Tool for Dnf {
     fn simulate(&self, packages: &[Package]) -> Result<Transaction> {
         let here = installed()?;
         let of = |name: &str| here.iter().map(|one| &one.package).find(|one| one.name == name);
-        let is_back = |package: &&Package| of(&package.name).is_some_and(|now| super::version::compare(&package.version, &now.version).is_lt());
+        let is_back = |package: &&Package| {
+            of(&package.name).is_some_and(|now| super::version::compare(&package.version, &now.version).is_lt())
+        };
         let (back, forward): (Vec<&Package>, Vec<&Package>) = packages.iter().partition(is_back);
         let verb = if forward.is_empty() { "downgrade" } else { "install" };
-        let specs = forward.into_iter().chain(back).map(|package| self.spec(package));
-        let output = self.command().args(["-C", "--assumeno", "-v", verb]).args(specs).timeout(UPDATE).output()?;
+        let specs: Vec<String> = forward.into_iter().chain(back).map(|package| self.spec(package)).collect();
+        let ask = |repositories: &[String]| {
+            self.asking(repositories).args(["-C", "--assumeno", "-v", verb]).args(&specs).timeout(UPDATE).output()
+        };
+        let mut output = ask(&self.repositories)?;
+        // A way back needs no repository, and there may be none any more.
+        if !output.text().contains(TABLE) && specs.iter().all(|spec| spec.starts_with('/')) {
+            output = ask(&[String::new()])?;
+        }
         let said = output.text();
         // Without anything to ask it was no transaction: an error, or nothing to do.
-        if !said.contains("Transaction Summary") {
+        if !said.contains(TABLE) {
             let lines = said.lines().chain(output.stderr.iter().map(String::as_str)).map(crate::text::harmless);
-            let lines: Vec<String> = lines.filter(|line| line.contains("Error") || line.contains("Problem") || line.contains(" - ")).collect();
+            let lines: Vec<String> = lines
+                .filter(|line| line.contains("Error") || line.contains("Problem") || line.contains(" - "))
+                .collect();
             return Err(Error::failed("dnf finds no way to install these versions").detail(lines));
         }
         Ok(transaction(&said, &of))
@@ -204,7 +239,8 @@ impl Tool for Dnf {
         for path in wanted {
             let at = place.path().join(path.trim_start_matches('/'));
             if at.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST as u64) {
-                let bytes = std::fs::read(&at).with_context(|| format!("{path} of {} cannot be read", file.display()))?;
+                let bytes =
+                    std::fs::read(&at).with_context(|| format!("{path} of {} cannot be read", file.display()))?;
                 found.push((path.to_owned(), bytes));
             }
         }
@@ -212,7 +248,8 @@ impl Tool for Dnf {
     }
 
     fn shipped(&self, package: &Package) -> Result<Vec<Conffile>> {
-        let changed = Command::new(["rpm", "--verify", "--nodeps", "--noscripts", "--", &package.name]).output()?.text();
+        let changed =
+            Command::new(["rpm", "--verify", "--nodeps", "--noscripts", "--", &package.name]).output()?.text();
         let is_edited = |path: &str| changed.lines().any(|line| line.ends_with(&format!(" {path}")));
         let mut found = Vec::new();
         for path in self.conffile_paths(&package.name)? {
@@ -269,17 +306,19 @@ impl Dnf {
 /// Reads the table of a transaction: a heading, then `NAME ARCH VERSION REPOSITORY SIZE` lines.
 fn transaction<'a>(said: &str, here: &dyn Fn(&str) -> Option<&'a Package>) -> Transaction {
     let mut found = Transaction::default();
-    let mut removes = false;
+    let mut removes = None;
     for line in said.lines() {
-        if line.starts_with("Transaction Summary") {
+        if line.starts_with(TABLE) {
             break;
         }
         if !line.starts_with(' ') && line.trim_end().ends_with(':') {
-            removes = line.starts_with("Removing");
+            removes = Some(line.starts_with("Removing"));
             continue;
         }
         let words: Vec<&str> = line.split_whitespace().collect();
         let (true, [name, arch, version, _, ..]) = (line.starts_with(' '), words.as_slice()) else { continue };
+        // Before the first heading stand the names of the columns.
+        let Some(removes) = removes else { continue };
         if removes {
             found.removes.push(name.to_string());
             continue;
@@ -299,7 +338,10 @@ fn unreachable(output: &Output) -> Error {
             Error::failed("a repository or a package is signed by a key that dnf does not know here, or not at all")
                 .hint("name the key of the repository: gpgkey=, dnf.conf(5); look at it and import it: rpm --import")
         }
-        () if has("Unknown repo") || has("No matching repo") => Error::failed("no repository of this host is one of `repositories`").hint("the ids that there are: dnf repolist --all"),
+        () if has("Unknown repo") || has("No matching repo") => {
+            Error::failed("no repository of this host is one of `repositories`")
+                .hint("the ids that there are: dnf repolist --all")
+        }
         () if output.status.is_none() => Error::failed("the repositories did not answer in time"),
         () => Error::failed("a repository cannot be read").hint("see whether it can be reached: dnf makecache"),
     };

@@ -51,8 +51,7 @@ pub fn trouble() -> Result<Vec<Blocker>> {
     let is_interrupted =
         std::fs::read_dir("/var/lib/dpkg/updates").is_ok_and(|mut entries| entries.any(|entry| entry.is_ok()));
     let said = output.text();
-    let named: Vec<&str> =
-        said.lines().filter_map(|line| line.strip_prefix(' ')?.split_whitespace().next()).collect();
+    let named: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix(' ')?.split_whitespace().next()).collect();
     let what = match (output.success() && said.is_empty(), is_interrupted) {
         (true, false) => return Ok(Vec::new()),
         (true, true) => "dpkg was interrupted".to_owned(),
@@ -70,14 +69,17 @@ pub fn file_name(package: &Package) -> String {
 
 /// Whether a file is a package that can be read.
 pub fn is_whole(file: &Path) -> Result<()> {
-    Command::new(["dpkg-deb", "--info"]).args([file]).succeed().map(drop).map_err(|error| {
-        error.while_(format!("{} is no whole package", file.display()))
-    })
+    Command::new(["dpkg-deb", "--info"])
+        .args([file])
+        .succeed()
+        .map(drop)
+        .map_err(|error| error.while_(format!("{} is no whole package", file.display())))
 }
 
 /// The names in a list of relations, deb-control(5).
 pub fn names(relations: &str) -> Vec<String> {
-    let name = |one: &str| one.split_whitespace().next().and_then(|word| word.split([':', '(']).next()).map(str::to_owned);
+    let name =
+        |one: &str| one.split_whitespace().next().and_then(|word| word.split([':', '(']).next()).map(str::to_owned);
     relations.split([',', '|']).filter_map(|one| name(one.trim())).filter(|name| !name.is_empty()).collect()
 }
 

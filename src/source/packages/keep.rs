@@ -36,7 +36,8 @@ pub fn wait_for_lock(bound: Duration) -> Result<()> {
     let deadline = Instant::now() + bound;
     while let Some(lock) = busy() {
         if Instant::now() >= deadline {
-            let who = holder(lock).map_or_else(|| "another program".to_owned(), |(pid, name)| format!("{name} (pid {pid})"));
+            let who =
+                holder(lock).map_or_else(|| "another program".to_owned(), |(pid, name)| format!("{name} (pid {pid})"));
             return Err(Error::new(Kind::Busy, format!("{who} holds the lock {lock} of the package manager"))
                 .hint("try again when it has ended; `lock-timeout` under [source.packages] says how long to wait"));
         }
@@ -53,8 +54,10 @@ pub fn bring(
     change: &action::Packages,
     reporter: &dyn Reporter,
 ) -> Result<()> {
-    let (old, new): (Vec<&Package>, Vec<&Package>) =
-        (change.changes.iter().filter_map(|one| one.from.as_ref()).collect(), change.changes.iter().map(|one| &one.to).collect());
+    let (old, new): (Vec<&Package>, Vec<&Package>) = (
+        change.changes.iter().filter_map(|one| one.from.as_ref()).collect(),
+        change.changes.iter().map(|one| &one.to).collect(),
+    );
     prune(place, tool, plan)?;
     for package in new.iter().chain(&old) {
         let kept = store(place.state).join(tool.file_name(package));
@@ -66,8 +69,13 @@ pub fn bring(
     }
     let is_missing = |package: &&&Package| !store(place.state).join(tool.file_name(package)).exists();
     let is_lost = |package: &&&Package| change.without.contains(&package.words());
-    let missing: Vec<Package> =
-        new.iter().chain(old.iter()).filter(is_missing).filter(|one| !is_lost(one)).map(|one| (**one).clone()).collect();
+    let missing: Vec<Package> = new
+        .iter()
+        .chain(old.iter())
+        .filter(is_missing)
+        .filter(|one| !is_lost(one))
+        .map(|one| (**one).clone())
+        .collect();
     if !missing.is_empty() {
         let words: Vec<String> = missing.iter().map(Package::words).collect();
         during(reporter, format!("download {}", words.join(", ")), || tool.fetch(&missing))?;

@@ -4,6 +4,7 @@
 mod apt;
 mod dnf;
 mod dpkg;
+mod keep;
 mod offered;
 mod package;
 mod release;
@@ -12,7 +13,6 @@ mod shown;
 mod simulated;
 mod tool;
 mod version;
-mod keep;
 
 use super::git::{Checkout, Mirror, Target};
 use super::{Offer, Place, Upstream, snapshot};
@@ -24,11 +24,11 @@ use crate::plan::{Blocker, Plan};
 use crate::report::{Reporter, during};
 use crate::survey::Survey;
 
+pub use dnf::{file_name as rpm_file_name, installed as installed_by_rpm};
 pub use dpkg::{file_name as deb_file_name, installed as installed_by_dpkg};
 pub use keep::wait_for_lock;
 pub use package::{Change, Package, Transaction};
 pub use tool::{Installed, manager};
-pub use dnf::{file_name as rpm_file_name, installed as installed_by_rpm};
 
 impl Upstream for PackagesSource {
     fn observe(&self, place: &Place) -> Result<Checkout> {
@@ -75,14 +75,16 @@ impl Upstream for PackagesSource {
             Some(revision) => revision,
             None if wanted == here => release::observed(place, mirror, tool.as_ref(), &here)?,
             None => {
-                let missing: Vec<Package> = wanted.iter().filter(|one| !keep::has(place, tool.as_ref(), one)).cloned().collect();
+                let missing: Vec<Package> =
+                    wanted.iter().filter(|one| !keep::has(place, tool.as_ref(), one)).cloned().collect();
                 if offline && !missing.is_empty() {
                     let names: Vec<String> = missing.iter().map(Package::words).collect();
                     return Err(Error::failed(format!("{} was not downloaded yet", names.join(", ")))
                         .hint(format!("once without --offline: relift check {}", place.install.name)));
                 }
                 if !missing.is_empty() {
-                    let what = format!("download {}", missing.iter().map(Package::words).collect::<Vec<_>>().join(", "));
+                    let what =
+                        format!("download {}", missing.iter().map(Package::words).collect::<Vec<_>>().join(", "));
                     during(reporter, what, || tool.fetch(&missing))?;
                 }
                 release::import(place, mirror, tool.as_ref(), &wanted)?

@@ -40,7 +40,10 @@ pub fn wanted(source: &PackagesSource, tool: &dyn Tool, here: &[Package], to: Op
         }
         None => {
             let is_allowed = |one: &&Package| {
-                source.allow.as_ref().is_none_or(|range| semantic(&one.version).is_some_and(|version| range.matches(&version)))
+                source
+                    .allow
+                    .as_ref()
+                    .is_none_or(|range| semantic(&one.version).is_some_and(|version| range.matches(&version)))
             };
             let found = newest(offered.iter().copied().filter(is_allowed).collect());
             match found {
@@ -62,7 +65,9 @@ pub fn wanted(source: &PackagesSource, tool: &dyn Tool, here: &[Package], to: Op
             () if chosen == *first && to.is_some() => package.clone(),
             () if let Some(found) = same(|version| version).or_else(|| same(upstream)) => found,
             () if is_back => package.clone(),
-            () => newest(offered).filter(|found| compare(&found.version, &package.version).is_gt()).unwrap_or(package.clone()),
+            () => newest(offered)
+                .filter(|found| compare(&found.version, &package.version).is_gt())
+                .unwrap_or(package.clone()),
         }
     };
     Ok(here.iter().map(follow).collect())
@@ -192,7 +197,10 @@ fn stops(source: &PackagesSource, transaction: &Transaction, installed: &[Instal
             crate::manifest::PackageManager::Apt => format!("apt-mark unhold {}", change.name),
             crate::manifest::PackageManager::Dnf => format!("dnf versionlock delete {}", change.name),
         };
-        found.push(Blocker::refused(format!("{} is held on this host", change.name), format!("where that is no longer meant: {release}")));
+        found.push(Blocker::refused(
+            format!("{} is held on this host", change.name),
+            format!("where that is no longer meant: {release}"),
+        ));
     }
     found
 }
@@ -209,7 +217,12 @@ fn room(place: &Place, tool: &dyn Tool, transaction: &Transaction, available: &[
         let free = free_bytes(&at)?;
         if free < need {
             found.push(Blocker::impossible(
-                format!("only {} MiB are free on the filesystem of {}, and the packages need {} MiB", free >> 20, at.display(), need >> 20),
+                format!(
+                    "only {} MiB are free on the filesystem of {}, and the packages need {} MiB",
+                    free >> 20,
+                    at.display(),
+                    need >> 20
+                ),
                 format!("make room: df -h {}", at.display()),
             ));
         }
@@ -220,7 +233,9 @@ fn room(place: &Place, tool: &dyn Tool, transaction: &Transaction, available: &[
 /// The packages that could not be put back.
 fn without_way_back(place: &Place, tool: &dyn Tool, transaction: &Transaction, available: &[Available]) -> Vec<String> {
     let old = transaction.changes.iter().filter_map(|one| one.from.as_ref());
-    let is_offered = |package: &Package| available.iter().any(|one| one.package.name == package.name && one.package.version == package.version);
+    let is_offered = |package: &Package| {
+        available.iter().any(|one| one.package.name == package.name && one.package.version == package.version)
+    };
     old.filter(|package| !keep::has(place, tool, package) && !is_offered(package)).map(Package::words).collect()
 }
 
@@ -251,7 +266,11 @@ fn watched(
 
 /// The configuration files that relift itself merges, absolute: the package manager's version of them is not what stays.
 fn declared(place: &Place) -> Vec<PathBuf> {
-    let files = place.install.components.iter().flat_map(|component| component.env.iter().map(move |env| env.file.below(&component.path)));
+    let files = place
+        .install
+        .components
+        .iter()
+        .flat_map(|component| component.env.iter().map(move |env| env.file.below(&component.path)));
     files.map(|file| place.install.root.join(file.as_str())).collect()
 }
 

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{keep, leading};
 use super::package::Package;
 use super::tool::{Conffile, Tool};
 use super::version::semantic;
+use super::{keep, leading};
 use crate::error::{Error, Result};
 use crate::host::fs::sha256;
 use crate::host::packages::matches;
 use crate::manifest::{Component, Install, PackagesSource, Source};
+use crate::source::Place;
 use crate::source::git::Mirror;
 use crate::source::snapshot::{self, Entry, EntryKind, FORMAT, Meta};
-use crate::source::Place;
 
 /// Whether a package belongs to a component.
 pub fn is_of(component: &Component, name: &str) -> bool {
@@ -74,8 +74,9 @@ pub fn conffiles(mirror: &Mirror, revision: &str, component: &Component) -> BTre
     let below = component.path.join("conffiles");
     let mut found = BTreeMap::new();
     let repository = mirror.repository();
-    let tree = git2::Oid::from_str(revision)
-        .and_then(|oid| repository.find_commit(oid)?.tree()?.get_path(below.as_ref())?.to_object(repository)?.peel_to_tree());
+    let tree = git2::Oid::from_str(revision).and_then(|oid| {
+        repository.find_commit(oid)?.tree()?.get_path(below.as_ref())?.to_object(repository)?.peel_to_tree()
+    });
     let Ok(tree) = tree else { return found };
     let visit = |parent: &str, entry: &git2::TreeEntry| {
         if let Ok(blob) = repository.find_blob(entry.id()) {

@@ -19,12 +19,18 @@ pub fn chosen(files: &[SourceFile], patterns: &[String]) -> Vec<SourceFile> {
         let is_named = |words: &[&str]| {
             patterns.is_empty()
                 || patterns.iter().any(|pattern| {
-                    matches(pattern, stem) || words.iter().any(|word| matches(pattern, word) || matches(pattern, host(word)))
+                    matches(pattern, stem)
+                        || words.iter().any(|word| matches(pattern, word) || matches(pattern, host(word)))
                 })
         };
         let parts: Vec<String> = match kind {
             "sources" => stanzas(&file.text).into_iter().filter(|stanza| is_named(&words_of_stanza(stanza))).collect(),
-            "list" => file.text.lines().filter(|line| is_entry(line) && is_named(&words_of_line(line))).map(str::to_owned).collect(),
+            "list" => file
+                .text
+                .lines()
+                .filter(|line| is_entry(line) && is_named(&words_of_line(line)))
+                .map(str::to_owned)
+                .collect(),
             _ => return None,
         };
         let text = parts.join(if kind == "list" { "\n" } else { "\n\n" });
@@ -37,13 +43,16 @@ pub fn chosen(files: &[SourceFile], patterns: &[String]) -> Vec<SourceFile> {
 pub fn are_signed(files: &[SourceFile]) -> bool {
     let excuses = ["trusted=yes", "trusted:yes", "allow-insecure=yes", "allow-insecure:yes"];
     files.iter().all(|file| {
-        let text: String = file.text.to_ascii_lowercase().chars().filter(|c| !c.is_whitespace() || *c == '\n').collect();
+        let text: String =
+            file.text.to_ascii_lowercase().chars().filter(|c| !c.is_whitespace() || *c == '\n').collect();
         !excuses.iter().any(|excuse| text.contains(excuse))
     })
 }
 
 fn is_entry(line: &str) -> bool {
-    line.trim_start().starts_with("deb ") || line.trim_start().starts_with("deb\t") || line.trim_start().starts_with("deb [")
+    line.trim_start().starts_with("deb ")
+        || line.trim_start().starts_with("deb\t")
+        || line.trim_start().starts_with("deb [")
 }
 
 /// The URI and the suite of a line: `deb [OPTIONS] URI SUITE COMPONENT...`.
@@ -66,12 +75,14 @@ fn stanzas(text: &str) -> Vec<String> {
         }
     }
     found.retain(|stanza| !stanza.is_empty());
-    found.iter().map(|stanza| stanza.trim_end().to_owned()).filter(is_in_use).collect()
+    found.iter().map(|stanza| stanza.trim_end().to_owned()).filter(|stanza| is_in_use(stanza)).collect()
 }
 
-fn is_in_use(stanza: &String) -> bool {
+fn is_in_use(stanza: &str) -> bool {
     let lower = stanza.to_ascii_lowercase();
-    !lower.lines().any(|line| line.strip_prefix("enabled:").is_some_and(|value| matches!(value.trim(), "no" | "false" | "0")))
+    !lower
+        .lines()
+        .any(|line| line.strip_prefix("enabled:").is_some_and(|value| matches!(value.trim(), "no" | "false" | "0")))
 }
 
 /// The URIs and suites of a stanza, deb822(5).
@@ -80,7 +91,11 @@ fn words_of_stanza(stanza: &str) -> Vec<&str> {
         let field = line.split_once(':').map(|(name, _)| name.to_ascii_lowercase()).unwrap_or_default();
         field == "uris" || field == "suites"
     };
-    stanza.lines().filter(|line| value(line)).flat_map(|line| line.split_once(':').map(|(_, rest)| rest).unwrap_or_default().split_whitespace()).collect()
+    stanza
+        .lines()
+        .filter(|line| value(line))
+        .flat_map(|line| line.split_once(':').map(|(_, rest)| rest).unwrap_or_default().split_whitespace())
+        .collect()
 }
 
 /// The host of a URI; the word itself where it is none.
@@ -98,8 +113,14 @@ mod tests {
         let file = |name: &str, text: &str| SourceFile { name: name.into(), text: text.into() };
         vec![
             file("sources.list", "# x\ndeb http://deb.debian.org/debian stable main\n"),
-            file("app.list", "deb [signed-by=/k trusted=yes] https://user:pw@packages.example.org:8443/apt app-2 main\ndeb-src https://x/ y z\n"),
-            file("two.sources", "Types: deb\nURIs: https://one.example.org/\nSuites: stable\n\n# no\nTypes: deb\nURIs: https://two.example.org/\nSuites: app-2 other\nEnabled: no\n"),
+            file(
+                "app.list",
+                "deb [signed-by=/k trusted=yes] https://user:pw@packages.example.org:8443/apt app-2 main\ndeb-src https://x/ y z\n",
+            ),
+            file(
+                "two.sources",
+                "Types: deb\nURIs: https://one.example.org/\nSuites: stable\n\n# no\nTypes: deb\nURIs: https://two.example.org/\nSuites: app-2 other\nEnabled: no\n",
+            ),
             file("kept.list.disabled", "deb http://x y z\n"),
         ]
     }

@@ -20,7 +20,9 @@ pub fn packages(
     transaction: &Transaction,
     available: &[Available],
 ) -> Section {
-    let needs = |one: &Change, name: &String| available.iter().any(|other| other.package == one.to && other.needs.contains(name));
+    let needs = |one: &Change, name: &String| {
+        available.iter().any(|other| other.package == one.to && other.needs.contains(name))
+    };
     let why = |change: &Change| {
         if is_named(source, &change.name) {
             return String::new();
@@ -39,7 +41,9 @@ pub fn packages(
     };
     let row = |change: &Change| {
         let from = change.from.as_ref().map_or_else(|| "new".to_owned(), |from| from.version.clone());
-        [change.name.clone(), from, "->".into(), change.to.version.clone(), size(change), why(change)].map(|cell| harmless(&cell)).to_vec()
+        [change.name.clone(), from, "->".into(), change.to.version.clone(), size(change), why(change)]
+            .map(|cell| harmless(&cell))
+            .to_vec()
     };
     let (named, others): (Vec<&Change>, Vec<&Change>) =
         transaction.changes.iter().partition(|change| is_named(source, &change.name));
@@ -62,7 +66,8 @@ pub fn conffiles(place: &Place, mirror: &Mirror, offer: &Offer, tool: &dyn Tool)
         }
     }
     let row = |(path, becomes): (PathBuf, String)| vec![harmless(&path.display().to_string()), becomes];
-    (!rows.is_empty()).then(|| Section { title: "configuration files of packages".into(), rows: rows.into_iter().map(row).collect() })
+    (!rows.is_empty())
+        .then(|| Section { title: "configuration files of packages".into(), rows: rows.into_iter().map(row).collect() })
 }
 
 fn becomes(path: &Path, base: Option<&Vec<u8>>, theirs: &[u8], is_merged: bool, beside: &str) -> Option<String> {
@@ -72,7 +77,7 @@ fn becomes(path: &Path, base: Option<&Vec<u8>>, theirs: &[u8], is_merged: bool, 
     let here = std::fs::read(path).ok();
     Some(match (here, base) {
         (Some(here), _) if here == theirs => return None,
-        (_, _) if is_merged => "merged key by key, see below".into(),
+        (_, _) if is_merged => "merged key by key: .env above".into(),
         (None, None) => "new".into(),
         (None, Some(_)) => "stays away: it was removed here".into(),
         (Some(here), Some(base)) if here == *base => "replaced: nobody edited it here".into(),

@@ -26,7 +26,9 @@ pub fn semantic(version: &str) -> Option<Version> {
     let mut next = || numbers.next().unwrap_or(Ok(0)).ok();
     let (major, minor, patch) = (next()?, next()?, next()?);
     let is_long = numbers.next().is_some();
-    let fits = |text: &str| text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect::<String>();
+    let fits = |text: &str| {
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect::<String>()
+    };
     let pre = Prerelease::new(&fits(pre)).ok()?;
     let build = BuildMetadata::new(&fits(build)).unwrap_or_default();
     (!is_long).then_some(Version { major, minor, patch, pre, build })
@@ -79,8 +81,22 @@ mod tests {
     #[test]
     fn versions_have_the_order_that_dpkg_gives_them() {
         let versions = [
-            "1.0~rc1-1", "1.0~rc1-2", "1.0", "1.0-1", "1.0-1+b1", "1.0-1.1", "1.0-2", "1.0+dfsg-1", "1.0a", "1.0.1", "1.9", "1.10",
-            "1.010", "02", "2.0", "1:0.1",
+            "1.0~rc1-1",
+            "1.0~rc1-2",
+            "1.0",
+            "1.0-1",
+            "1.0-1+b1",
+            "1.0-1.1",
+            "1.0-2",
+            "1.0+dfsg-1",
+            "1.0a",
+            "1.0.1",
+            "1.9",
+            "1.10",
+            "1.010",
+            "02",
+            "2.0",
+            "1:0.1",
         ];
         for one in versions {
             for other in versions {

@@ -15,7 +15,17 @@ fn an_upgrade_by_apt_moves_the_named_packages_and_what_they_need_and_comes_back_
     let (lists, old) = (host.must("ls -l /var/lib/apt/lists"), state(&host));
 
     let out = host.relift(&["plan", "app"]);
-    for part in ["app", "1.0-1", "1.1-1", "appdep", "needed by app 1.1-1", "/etc/app/motd", "nobody edited it", "*.dpkg-dist", "engine@a.service"] {
+    for part in [
+        "app",
+        "1.0-1",
+        "1.1-1",
+        "appdep",
+        "needed by app 1.1-1",
+        "/etc/app/motd",
+        "nobody edited it",
+        "*.dpkg-dist",
+        "engine@a.service",
+    ] {
         assert!(out.stdout.contains(part), "{part}: {out}");
     }
     assert!(!out.stdout.contains("other"), "{out}");

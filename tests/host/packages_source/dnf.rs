@@ -24,7 +24,10 @@ fn an_upgrade_by_dnf_moves_the_named_packages_and_is_undone_by_the_files_that_we
     host.must("systemctl reset-failed");
     host.relift(&["upgrade", "app", "--yes", "--to", "1.1"]).exits(0);
     assert_eq!(rpms(), "app-1.1-1.noarch\nappdep-1.0-1.noarch\nbase-1.0-1.noarch\nother-1.0-1.noarch");
-    assert_eq!(host.must("cat /run/engine/a /run/engine/b /etc/app/configured /etc/app/app.conf"), "1.1\n1.1\n1.1\ncolor = red");
+    assert_eq!(
+        host.must("cat /run/engine/a /run/engine/b /etc/app/configured /etc/app/app.conf"),
+        "1.1\n1.1\n1.1\ncolor = red"
+    );
     assert!(host.read("/etc/app/app.conf.rpmnew").contains("version = 1.1"));
 
     host.must("rm -r /srv/rpm /etc/yum.repos.d/app-main.repo /var/cache/relift; systemctl reset-failed");

@@ -16,7 +16,7 @@ pub fn with_debs() -> Host {
     deb(&host, "other", "1.0-1", "", "");
     publish(&host);
     host.must("apt-get -q -y -o Dpkg::Use-Pty=0 update; apt-get -q -y -o Dpkg::Use-Pty=0 install app other");
-    host.must("systemctl daemon-reload; systemctl enable --now engine@a engine.target; systemctl start engine@b");
+    host.must("systemctl daemon-reload; systemctl enable --now engine@a engine.target; systemctl start engine@b; runuser -u app -- /usr/lib/app/appinit --edition core; runuser -u app -- /usr/lib/app/app-reconfigure");
     host.write("/etc/relift/app.toml", MANIFEST, 0o644, "root");
     host
 }
@@ -28,8 +28,10 @@ pub fn with_rpms() -> Host {
     host.must("rm -f /usr/sbin/policy-rc.d; useradd --system --create-home --shell /bin/sh app; mkdir -p /srv/rpm /etc/yum.repos.d");
     host.must("printf '[app-main]\\nname=app\\nbaseurl=file:///srv/rpm\\ngpgcheck=0\\nenabled=0\\n' > /etc/yum.repos.d/app-main.repo");
     ["base", "app", "other"].iter().for_each(|name| rpm(&host, name, "1.0", ""));
-    host.must("createrepo_c --quiet /srv/rpm; dnf -q -y --disablerepo='*' --enablerepo=app-main install base app other");
-    host.must("systemctl daemon-reload; systemctl enable --now engine@a engine.target; systemctl start engine@b");
+    host.must(
+        "createrepo_c --quiet /srv/rpm; dnf -q -y --disablerepo='*' --enablerepo=app-main install base app other",
+    );
+    host.must("systemctl daemon-reload; systemctl enable --now engine@a engine.target; systemctl start engine@b; runuser -u app -- /usr/lib/app/appinit --edition core; runuser -u app -- /usr/lib/app/app-reconfigure");
     host.write("/etc/relift/app.toml", MANIFEST.replace("# manager", "manager"), 0o644, "root");
     host
 }
@@ -47,7 +49,12 @@ pub fn rpm(host: &Host, name: &str, version: &str, requires: &str) {
         _ => ("/usr/share/*\n", ""),
     };
     let provides = if name == "base" { "Provides: /bin/sh\n" } else { "" };
-    host.write("/srv/body", format!("set -e; d=$1; mkdir -p $d/DEBIAN\n{}\nrm -r $d/DEBIAN\n", body(name, version, "")), 0o755, "root");
+    host.write(
+        "/srv/body",
+        format!("set -e; d=$1; mkdir -p $d/DEBIAN\n{}\nrm -r $d/DEBIAN\n", body(name, version, "")),
+        0o755,
+        "root",
+    );
     let spec = format!(
         "Name: {name}\nVersion: {version}\nRelease: 1\nSummary: x\nLicense: x\nBuildArch: noarch\nAutoReqProv: no\n{requires}{provides}\n%description\nx\n%install\nsh /srv/body %{{buildroot}}\n{post}%files\n{files}"
     );

@@ -54,5 +54,10 @@ fn what_cannot_be_done_as_the_host_is_is_told_before_anything_changes() {
     // No way back to 1.0: neither the repository nor this host has it any more.
     host.must("rm -rf /srv/deb/app_1.0-1_all.deb /var/lib/relift/app/packages /var/cache/apt/archives/*.deb");
     publish(&host);
-    refused(&host, "--to 1.1", 2, &["this cannot be undone: the repository has no longer app 1.0-1", "--allow-irreversible"]);
+    refused(
+        &host,
+        "--to 1.1",
+        2,
+        &["this cannot be undone: the repository has no longer app 1.0-1", "--allow-irreversible"],
+    );
 }
