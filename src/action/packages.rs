@@ -230,17 +230,19 @@ impl Packages {
         self.run(site, "rpm", &words, names)
     }
 
+    /// A configuration file, and what the package manager puts beside it.
+    fn with_beside(&self, path: &Path) -> [PathBuf; 4] {
+        let ends = match self.manager {
+            PackageManager::Apt => ["", ".dpkg-dist", ".dpkg-old", ".dpkg-new"],
+            PackageManager::Dnf => ["", ".rpmnew", ".rpmsave", ".rpmorig"],
+        };
+        ends.map(|end| PathBuf::from(format!("{}{end}", path.display())))
+    }
+
     /// The paths whose bytes are put back: configuration files, and what package managers put beside them.
     fn watched(&self) -> Vec<PathBuf> {
-        let beside = |path: &PathBuf| {
-            let more = match self.manager {
-                PackageManager::Apt => [".dpkg-dist", ".dpkg-old", ".dpkg-new"],
-                PackageManager::Dnf => [".rpmnew", ".rpmsave", ".rpmorig"],
-            };
-            more.map(|end| PathBuf::from(format!("{}{end}", path.display())))
-        };
-        let all = self.conffiles.iter().chain(&self.keep);
-        let mut all: Vec<PathBuf> = all.flat_map(|path| [path.clone()].into_iter().chain(beside(path))).collect();
+        let mut all: Vec<PathBuf> =
+            self.conffiles.iter().chain(&self.keep).flat_map(|path| self.with_beside(path)).collect();
         all.sort();
         all.dedup();
         all
@@ -293,13 +295,18 @@ impl Act for Packages {
         wait_for_lock(Duration::from_secs(self.lock_timeout))?;
         let root = Rooted::open(Path::new("/"))?;
         let mut kept = Vec::new();
-        for path in &self.keep {
-            kept.extend(root.read(below(path))?.map(|content| (path, content)));
+        for path in self.keep.iter().flat_map(|path| self.with_beside(path)) {
+            let content = root.read(below(&path))?;
+            kept.push((path, content));
         }
         self.install(site)?;
         for (path, content) in kept {
-            if root.read(below(path))?.as_ref() != Some(&content) {
-                root.replace(below(path), &content)?;
+            match content {
+                Some(content) if root.read(below(&path))?.as_ref() == Some(&content) => {}
+                Some(content) => root.replace(below(&path), &content)?,
+                // What the package brings for the first time comes with it; what is put beside has been merged.
+                None if self.keep.contains(&path) => {}
+                None => root.remove(below(&path))?,
             }
         }
         let new = self.changes.iter().filter(|change| change.from.is_none()).map(|change| change.name.clone());

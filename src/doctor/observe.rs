@@ -128,7 +128,7 @@ fn files(paths: &Paths, installs: &[&Install]) -> Vec<Finding> {
             for env in &component.env {
                 wanted.push((install.root.join(install.env_path(component, env)), Role::Secrets, owner.clone()));
             }
-            for unit in component.units.iter().filter(|unit| unit.scope == Scope::System) {
+            for unit in component.units.iter().filter(|unit| unit.scope == Scope::System && !unit.is_packaged) {
                 let installed = Path::new("/etc/systemd/system").join(unit.file.file_name());
                 wanted.push((installed, Role::Rootly, None));
             }

@@ -1,6 +1,7 @@
 //! apt-get(8) and apt-cache(8) with lists, cache and sources of our own, so that a check leaves those of the host alone.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::repositories::{self, SourceFile};
 use super::tool::{Available, Conffile, Installed, Tool};
 use super::{dpkg, simulated};
 use crate::error::{Context, Error, Result};
-use crate::host::fs::{make_private, sync_directory, sync_filesystem, write_durably};
+use crate::host::fs::{make_private, sync_directory, sync_filesystem};
 use crate::host::process::{Command, Output};
 use crate::plan::Blocker;
 
@@ -45,9 +46,9 @@ impl Apt {
             }
         }
         for file in &chosen {
-            write_if_other(&parts.join(&file.name), &file.text)?;
+            write_if_other(&home, &parts.join(&file.name), &file.text)?;
         }
-        write_if_other(&home.join("apt.conf"), &config(&home))?;
+        write_if_other(&home, &home.join("apt.conf"), &config(&home))?;
         Ok(Apt { home, store, are_signed: !chosen.is_empty() && repositories::are_signed(&chosen) })
     }
 
@@ -121,8 +122,18 @@ impl Tool for Apt {
 
     fn simulate(&self, packages: &[Package]) -> Result<Transaction> {
         let specs = packages.iter().map(|package| self.spec(package));
-        let options =
-            ["-s", "-q", "-y", "--allow-downgrades", "-o", "APT::Get::AutomaticRemove=false", "install", "--"];
+        // What is held is told by its own words.
+        let options = [
+            "-s",
+            "-q",
+            "-y",
+            "--allow-downgrades",
+            "--allow-change-held-packages",
+            "-o",
+            "APT::Get::AutomaticRemove=false",
+            "install",
+            "--",
+        ];
         let output = self.command("apt-get").args(options).args(specs).output()?;
         if output.success() {
             return Ok(simulated::read(&output.text()));
@@ -250,11 +261,15 @@ fn unreachable(output: &Output) -> Error {
     error.detail(said)
 }
 
-fn write_if_other(path: &Path, text: &str) -> Result<()> {
-    match std::fs::read(path) {
-        Ok(bytes) if bytes == text.as_bytes() => Ok(()),
-        _ => write_durably(path, text.as_bytes(), 0o600),
+/// In one piece, since a survey and a question to the repositories may write the same at once.
+fn write_if_other(home: &Path, path: &Path, text: &str) -> Result<()> {
+    if std::fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes()) {
+        return Ok(());
     }
+    let failed = || format!("{} cannot be written", path.display());
+    let mut file = tempfile::NamedTempFile::new_in(home).with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    file.persist(path).map_err(|error| error.error).with_context(failed).map(drop)
 }
 
 #[cfg(test)]

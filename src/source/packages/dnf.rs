@@ -18,6 +18,8 @@ const UPDATE: Duration = Duration::from_secs(300);
 const DOWNLOAD: Duration = Duration::from_secs(1800);
 /// A package of rpm, as it is asked for.
 const PACKAGE: &str = "%{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\t%{ARCH}\\n";
+/// What ends the table of a transaction.
+const TABLE: &str = "Transaction Summary";
 /// The largest configuration file that is read, bytes.
 const LARGEST: usize = 8 << 20;
 
@@ -38,12 +40,17 @@ impl Dnf {
     }
 
     fn command(&self) -> Command {
+        self.asking(&self.repositories)
+    }
+
+    /// `repositories`: what is enabled; an empty id goes without any.
+    fn asking(&self, repositories: &[String]) -> Command {
         let cache = format!("--setopt=cachedir={}", self.cache.display());
         let mut words =
             vec!["dnf".to_owned(), "-q".into(), "-y".into(), cache, "--setopt=install_weak_deps=False".into()];
-        if !self.repositories.is_empty() {
+        if !repositories.is_empty() {
             words.push("--disablerepo=*".into());
-            words.extend(self.repositories.iter().map(|id| format!("--enablerepo={id}")));
+            words.extend(repositories.iter().filter(|id| !id.is_empty()).map(|id| format!("--enablerepo={id}")));
         }
         Command::new(words).env("LC_ALL", "C.UTF-8")
     }
@@ -196,11 +203,18 @@ impl Tool for Dnf {
         };
         let (back, forward): (Vec<&Package>, Vec<&Package>) = packages.iter().partition(is_back);
         let verb = if forward.is_empty() { "downgrade" } else { "install" };
-        let specs = forward.into_iter().chain(back).map(|package| self.spec(package));
-        let output = self.command().args(["-C", "--assumeno", "-v", verb]).args(specs).timeout(UPDATE).output()?;
+        let specs: Vec<String> = forward.into_iter().chain(back).map(|package| self.spec(package)).collect();
+        let ask = |repositories: &[String]| {
+            self.asking(repositories).args(["-C", "--assumeno", "-v", verb]).args(&specs).timeout(UPDATE).output()
+        };
+        let mut output = ask(&self.repositories)?;
+        // A way back needs no repository, and there may be none any more.
+        if !output.text().contains(TABLE) && specs.iter().all(|spec| spec.starts_with('/')) {
+            output = ask(&[String::new()])?;
+        }
         let said = output.text();
         // Without anything to ask it was no transaction: an error, or nothing to do.
-        if !said.contains("Transaction Summary") {
+        if !said.contains(TABLE) {
             let lines = said.lines().chain(output.stderr.iter().map(String::as_str)).map(crate::text::harmless);
             let lines: Vec<String> = lines
                 .filter(|line| line.contains("Error") || line.contains("Problem") || line.contains(" - "))
@@ -292,17 +306,19 @@ impl Dnf {
 /// Reads the table of a transaction: a heading, then `NAME ARCH VERSION REPOSITORY SIZE` lines.
 fn transaction<'a>(said: &str, here: &dyn Fn(&str) -> Option<&'a Package>) -> Transaction {
     let mut found = Transaction::default();
-    let mut removes = false;
+    let mut removes = None;
     for line in said.lines() {
-        if line.starts_with("Transaction Summary") {
+        if line.starts_with(TABLE) {
             break;
         }
         if !line.starts_with(' ') && line.trim_end().ends_with(':') {
-            removes = line.starts_with("Removing");
+            removes = Some(line.starts_with("Removing"));
             continue;
         }
         let words: Vec<&str> = line.split_whitespace().collect();
         let (true, [name, arch, version, _, ..]) = (line.starts_with(' '), words.as_slice()) else { continue };
+        // Before the first heading stand the names of the columns.
+        let Some(removes) = removes else { continue };
         if removes {
             found.removes.push(name.to_string());
             continue;

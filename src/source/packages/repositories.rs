@@ -75,10 +75,10 @@ fn stanzas(text: &str) -> Vec<String> {
         }
     }
     found.retain(|stanza| !stanza.is_empty());
-    found.iter().map(|stanza| stanza.trim_end().to_owned()).filter(is_in_use).collect()
+    found.iter().map(|stanza| stanza.trim_end().to_owned()).filter(|stanza| is_in_use(stanza)).collect()
 }
 
-fn is_in_use(stanza: &String) -> bool {
+fn is_in_use(stanza: &str) -> bool {
     let lower = stanza.to_ascii_lowercase();
     !lower
         .lines()

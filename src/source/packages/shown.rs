@@ -77,7 +77,7 @@ fn becomes(path: &Path, base: Option<&Vec<u8>>, theirs: &[u8], is_merged: bool, 
     let here = std::fs::read(path).ok();
     Some(match (here, base) {
         (Some(here), _) if here == theirs => return None,
-        (_, _) if is_merged => "merged key by key, see below".into(),
+        (_, _) if is_merged => "merged key by key: .env above".into(),
         (None, None) => "new".into(),
         (None, Some(_)) => "stays away: it was removed here".into(),
         (Some(here), Some(base)) if here == *base => "replaced: nobody edited it here".into(),

@@ -44,7 +44,7 @@ fn a_run_killed_at_any_record_is_undone_or_finished_with_all_of_its_packages() {
     let new = state(&host);
     assert_ne!(old, new);
     let mut points = 0;
-    let step = if is_soak() { 1 } else { 9 };
+    let step = if is_soak() { 1 } else { 14 };
     for (run, first) in [("upgrade app --yes --to 1.1", 5), ("upgrade app --yes --to 1.3", 33)] {
         for at in (first..).step_by(step) {
             back(&host, &old);
@@ -60,7 +60,7 @@ fn a_run_killed_at_any_record_is_undone_or_finished_with_all_of_its_packages() {
             assert!(now == old || now == new && run.ends_with("1.1"), "{run}, {point}: {out}\n{old}\n{now}");
         }
     }
-    assert!(points > 3, "only {points} points were reached");
+    assert!(points > 2, "only {points} points were reached");
 
     // The engine and dpkg die together, in the middle of a maintainer script.
     back(&host, &old);

@@ -16,7 +16,7 @@ pub fn with_debs() -> Host {
     deb(&host, "other", "1.0-1", "", "");
     publish(&host);
     host.must("apt-get -q -y -o Dpkg::Use-Pty=0 update; apt-get -q -y -o Dpkg::Use-Pty=0 install app other");
-    host.must("systemctl daemon-reload; systemctl enable --now engine@a engine.target; systemctl start engine@b");
+    host.must("systemctl daemon-reload; systemctl enable --now engine@a engine.target; systemctl start engine@b; runuser -u app -- /usr/lib/app/appinit --edition core; runuser -u app -- /usr/lib/app/app-reconfigure");
     host.write("/etc/relift/app.toml", MANIFEST, 0o644, "root");
     host
 }
@@ -31,7 +31,7 @@ pub fn with_rpms() -> Host {
     host.must(
         "createrepo_c --quiet /srv/rpm; dnf -q -y --disablerepo='*' --enablerepo=app-main install base app other",
     );
-    host.must("systemctl daemon-reload; systemctl enable --now engine@a engine.target; systemctl start engine@b");
+    host.must("systemctl daemon-reload; systemctl enable --now engine@a engine.target; systemctl start engine@b; runuser -u app -- /usr/lib/app/appinit --edition core; runuser -u app -- /usr/lib/app/app-reconfigure");
     host.write("/etc/relift/app.toml", MANIFEST.replace("# manager", "manager"), 0o644, "root");
     host
 }

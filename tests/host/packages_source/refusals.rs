@@ -34,10 +34,10 @@ fn what_cannot_be_done_as_the_host_is_is_told_before_anything_changes() {
     let manifest = host.read("/etc/relift/app.toml").replace("# manager = \"dnf\"", "lock-timeout = \"1s\"  #");
     host.write("/etc/relift/app.toml", manifest, 0o644, "root");
     host.must(
-        "python3 -c 'import fcntl,time; f=open(\"/var/lib/dpkg/lock-frontend\",\"w\"); fcntl.lockf(f,fcntl.LOCK_EX); open(\"/run/held\",\"w\"); time.sleep(60)' >/dev/null 2>&1 & until test -e /run/held; do sleep 0.05; done",
+        "python3 -c 'import fcntl,time; f=open(\"/var/lib/dpkg/lock-frontend\",\"w\"); fcntl.lockf(f,fcntl.LOCK_EX); open(\"/run/held\",\"w\"); time.sleep(60)' >/dev/null 2>&1 & echo $! > /run/holder; until test -e /run/held; do sleep 0.05; done",
     );
     refused(&host, "--to 1.1", 75, &["python3 (pid", "holds the lock /var/lib/dpkg/lock-frontend"]);
-    host.must("pkill -f lock-frontend; sleep 0.2");
+    host.must("kill $(cat /run/holder); sleep 0.2");
 
     deb(&host, "half", "1.0-1", "nothing-that-is-there", "");
     host.sh("dpkg -i /srv/deb/half_1.0-1_all.deb");

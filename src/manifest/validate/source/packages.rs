@@ -58,3 +58,59 @@ fn repository(text: &str) -> Looked<String> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::manifest::{Source, effective, parse};
+
+    const GOOD: &str = "schema = 1\n[install]\nroot = \"/etc/app\"\nowner = \"app\"\n[source.packages]\npackages = [\"app\", \"app-*\"]\n\
+        repositories = [\"app*\"]\nmanager = \"dnf\"\ntimeout = \"5min\"\nallow = \"^1\"\n[[component]]\nname = \"engine\"\npackages = [\"app\"]\n\
+        [[component.unit]]\nname = \"engine@.service\"\ninstances = [\"*\"]\n[[component]]\nname = \"web\"\npackages = [\"app-web\"]\n";
+
+    fn parsed(text: &str) -> Result<crate::manifest::Install, String> {
+        parse("app", Path::new("/etc/relift/app.toml"), text).map_err(|problems| format!("{problems:?}"))
+    }
+
+    #[test]
+    fn what_is_shown_of_a_manifest_of_packages_is_read_as_the_same() {
+        let install = parsed(GOOD).unwrap();
+        let shown = effective(&install).unwrap();
+        let again = parsed(&shown).unwrap();
+        assert_eq!(effective(&again).unwrap(), shown);
+        let (Source::Packages(one), Source::Packages(other)) = (&install.source, &again.source) else { panic!() };
+        assert_eq!(one, other);
+        assert_eq!(again.components[0].units[0].instances, ["*"]);
+        assert!(again.components[0].units[0].is_packaged && again.components[1].packages == ["app-web"]);
+    }
+
+    #[test]
+    fn the_template_is_a_manifest() {
+        let text = include_str!("../../../../templates/manifests/packages.toml");
+        let install = parsed(text).unwrap();
+        assert!(install.components[0].units.iter().all(|unit| unit.is_packaged));
+    }
+
+    #[test]
+    fn what_is_no_package_no_repository_and_no_unit_is_told() {
+        for (from, to, says) in [
+            ("\"app\", \"app-*\"", "", "no package is named"),
+            ("\"app-*\"", "\"app=1.0\"", "is not the name of a package"),
+            ("\"app-*\"", "\"--purge\"", "is not the name of a package"),
+            ("\"app*\"]", "\"-x\"]", "names no repository"),
+            ("\"dnf\"", "\"zypper\"", "zypper"),
+            ("\"5min\"", "\"0s\"", "timeout"),
+            ("name = \"engine@.service\"", "name = \"a/engine@.service\"", "is a path, not the name of a unit"),
+            ("name = \"engine@.service\"", "name = \"engine@.service\"\nfile = \"x.service\"", "are both given"),
+            ("name = \"engine@.service\"\n", "", "neither `file` nor `name` is given"),
+            ("name = \"engine@.service\"", "file = \"engine@.service\"", "not the name of an instance"),
+            ("packages = [\"app\"]", "packages = [\"a b\"]", "is not the name of a package"),
+        ] {
+            let text = GOOD.replacen(from, to, 1);
+            assert_ne!(text, GOOD, "{from}");
+            let told = parsed(&text).unwrap_err();
+            assert!(told.contains(says), "{to}: {told}");
+        }
+    }
+}
