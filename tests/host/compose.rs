@@ -26,7 +26,12 @@ fn with_docker() -> Host {
         "root:root",
     );
     let files: Vec<String> = debs().iter().map(|path| path.display().to_string()).collect();
-    host.must(&format!("rm -f /usr/sbin/policy-rc.d; dpkg --force-unsafe-io -i {} 2>&1", files.join(" ")));
+    host.must(&format!(
+        r#"rm -f /usr/sbin/policy-rc.d; dpkg --force-unsafe-io --no-triggers -i {} 2>&1
+           sed -i '/^auth:/,/path:/d' /etc/docker/registry/config.yml; systemctl daemon-reload
+           systemctl restart docker-registry docker || {{ journalctl -u docker --no-pager | tail -20; exit 1; }}"#,
+        files.join(" ")
+    ));
     host.wait_for("docker version >/dev/null && curl -fs http://127.0.0.1:5000/v2/");
     host
 }
@@ -54,12 +59,14 @@ services:
     image: 127.0.0.1:5000/app:v1.0.0
     network_mode: host
     restart: always
+    stop_grace_period: 1s
     volumes:
       - ./data:/data
   other:
     image: 127.0.0.1:5000/app:v1.0.0
     network_mode: host
     command: ["/bin/sleep", "1000000"]
+    stop_grace_period: 1s
 "#;
 
 /// A host on which the project runs 1.0.0, by the manifest of a template.
@@ -123,5 +130,114 @@ fn an_image_is_followed_by_digest_and_what_fails_is_put_back_with_its_data() {
     assert!(after.contains(&format!("web {digest} running")), "{after}");
     assert_ne!(id_of(&before, "web"), id_of(&after, "web"), "a new container");
     assert_eq!(id_of(&before, "other"), id_of(&after, "other"), "what did not change goes on");
-    println!("{plan}");
+
+    // By hand it comes to the same: no container is made anew.
+    host.must("cd /srv/app && docker-compose -p app -f docker-compose.yml -f /var/lib/relift/app/compose/override.yml up -d 2>&1");
+    assert_eq!(containers(&host), after);
+
+    // A release that ends at once, and one that is unhealthy: image, containers and data of before.
+    let old = state(&host);
+    publish(&host, "1.2.0", "v1.2.0", "cat /www/version >> /data/versions; exit 3");
+    let out = host.relift(&["upgrade", "app", "--yes"]).exits(3);
+    says(&out, &["container web", "restored from backup"]);
+    assert_eq!(state(&host), old);
+    assert_eq!(version(), "1.1.0");
+
+    refusals(&host, &old);
+    kills(&host, &old);
+
+    // Back, with neither registry nor network, after everything was pruned that nothing uses.
+    host.must("systemctl stop docker-registry; docker image prune -af");
+    host.relift(&["rollback", "app", "--yes"]).exits(0);
+    assert_eq!(version(), "1.0.0");
+}
+
+/// Each stops before anything was changed, and says why.
+fn refusals(host: &Host, old: &str) {
+    publish(host, "1.3.0", "v1.3.0", SERVES);
+    let stopped = |out: Out, words: &[&str]| {
+        says(&out.exits(1), words);
+        assert_eq!(state(host), old, "nothing was changed");
+    };
+    stopped(
+        host.relift(&["upgrade", "app", "--yes", "--to", "9.9.9"]),
+        &["has not the tag v9.9.9", "nothing was changed"],
+    );
+    host.must("systemctl stop docker-registry");
+    stopped(host.relift(&["upgrade", "app", "--yes"]), &["the registry 127.0.0.1:5000 does not answer"]);
+    host.must("systemctl start docker-registry");
+    host.wait_for("curl -fs http://127.0.0.1:5000/v2/");
+    host.must("systemctl stop docker.socket docker");
+    let down = host.relift(&["upgrade", "app", "--yes"]).exits(1);
+    says(&down, &["the docker daemon does not answer", "systemctl start docker"]);
+    host.must("systemctl start docker.socket docker");
+    host.wait_for("docker version");
+    // The layers are gone from the registry, and the tag is not.
+    let known = host.relift(&["plan", "app"]);
+    says(&known, &["1.1.0 -> 1.3.0"]);
+    host.must("mv /var/lib/docker-registry /var/lib/gone; systemctl restart docker-registry");
+    host.wait_for("curl -fs http://127.0.0.1:5000/v2/");
+    stopped(
+        host.relift(&["upgrade", "app", "--yes", "--offline"]),
+        &["the image 127.0.0.1:5000/app@sha256:", "registry"],
+    );
+    host.must(
+        "rm -rf /var/lib/docker-registry; mv /var/lib/gone /var/lib/docker-registry; systemctl restart docker-registry",
+    );
+    host.wait_for("curl -fs http://127.0.0.1:5000/v2/");
+}
+
+/// Whatever is killed, and whenever: exactly old or exactly new.
+fn kills(host: &Host, old: &str) {
+    let soak = std::env::var_os("RELIFT_SOAK").is_some();
+    let rounds: &[(&str, u32)] = match soak {
+        false => &[("relift", 900), ("docker-compose", 300), ("dockerd", 1500)],
+        true => &[
+            ("relift", 100),
+            ("relift", 500),
+            ("relift", 900),
+            ("relift", 1300),
+            ("relift", 1700),
+            ("relift", 2500),
+            ("docker-compose", 100),
+            ("docker-compose", 300),
+            ("docker-compose", 600),
+            ("docker-compose", 900),
+            ("dockerd", 500),
+            ("dockerd", 1000),
+            ("dockerd", 1500),
+            ("dockerd", 2000),
+        ],
+    };
+    for (victim, after) in rounds {
+        let context = format!("{victim} killed {after} ms after the switch began");
+        let script = format!(
+            r#"relift upgrade app --yes >/tmp/out 2>&1 & run=$!
+               until grep -q '^switch:' /tmp/out || ! kill -0 $run; do sleep 0.05; done; sleep {}
+               case {victim} in
+                 relift) kill -9 $run;;
+                 docker-compose) for i in $(seq 100); do p=$(pgrep -f '[/]docker-compose.* up -d' | head -1) && break; sleep 0.05; done; kill -9 $p;;
+                 dockerd) kill -9 $(pidof dockerd);;
+               esac; wait $run; echo $?; systemctl reset-failed docker; systemctl start docker; sleep 0.2; true"#,
+            f64::from(*after) / 1000.0
+        );
+        let ended = host.sh(&script);
+        host.wait_for("docker version");
+        let recovered = host.relift(&["recover", "app"]);
+        let said = host.sh("cat /tmp/out").stdout;
+        assert!([0, 3].contains(&recovered.code), "{context}: {ended}\n{said}\n{recovered}");
+        host.wait_for("curl -fs http://127.0.0.1:8080/version");
+        let now = state(host);
+        if now == old {
+            continue;
+        }
+        assert!(
+            now.contains("1.3.0") && now.lines().filter(|line| line.contains("running")).count() == 2,
+            "{context}: {now}\n{said}\n{recovered}"
+        );
+        let back = host.relift(&["rollback", "app", "--yes"]).exits(0);
+        assert!(back.code == 0, "{context}");
+        host.must("echo 1.1.0 >> /srv/app/data/versions");
+        host.must("relift trust list app >/dev/null 2>&1; true");
+    }
 }
