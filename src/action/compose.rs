@@ -106,9 +106,12 @@ impl Act for ComposeHold {
         self.project.awaken()?;
         let was = was(seen);
         let mut now = self.project.containers()?;
-        if essence(&now) == essence(was) {
+        if essence(&now) == essence(was) && !self.stops {
             return Ok(Vec::new());
         }
+        // The daemon goes on with a stop whose caller was killed, and would end what is started here: stopped once more, it has
+        // come to its end.
+        self.project.stop(&ids(&now, |one| self.stops && one.running))?;
         // What was not there, half made ones of Compose among them; volumes stay.
         let is_as_before = |one: &Container| was.iter().any(|old| old.image == one.image && old.hash == one.hash);
         let is_same = |one: &Container| was.iter().any(|old| old.id == one.id);
@@ -197,13 +200,6 @@ impl Act for ComposeFiles {
     }
 }
 
-impl ComposeUp {
-    /// Whether a container is none of the new ones: of a service that is left alone, or as it was.
-    fn is_old(&self, one: &Container, was: &[Container]) -> bool {
-        was.iter().any(|old| old.id == one.id)
-    }
-}
-
 impl Act for ComposeUp {
     fn title(&self) -> String {
         let parts = [("start anew", &self.services), ("remove", &self.removed)];
@@ -247,12 +243,13 @@ impl Act for ComposeUp {
         self.apply(site)
     }
 
-    fn undo(&self, _: &mut Site, seen: &Seen) -> Result<Vec<String>> {
+    fn undo(&self, _: &mut Site, _: &Seen) -> Result<Vec<String>> {
         self.project.awaken()?;
         let now = self.project.containers()?;
-        let was = was(seen);
-        // What wrote for the new release writes no more when files and data are put back.
-        self.project.stop(&ids(&now, |one| one.running && (self.restores || !self.is_old(one, was))))?;
+        // What wrote for the new release writes no more when files and data are put back; and a stop of which Compose died is
+        // waited for, since the daemon goes on with it.
+        let is_meant = |one: &Container| self.restores || self.services.contains(&one.service);
+        self.project.stop(&ids(&now, |one| one.running && is_meant(one)))?;
         Ok(Vec::new())
     }
 }

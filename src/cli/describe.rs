@@ -274,6 +274,7 @@ impl Page {
             for row in aligned(&section.rows) {
                 self.line(format_args!("    {row}"));
             }
+            self.line(format_args!(""));
         }
     }
 
@@ -343,14 +344,15 @@ impl Page {
             let units: Vec<&str> = gate.units.iter().map(|(_, unit)| unit.as_str()).collect();
             let probes = match gate.probes {
                 0 => String::new(),
-                1 => ", 1 probe".to_owned(),
-                count => format!(", {count} probes"),
+                1 => "1 probe".to_owned(),
+                count => format!("{count} probes"),
             };
+            let probes = if units.is_empty() || gate.probes == 0 { probes } else { format!(", {probes}") };
             let soak = if plan.soak == 0 { String::new() } else { format!(", for {} s", plan.soak) };
             self.line(format_args!(
                 "    {number:>2}. prove {}: {}{probes}{soak}",
                 gate.component,
-                if units.is_empty() { "nothing runs".into() } else { units.join(", ") }
+                if units.is_empty() && gate.probes == 0 { "nothing runs".into() } else { units.join(", ") }
             ));
         }
         for hook in &plan.verify {
@@ -361,7 +363,8 @@ impl Page {
     }
 
     fn outlook(&mut self, plan: &Plan, downtime: Option<u64>) {
-        let time = match (plan.restarts().is_empty(), downtime) {
+        let starts_containers = plan.actions.iter().any(|action| matches!(action, Action::ComposeUp(_)));
+        let time = match (plan.restarts().is_empty() && !starts_containers, downtime) {
             (true, _) => "none: nothing is restarted".to_owned(),
             (false, Some(seconds)) => format!("about {} s, as in the last run", seconds.max(1)),
             (false, None) => "until the probes answer; the first run measures it".to_owned(),

@@ -26,7 +26,20 @@ fn with_docker() -> Host {
         "root:root",
     );
     let files: Vec<String> = debs().iter().map(|path| path.display().to_string()).collect();
-    host.must(&format!("rm -f /usr/sbin/policy-rc.d; dpkg --force-unsafe-io -i {} 2>&1", files.join(" ")));
+    host.write(
+        "/etc/systemd/system/docker-registry.service",
+        "[Service]\nExecStart=/usr/bin/docker-registry serve /etc/docker/registry/config.yml\n",
+        0o644,
+        "root:root",
+    );
+    // Unpacked alone: their scripts would take longer than everything else here.
+    host.must(&format!(
+        r#"cd /etc/systemd/system; rm -f docker.service docker.socket containerd.service
+           for deb in {}; do dpkg-deb --fsys-tarfile $deb | tar -C / --keep-directory-symlink -x; done
+           groupadd -r docker; ldconfig; sed -i '/^auth:/,/path:/d' /etc/docker/registry/config.yml; systemctl daemon-reload
+           systemctl start docker-registry containerd docker.socket docker || {{ journalctl --no-pager | tail -40; exit 1; }} 2>&1"#,
+        files.join(" ")
+    ));
     host.wait_for("docker version >/dev/null && curl -fs http://127.0.0.1:5000/v2/");
     host
 }
@@ -54,12 +67,14 @@ services:
     image: 127.0.0.1:5000/app:v1.0.0
     network_mode: host
     restart: always
+    stop_grace_period: 1s
     volumes:
       - ./data:/data
   other:
     image: 127.0.0.1:5000/app:v1.0.0
     network_mode: host
     command: ["/bin/sleep", "1000000"]
+    stop_grace_period: 1s
 "#;
 
 /// A host on which the project runs 1.0.0, by the manifest of a template.
@@ -114,14 +129,209 @@ fn an_image_is_followed_by_digest_and_what_fails_is_put_back_with_its_data() {
     assert_eq!(version(), "1.0.0");
 
     let digest = publish(&host, "1.1.0", "v1.1.0", SERVES);
+    let (_, digits) = digest.split_once("@sha256:").unwrap_or_default();
     let before = containers(&host);
     let plan = host.relift(&["plan", "app"]);
     says(&plan, &["1.0.0 -> 1.1.0", "start anew web", "-f /var/lib/relift/app/compose/override.yml"]);
     host.relift(&["upgrade", "app", "--yes"]).exits(0);
     assert_eq!(version(), "1.1.0");
     let after = containers(&host);
-    assert!(after.contains(&format!("web {digest} running")), "{after}");
+    assert!(after.contains(&format!("web relift/app:web-{} running", &digits[..12])), "{after}");
     assert_ne!(id_of(&before, "web"), id_of(&after, "web"), "a new container");
     assert_eq!(id_of(&before, "other"), id_of(&after, "other"), "what did not change goes on");
-    println!("{plan}");
+
+    // By hand it comes to the same: no container is made anew.
+    host.must("cd /srv/app && docker-compose -p app -f docker-compose.yml -f /var/lib/relift/app/compose/override.yml up -d 2>&1");
+    assert_eq!(containers(&host), after);
+
+    // A release that ends at once, and one that is unhealthy: image, containers and data of before.
+    let old = state(&host);
+    publish(&host, "1.2.0", "v1.2.0", "cat /www/version >> /data/versions; exit 3");
+    let out = host.relift(&["upgrade", "app", "--yes"]).exits(3);
+    says(&out, &["container web", "restored from backup"]);
+    assert_eq!(state(&host), old);
+    assert_eq!(version(), "1.1.0");
+
+    refusals(&host, &old);
+    kills(&host, &old);
+    reference_files(&host);
+
+    // Back, with neither registry nor network, after everything was pruned that nothing uses.
+    host.must("systemctl stop docker-registry; docker image prune -af");
+    host.relift(&["rollback", "app", "--yes"]).exits(0);
+    assert_eq!(version(), "1.0.0");
+}
+
+const FILES: &str = include_str!("../../templates/manifests/compose-files.toml");
+
+/// The reference files of a release, whose secret is never shown.
+fn reference(host: &Host, version: &str, change: impl Fn(String) -> String) {
+    let text = r#"version: "3.7"
+services:
+  web:
+    image: 127.0.0.1:5000/app:v1.0.0
+    network_mode: host
+    stop_grace_period: 1s
+    environment:
+      DB_PASSWORD: s3cr3t-canary-reference
+    command: ["/bin/sleep", "1000"]
+    volumes:
+      - ./data:/data
+      - ./cache:/cache
+
+  worker:
+    image: 127.0.0.1:5000/app:v1.0.0
+    network_mode: host
+    stop_grace_period: 1s
+    command: ["/bin/sleep", "2000"]
+"#;
+    host.write("/usr/share/app/compose/docker-compose.yml", change(text.into()), 0o644, "root:root");
+    host.write("/usr/share/app/compose/VERSION", format!("{version}\n"), 0o644, "root:root");
+    host.write("/usr/share/app/compose/.env.example", format!("LEVEL=info\n# Since {version}\n"), 0o644, "root:root");
+}
+
+/// Files follow the release's, local changes stay, a conflict stops, what would be lost needs an operator, undo is exact.
+fn reference_files(host: &Host) {
+    let manifest = FILES.replace("/srv/app", "/srv/files").replace("\"app\"", "\"files\"").replace("10s", "1s");
+    let manifest =
+        manifest.replace("2min", "5s").replace("[policy]", "[policy]\nallow-unverified = true\nunattended = \"major\"");
+    host.must("mkdir -p /srv/files/data /srv/files/cache; echo LEVEL=debug > /srv/files/.env");
+    host.write("/etc/relift/files.toml", manifest, 0o644, "root:root");
+    reference(host, "1.0.0", |text| text);
+    let local = "version: \"3.7\"\nservices:\n  worker:\n    labels:\n      mine: \"yes\"\n";
+    host.write("/srv/files/docker-compose.local.yml", local, 0o644, "root:root");
+    host.must("cd /srv/files; sed 's/2000/3000/' /usr/share/app/compose/docker-compose.yml > docker-compose.yml");
+    host.must("cd /srv/files; chmod 600 docker-compose.yml; docker-compose -p files -f docker-compose.yml -f docker-compose.local.yml up -d 2>&1");
+    let ids = || {
+        host.must("docker ps -a --no-trunc --filter label=com.docker.compose.project=files --format '{{.Names}} {{.State}} {{.ID}}' | sort")
+    };
+    let live = || host.must("cd /srv/files; stat -c '%a %n' * .env; cat docker-compose.yml .env");
+    let (first, files) = (ids(), live());
+
+    // The same release: the operator's own change is no reason to do anything.
+    host.relift(&["upgrade", "files", "--yes"]).exits(0);
+    assert_eq!((ids(), live().contains("3000")), (first.clone(), true));
+
+    // Both changed: merged, and only what changed is made anew.
+    reference(host, "1.1.0", |text| text.replace("1000", "1001"));
+    let plan = host.relift(&["plan", "files"]);
+    says(&plan, &["1.0.0 -> 1.1.0", "your changes are kept", "start anew web of files"]);
+    host.assert_no_secret(&plan);
+    host.relift(&["upgrade", "files", "--yes"]).exits(0);
+    let (second, text) = (ids(), live());
+    assert!(text.contains("1001") && text.contains("3000") && text.contains("600 docker-compose.yml"), "{text}");
+    assert_eq!(id_of(&first, "files_worker_1"), id_of(&second, "files_worker_1"), "the worker goes on");
+    assert_ne!(id_of(&first, "files_web_1"), id_of(&second, "files_web_1"));
+
+    // Unhealthy: undone.
+    reference(host, "1.2.0", |text| text.replace("\"/bin/sleep\", \"1000\"", "\"/bin/false\""));
+    host.relift(&["upgrade", "files", "--yes"]).exits(3);
+    assert_eq!(live(), text, "files are as they were");
+    assert_eq!(ids().matches("running").count(), 2, "{}", ids());
+
+    // The same lines: both sides are shown, without values, and nothing is changed.
+    reference(host, "1.3.0", |text| text.replace("1000", "1001").replace("2000", "4000"));
+    let conflict = host.relift(&["upgrade", "files", "--yes"]);
+    says(&conflict.exits(1), &["conflict in docker-compose.yml", "3000", "4000", "last in `files`"]);
+
+    // A volume that would be lost: not with nobody there.
+    reference(host, "1.4.0", |text| text.replace("1000", "1001").replace("      - ./cache:/cache\n", ""));
+    let lost = host.relift(&["upgrade", "files", "--unattended"]);
+    says(&lost.exits(2), &["volume /srv/files/cache:/cache:rw of web"]);
+    assert_eq!(live(), text);
+    host.relift(&["upgrade", "files", "--yes"]).exits(0);
+    assert!(!live().contains("./cache"));
+    host.relift(&["rollback", "files", "--yes"]).exits(0);
+    assert_eq!(live(), text, "exactly the files of before");
+    assert_ne!(files, text);
+}
+
+/// Each stops before anything was changed, and says why.
+fn refusals(host: &Host, old: &str) {
+    publish(host, "1.3.0", "v1.3.0", SERVES);
+    let stopped = |out: Out, words: &[&str]| {
+        says(&out.exits(1), words);
+        assert_eq!(state(host), old, "nothing was changed");
+    };
+    stopped(
+        host.relift(&["upgrade", "app", "--yes", "--to", "9.9.9"]),
+        &["has not the tag v9.9.9", "nothing was changed"],
+    );
+    host.must("systemctl stop docker-registry");
+    stopped(host.relift(&["upgrade", "app", "--yes"]), &["the registry 127.0.0.1:5000 does not answer"]);
+    host.must("systemctl start docker-registry");
+    host.wait_for("curl -fs http://127.0.0.1:5000/v2/");
+    host.must("systemctl stop docker.socket docker");
+    let down = host.relift(&["upgrade", "app", "--yes"]).exits(1);
+    says(&down, &["the docker daemon does not answer", "systemctl start docker"]);
+    host.must("systemctl start docker.socket docker");
+    host.wait_for("docker version");
+    // The layers are gone from the registry, and the tag is not.
+    let known = host.relift(&["plan", "app"]);
+    says(&known, &["1.1.0 -> 1.3.0"]);
+    host.must("mv /var/lib/docker-registry /var/lib/gone; systemctl restart docker-registry");
+    host.wait_for("curl -fs http://127.0.0.1:5000/v2/");
+    stopped(
+        host.relift(&["upgrade", "app", "--yes", "--offline"]),
+        &["the image 127.0.0.1:5000/app@sha256:", "registry"],
+    );
+    host.must(
+        "rm -rf /var/lib/docker-registry; mv /var/lib/gone /var/lib/docker-registry; systemctl restart docker-registry",
+    );
+    host.wait_for("curl -fs http://127.0.0.1:5000/v2/");
+}
+
+/// Whatever is killed, and whenever: exactly old or exactly new.
+fn kills(host: &Host, old: &str) {
+    let soak = std::env::var_os("RELIFT_SOAK").is_some();
+    let rounds: &[(&str, u32)] = match soak {
+        false => &[("relift", 900), ("docker-compose", 300), ("dockerd", 1500)],
+        true => &[
+            ("relift", 100),
+            ("relift", 500),
+            ("relift", 900),
+            ("relift", 1300),
+            ("relift", 1700),
+            ("relift", 2500),
+            ("docker-compose", 100),
+            ("docker-compose", 300),
+            ("docker-compose", 600),
+            ("docker-compose", 900),
+            ("dockerd", 500),
+            ("dockerd", 1000),
+            ("dockerd", 1500),
+            ("dockerd", 2000),
+        ],
+    };
+    for (victim, after) in rounds {
+        let context = format!("{victim} killed {after} ms after the switch began");
+        let script = format!(
+            r#"relift upgrade app --yes >/tmp/out 2>&1 & run=$!
+               until grep -q '^switch:' /tmp/out || ! kill -0 $run; do sleep 0.05; done; sleep {}
+               case {victim} in
+                 relift) kill -9 $run;;
+                 docker-compose) for i in $(seq 100); do p=$(pgrep -f '[/]docker-compose.* up -d' | head -1) && break; sleep 0.05; done; kill -9 $p;;
+                 dockerd) kill -9 $(pidof dockerd);;
+               esac; wait $run; echo $?; systemctl reset-failed docker; systemctl start docker; sleep 0.2; true"#,
+            f64::from(*after) / 1000.0
+        );
+        let ended = host.sh(&script);
+        host.wait_for("docker version");
+        let recovered = host.relift(&["recover", "app"]);
+        let said = host.sh("cat /tmp/out").stdout;
+        assert!([0, 3].contains(&recovered.code), "{context}: {ended}\n{said}\n{recovered}");
+        host.wait_for("curl -fs http://127.0.0.1:8080/version");
+        let now = state(host);
+        if now == old {
+            continue;
+        }
+        assert!(
+            now.contains("1.3.0") && now.lines().filter(|line| line.contains("running")).count() == 2,
+            "{context}: {now}\n{said}\n{recovered}"
+        );
+        let back = host.relift(&["rollback", "app", "--yes"]).exits(0);
+        assert!(back.code == 0, "{context}");
+        host.must("echo 1.1.0 >> /srv/app/data/versions");
+        host.must("relift trust list app >/dev/null 2>&1; true");
+    }
 }

@@ -144,7 +144,7 @@ fn pinned(path: &Path) -> Option<Vec<Pin>> {
     let told: serde_json::Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     let services = told["services"].as_object()?;
     let pin = |(service, told): (&String, &serde_json::Value)| {
-        let (image, digest) = told["image"].as_str()?.split_once('@')?;
+        let (image, digest) = told["x-relift-image"].as_str()?.split_once('@')?;
         let tag = told["x-relift-tag"].as_str()?.to_owned();
         Some(Pin { service: service.clone(), image: image.into(), tag, digest: digest.into() })
     };

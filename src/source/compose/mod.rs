@@ -14,10 +14,11 @@ use crate::action::Action;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::manifest::ComposeSource;
-use crate::plan::{Blocker, Plan, abbreviate};
+use crate::plan::{Blocker, Plan};
 use crate::report::{Event, Reporter, during};
 use crate::survey::Survey;
 pub use project::Project;
+use release::Pin;
 
 /// What must be free where images lie before one is pulled, bytes.
 const ROOM: u64 = 200 << 20;
@@ -81,36 +82,36 @@ impl Upstream for ComposeSource {
             ))
             .hint("what takes the room: docker system df"));
         }
-        let name = &place.install.name;
-        let (_, now) = release::apart(release::files(mirror.repository(), &plan.from.revision)?);
-        let (_, next) = release::apart(release::files(mirror.repository(), &plan.to.revision)?);
-        for image in next.iter().map(release::Pin::reference).chain(up.images.iter().cloned()) {
-            if project.image(&image)?.is_none() {
+        let (name, repository) = (&place.install.name, mirror.repository());
+        let of = |revision: &str| Ok(release::apart(release::files(repository, revision)?).1);
+        let (now, next): (Vec<Pin>, Vec<Pin>) = (of(&plan.from.revision)?, of(&plan.to.revision)?);
+        for pin in &next {
+            let (image, own) = (pin.reference(), pin.kept(name));
+            if project.keep(name, &image, &own)?.is_none() {
                 during(reporter, format!("pull {image}"), || project.pull(&image))?;
-            }
-            if project.image(&image)?.is_none() {
-                return Err(Error::failed(format!("the image {image} was pulled, and is not here")));
+                project
+                    .keep(name, &image, &own)?
+                    .ok_or_else(|| Error::failed(format!("the image {image} was pulled, and is not here")))?;
             }
         }
-        during(reporter, "keep the images of both releases", || {
-            for (revision, pins) in [(&plan.from.revision, &now), (&plan.to.revision, &next)] {
-                for pin in pins {
-                    let tag = format!("{}-{}", abbreviate(revision), pin.service);
-                    match project.image(&pin.reference())? {
-                        Some(_) => project.keep(name, &pin.reference(), &tag)?,
-                        None => reporter.tell(Event::Warning {
-                            text: format!(
-                                "{} is not here any more: going back will need the registry",
-                                pin.reference()
-                            ),
-                        }),
-                    }
-                }
+        let is_ours = |image: &&String| next.iter().any(|pin| pin.kept(name) == **image);
+        for image in up.images.iter().filter(|image| !is_ours(image)) {
+            if project.image(image)?.is_none() {
+                during(reporter, format!("pull {image}"), || project.pull(image))?;
             }
-            let kept = Ledger::below(place.state).known_good()?.into_iter().map(|entry| entry.revision);
-            let wanted = kept.chain([plan.from.revision.clone(), plan.to.revision.clone()]);
-            let wanted: Vec<String> = wanted.map(|revision| abbreviate(&revision).to_owned()).collect();
-            project.let_go(name, &wanted)
-        })
+        }
+        for pin in &now {
+            if project.keep(name, &pin.reference(), &pin.kept(name))?.is_none() {
+                let text = format!("{} is not here any more: going back will need the registry", pin.reference());
+                reporter.tell(Event::Warning { text });
+            }
+        }
+        let mut wanted: Vec<String> = now.iter().chain(&next).map(|pin| pin.kept(name)).collect();
+        for entry in Ledger::below(place.state).known_good()? {
+            // One that the mirror does not have any more keeps nothing.
+            let pins: Result<Vec<Pin>> = of(&entry.revision);
+            wanted.extend(pins.unwrap_or_default().iter().map(|pin| pin.kept(name)));
+        }
+        project.let_go(name, &wanted)
     }
 }

@@ -197,7 +197,7 @@ fn pinned(place: &Place, project: &Project, next: &[Pin]) -> Result<Option<(Opti
     make_private(directory, 0o700)?;
     let name = project.pins.file_name().map(Path::new).unwrap_or(Path::new("override.yml"));
     let here = Rooted::open(directory)?.read(name)?;
-    let bytes = release::overriding(next).into_bytes();
+    let bytes = release::overriding(&place.install.name, next).into_bytes();
     let after = match &here {
         Some(here) => here.with_bytes(bytes),
         None => Content::new(bytes, 0o644, 0, 0),

@@ -210,27 +210,36 @@ impl Project {
         }
     }
 
-    /// Keeps an image under a name of ours, from `image prune` by the tag and from `image prune -a` by a container that never ran.
-    pub fn keep(&self, install: &str, image: &str, tag: &str) -> Result<()> {
-        self.engine(&["tag", image, &format!("relift/{install}:{tag}")]).succeed()?;
-        let (name, label) = (format!("relift-{install}-{tag}"), format!("{KEPT}={install}"));
-        let is_there = self.engine(&["container", "inspect", "--format", "{{.Id}}", &name]).output()?.success();
-        if !is_there {
-            self.engine(&["create", "--name", &name, "--label", &label, "--network", "none", image, "kept"])
-                .succeed()?;
+    /// Keeps an image under a name of ours, `own`: from `image prune` by that tag, from `image prune -a` by a container that never
+    /// runs. What is kept so is not asked of a registry again; `None` where it has to be pulled first.
+    pub fn keep(&self, install: &str, image: &str, own: &str) -> Result<Option<()>> {
+        let container = holder(own);
+        let told = self.engine(&["container", "inspect", "--format", "{{.Image}}", &container]).output()?;
+        let held = told.success().then(|| told.text());
+        let id =
+            |image: &str| self.image(image).map(|told| told.and_then(|told| told["Id"].as_str().map(str::to_owned)));
+        let Some(wanted) = id(image)?.or(held.clone()).or(id(own)?) else { return Ok(None) };
+        if id(own)?.as_ref() != Some(&wanted) {
+            self.engine(&["tag", &wanted, own]).succeed()?;
         }
-        Ok(())
+        if held.as_ref() != Some(&wanted) {
+            self.remove(if held.is_some() { vec![container.as_str()] } else { Vec::new() }.as_slice())?;
+            let label = format!("{KEPT}={install}");
+            let words = ["create", "--name", &container, "--label", &label, "--network", "none", own, "kept"];
+            self.engine(&words).succeed()?;
+        }
+        Ok(Some(()))
     }
 
-    /// Lets go of what was kept so under other tags than those that begin with one of `wanted`.
+    /// Lets go of what was kept so under other names than these.
     pub fn let_go(&self, install: &str, wanted: &[String]) -> Result<()> {
         let filter = format!("label={KEPT}={install}");
-        let listed = self.engine(&["ps", "-a", "--filter", &filter, "--format", "{{.Names}}"]).succeed()?;
-        for name in listed.text().lines() {
-            let tag = name.strip_prefix(&format!("relift-{install}-")).unwrap_or_default();
-            if !tag.is_empty() && !wanted.iter().any(|wanted| tag.starts_with(wanted.as_str())) {
-                self.remove(&[name])?;
-                self.engine(&["rmi", &format!("relift/{install}:{tag}")]).output()?;
+        let listed = self.engine(&["ps", "-a", "--filter", &filter, "--format", "{{.Names}} {{.Image}}"]).succeed()?;
+        for (container, image) in listed.text().lines().filter_map(|line| line.split_once(' ')) {
+            if !wanted.iter().any(|wanted| holder(wanted) == container) {
+                self.remove(&[container])?;
+                // One that something else runs stays.
+                self.engine(&["rmi", image]).output()?;
             }
         }
         Ok(())
@@ -243,6 +252,11 @@ impl Project {
         let free = crate::host::fs::free_bytes(&path).ok()?;
         Some((path, free))
     }
+}
+
+/// The container that keeps an image of ours.
+fn holder(own: &str) -> String {
+    own.replace(['/', ':'], "-")
 }
 
 /// The label of the containers that keep images.

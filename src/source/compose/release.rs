@@ -32,6 +32,13 @@ impl Pin {
         format!("{}@{}", self.image, self.digest)
     }
 
+    /// The name under which this host keeps it. A tag of ours: `docker image prune -a` takes the digest from an image when it
+    /// takes another of its tags, and nothing but the registry could give it back.
+    pub fn kept(&self, install: &str) -> String {
+        let digest = self.digest.strip_prefix("sha256:").unwrap_or(&self.digest);
+        format!("relift/{install}:{}-{}", self.service, digest.get(..12).unwrap_or(digest))
+    }
+
     /// As the plan shows it: the tag, and the first digits of the digest.
     pub fn words(&self) -> String {
         let digest = self.digest.strip_prefix("sha256:").unwrap_or(&self.digest);
@@ -56,10 +63,13 @@ pub fn pins(text: &str) -> Vec<Pin> {
 }
 
 /// Our own Compose file that pins images: JSON, which is YAML as well.
-pub fn overriding(pins: &[Pin]) -> String {
+pub fn overriding(install: &str, pins: &[Pin]) -> String {
     let mut services = serde_json::Map::new();
     for pin in pins {
-        services.insert(pin.service.clone(), serde_json::json!({ "image": pin.reference(), "x-relift-tag": pin.tag }));
+        let told = serde_json::json!({
+            "image": pin.kept(install), "x-relift-image": pin.reference(), "x-relift-tag": pin.tag
+        });
+        services.insert(pin.service.clone(), told);
     }
     let mut text = serde_json::to_string_pretty(&serde_json::json!({ "services": services })).unwrap_or_default();
     text.push('\n');
@@ -186,10 +196,11 @@ mod tests {
     }
 
     #[test]
-    fn the_override_names_images_by_digest_alone() {
-        let text = overriding(&[pin("web", "sha256:aa")]);
+    fn the_override_names_images_by_what_they_are() {
+        let text = overriding("app", &[pin("web", "sha256:aa")]);
         let read: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
-        assert_eq!(read["services"]["web"]["image"], "r:5000/app@sha256:aa");
+        assert_eq!(read["services"]["web"]["image"], "relift/app:web-aa");
+        assert_eq!(read["services"]["web"]["x-relift-image"], "r:5000/app@sha256:aa");
     }
 
     #[test]
