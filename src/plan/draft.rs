@@ -145,7 +145,7 @@ fn privileges(case: &Case, units: &[UnitPlan]) -> Vec<Blocker> {
 
 fn unasked(subject: &Subject) -> Option<String> {
     let component = subject.component;
-    let is_told = subject.tree_changed() && component.askable().count() < component.health.len();
+    let is_told = subject.tree_changed() && component.askable(subject.install()).count() < component.health.len();
     is_told.then(|| {
         format!(
             "{}: no service of it is restarted (restart = \"never\"), so that probes which expect {{version}} are not asked",
@@ -230,7 +230,7 @@ fn gate(subject: &Subject, units: &[UnitPlan]) -> GatePlan {
     GatePlan {
         component: subject.component.name.clone(),
         units: units.iter().filter(is_up).map(|unit| (unit.scope, unit.name.clone())).collect(),
-        probes: subject.component.askable().count(),
+        probes: subject.component.askable(subject.install()).count(),
         version: subject.offer.to_version.clone(),
         changes: subject.tree_changed()
             || subject.env_changed

@@ -116,6 +116,11 @@ impl<'a> Subject<'a> {
         })
     }
 
+    /// The install that it is of.
+    pub fn install(&self) -> &'a Install {
+        self.case.install
+    }
+
     /// The release's directory that a command works in: see [`Case::base`].
     pub fn base(&self, of_present: bool) -> Option<PathBuf> {
         self.case.base(of_present)

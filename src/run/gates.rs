@@ -55,7 +55,7 @@ pub(super) fn gates(
             directory: install.live(component),
             units: units.iter().map(expected).collect(),
             // A service that the operator stopped answers no probe.
-            probes: if is_stopped { Vec::new() } else { probes(component, restarted) },
+            probes: if is_stopped { Vec::new() } else { probes(install, component, restarted) },
             version: version(plan, &component.name, side),
             values,
             secrets: secrets.to_vec(),
@@ -115,8 +115,12 @@ fn restarts(plan: &Plan, component: &str) -> bool {
 }
 
 /// The probes that can answer: what is wanted in the journal since a restart comes only where there was one.
-fn probes(component: &Component, restarted: bool) -> Vec<Health> {
-    component.askable().filter(|health| restarted || !matches!(health.probe, Probe::Journal { .. })).cloned().collect()
+fn probes(install: &Install, component: &Component, restarted: bool) -> Vec<Health> {
+    component
+        .askable(install)
+        .filter(|health| restarted || !matches!(health.probe, Probe::Journal { .. }))
+        .cloned()
+        .collect()
 }
 
 /// The invocation before, for a unit that this plan restarts.
