@@ -5,7 +5,7 @@
 //! ```text
 //! cli        one file per verb; `error` prints errors, `output` renders everything else
 //! manifest   raw TOML -> validated `Install`; nothing downstream sees raw input
-//! source     where releases come from: a private git mirror, what it offers, the switch of a checkout
+//! source     where releases come from: git, packages, Compose, archives; a private mirror, what it offers, the switch
 //! survey     read-only: what is here -> `Survey`
 //! plan       pure: `Install` + `Survey` + `Offer` -> `Plan`; `.env` and unit comparisons, release notes
 //! action     the changes that a plan holds: apply, look, undo; one file per kind

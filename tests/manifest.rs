@@ -47,7 +47,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "two sources",
         "[[component]]\nname = \"manager\"",
-        "[source.packages]\nnames = [\"x\"]\n\n[[component]]\nname = \"manager\"",
+        "[source.packages]\npackages = [\"x\"]\n\n[[component]]\nname = \"manager\"",
     ),
     (
         "no source",
@@ -55,7 +55,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "[source]\n",
     ),
     (
-        "a source that is not carried out yet",
+        "a project without files",
         "[source.git]\nurl    = \"https://git.example.org/esup-runner.git\"\nbranch = \"main\"\ndiscard = [\"runner/uv.lock\"]\n",
         "[source.compose]\nproject = \"x\"\n",
     ),

@@ -4,6 +4,7 @@
 mod artifact;
 mod backup;
 mod check;
+mod compose;
 mod directory;
 mod enablement;
 mod env_file;
@@ -12,6 +13,7 @@ mod export;
 mod files;
 mod layout;
 mod linger;
+mod packages;
 mod quiesce;
 mod rerun;
 mod service;
@@ -29,6 +31,7 @@ use crate::error::{Error, Result};
 pub use artifact::{Artifact, save as save_artifact};
 pub use backup::{Backup, in_order_of_stopping, stop_units};
 pub use check::Check;
+pub use compose::{ComposeFiles, ComposeHold, ComposeUp};
 pub use directory::Directory;
 pub use enablement::{Link, Links};
 pub use env_file::EnvFile;
@@ -37,6 +40,7 @@ pub use export::remove_exports;
 pub use files::FileSwap;
 pub use layout::Layout;
 pub use linger::Linger;
+pub use packages::{Packages, SeenFiles, packages_of};
 pub use quiesce::{Quiesce, UnitWas};
 pub use rerun::Rerun;
 pub use service::Service;
@@ -59,6 +63,8 @@ pub enum Action {
     Backup(Backup),
     /// Switches the checkout.
     Tree(Tree),
+    /// Runs a transaction of the package manager.
+    Packages(Packages),
     /// Replaces a configuration file.
     EnvFile(EnvFile),
     /// Guards what steps make.
@@ -77,6 +83,12 @@ pub enum Action {
     Directory(Directory),
     /// Leads `current` to another release.
     Layout(Layout),
+    /// Notes the containers of a Compose project; its undo brings them back.
+    ComposeHold(ComposeHold),
+    /// Writes the files of a Compose project.
+    ComposeFiles(ComposeFiles),
+    /// Makes containers anew.
+    ComposeUp(ComposeUp),
 }
 
 /// What only the moment before an action knows.
@@ -87,6 +99,8 @@ pub enum Seen {
     Nothing,
     /// What ran.
     Units(Vec<UnitWas>),
+    /// The containers that there were.
+    Containers(Vec<crate::source::compose::project::Container>),
     /// Directories that were not there, outermost first, relative to where the action works.
     Missing(Vec<std::path::PathBuf>),
     /// The same, and the links by which units were enabled.
@@ -96,6 +110,8 @@ pub enum Seen {
         /// The links.
         links: Vec<Link>,
     },
+    /// Files as they were, absolute; `None`: not there. Their bytes are with the run.
+    Files(SeenFiles),
     /// Whether the account's user manager ran without a login, and whether it ran at all.
     Lingered {
         /// `loginctl show-user -P Linger`.
@@ -163,6 +179,7 @@ impl Action {
             Action::Rerun(action) => action,
             Action::Backup(action) => action,
             Action::Tree(action) => action,
+            Action::Packages(action) => action,
             Action::EnvFile(action) => action,
             Action::Artifact(action) => action,
             Action::Step(action) => action,
@@ -172,6 +189,9 @@ impl Action {
             Action::Linger(action) => action,
             Action::Directory(action) => action,
             Action::Layout(action) => action,
+            Action::ComposeHold(action) => action,
+            Action::ComposeFiles(action) => action,
+            Action::ComposeUp(action) => action,
         }
     }
 }

@@ -331,7 +331,8 @@ impl Page {
         }
         for action in &plan.actions {
             let is_done_before = matches!(action, Action::Backup(backup) if backup.when == BackupWhen::Prepare);
-            if is_done_before || matches!(action, Action::Quiesce(_) | Action::Rerun(_)) {
+            let is_silent = matches!(action, Action::ComposeHold(hold) if !hold.stops);
+            if is_done_before || is_silent || matches!(action, Action::Quiesce(_) | Action::Rerun(_)) {
                 continue;
             }
             number += 1;

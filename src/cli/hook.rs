@@ -1,7 +1,6 @@
 //! `relift hook`: what package managers call, and the worker that does what they ask for.
 
 use std::io::Read;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Subcommand;
@@ -11,15 +10,12 @@ use super::reconfigure::Ended;
 use super::session::Session;
 use super::{error, output, reconfigure};
 use crate::error::{Exit, Result};
-use crate::hook::{Circumstances, Manager, Pending, Request, Store, is_no, is_yes, policy_allows, told};
-use crate::host::packages;
-use crate::host::process::Command;
+use crate::hook::{Circumstances, Manager, Pending, Request, Store, is_allowed, is_no, is_yes, told};
+use crate::host::{maintenance, packages};
 use crate::manifest;
 
 /// How much of what a package manager gives is read, bytes.
 const INPUT: u64 = 16 << 20;
-/// How long an administrator's policy may take.
-const POLICY: Duration = Duration::from_secs(2);
 /// How long the worker waits for package managers to end; then its requests wait for the timer.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// How long no package manager may have held a lock: apt gives its own away and takes it again within a transaction.
@@ -87,37 +83,21 @@ fn ask(manager: Manager, given: &[String], globals: &Globals) -> Result<()> {
         files.iter().filter_map(|file| file.file_stem()?.to_str()).filter(|name| manifest::is_install_name(name));
     let now = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default();
     let requests: Vec<Request> = names.map(|name| Request::new(name, manager, now, paths.clone())).collect();
-    if requests.is_empty() || !is_allowed() {
+    if requests.is_empty() || !is_allowed(&maintenance::policy_on_restarts()) {
         return Ok(());
     }
     Store::of(&globals.paths()).add(requests)
 }
 
 fn circumstances() -> Circumstances {
-    use std::os::unix::fs::MetadataExt;
     let variable = |name: &str| std::env::var(name).ok();
-    let id = |path: &str| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
-    let roots = id("/").zip(id("/proc/1/root/"));
     Circumstances {
         is_root: nix::unistd::geteuid().is_root(),
         is_booted: crate::host::systemd::is_booted(),
-        is_pid1s_root: roots.map(|(own, first)| own == first),
+        is_pid1s_root: maintenance::is_pid1s_root(),
         is_offline: is_yes(variable("SYSTEMD_OFFLINE").as_deref()),
         has_other_root: variable("DPKG_ROOT").is_some_and(|root| !root.is_empty() && root != "/"),
         is_switched_off: is_no(variable("RELIFT_HOOKS").as_deref()),
-    }
-}
-
-/// Whether the policy of this host lets packages restart services, invoke-rc.d(8).
-fn is_allowed() -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    let policy = "/usr/sbin/policy-rc.d";
-    if !Path::new(policy).metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0) {
-        return true;
-    }
-    match Command::new([policy, "relift", "restart"]).timeout(POLICY).output() {
-        Ok(output) => policy_allows(output.status.and_then(|status| status.code()), &output.text()),
-        Err(_) => false,
     }
 }
 

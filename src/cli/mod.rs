@@ -30,6 +30,7 @@ mod rollback;
 mod screen;
 mod session;
 mod settled;
+mod share;
 mod status;
 mod style;
 mod trust;

@@ -12,6 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::globals::Globals;
 use super::screen;
+use super::share::{Fate, Share};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use crate::host::journal::{Priority, Sink};
 use crate::report::{Event, Reporter};
@@ -277,10 +278,6 @@ fn elapsed(time: Duration) -> String {
     }
 }
 
-/// How many lines of one step's output go into the journal; the run's log has them all. journald takes 10,000 in half a minute
-/// from one service, journald.conf(5), and drops what is beyond.
-const STEP_LINES: usize = 5_000;
-
 /// Structured entries for journald.
 struct Journal {
     sink: Option<Sink>,
@@ -294,8 +291,7 @@ struct About {
     install: String,
     run: String,
     phase: &'static str,
-    step: (String, String),
-    lines: usize,
+    share: Share,
 }
 
 impl Journal {
@@ -304,7 +300,7 @@ impl Journal {
     }
 
     fn send(&self, about: &About, priority: Priority, text: &str, is_of_step: bool) {
-        let (component, step) = if is_of_step { (&*about.step.0, &*about.step.1) } else { ("", "") };
+        let (component, step) = if is_of_step { (&*about.share.step.0, &*about.share.step.1) } else { ("", "") };
         let fields = [
             ("RELIFT_INSTALL", about.install.as_str()),
             ("RELIFT_RUN", &about.run),
@@ -337,17 +333,15 @@ impl Reporter for Journal {
             Event::Failed { what } => (Priority::Err, format!("failed: {what}")),
             Event::Warning { text } => (Priority::Warning, text),
             Event::Line { component, step, line } => {
-                let now = (component, step);
-                about.lines = if about.step == now { about.lines + 1 } else { 1 };
-                about.step = now;
-                return match about.lines {
-                    ..=STEP_LINES => self.send(&about, Priority::Info, &line, true),
-                    lines if lines == STEP_LINES + 1 => {
-                        let text = format!("{} goes on to print: relift logs {}", about.step.1, about.run);
+                match about.share.of((component, step), Instant::now()) {
+                    Fate::Taken => self.send(&about, Priority::Info, &line, true),
+                    Fate::Cut => {
+                        let text = format!("{} goes on to print: relift logs {}", about.share.step.1, about.run);
                         self.send(&about, Priority::Info, &text, false);
                     }
-                    _ => {}
-                };
+                    Fate::LeftOut => {}
+                }
+                return;
             }
             Event::Start { .. } | Event::Progress { .. } | Event::Waiting { .. } => return,
         };

@@ -4,7 +4,6 @@ use super::globals::Globals;
 use super::session::must_be_root;
 use super::{aftermath, output};
 use crate::error::{Error, Exit, Kind, Result};
-use crate::host::paths::Paths;
 use crate::host::systemd::{boot, deadman};
 use crate::ledger::open_run;
 use crate::manifest;
@@ -31,7 +30,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let names = match &args.name {
         Some(name) if paths.state(name).is_dir() => vec![name.clone()],
         Some(name) => vec![manifest::named(&paths, globals.config.as_deref(), Some(name))?.name],
-        None => known(&paths)?,
+        None => paths.known()?,
     };
     let (mut trouble, mut dead): (Vec<Error>, Vec<_>) = (Vec::new(), Vec::new());
     for name in &names {
@@ -59,23 +58,6 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let worst = trouble.swap_remove(worst);
     trouble.iter().for_each(|error| super::error::print(error, globals.json));
     Err(worst)
-}
-
-/// The installs that have ever had a run here.
-fn known(paths: &Paths) -> Result<Vec<String>> {
-    let states = paths.states();
-    let entries = match std::fs::read_dir(&states) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::failed(format!("{} cannot be read", states.display())).because(error)),
-    };
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.is_dir())
-        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
-        .collect();
-    names.sort();
-    Ok(names)
 }
 
 fn one(args: &Args, globals: &Globals, name: &str, died: &mut Option<(Happening, Result<Exit>)>) -> Result<()> {

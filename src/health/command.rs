@@ -10,7 +10,7 @@ use super::probe::Outcome;
 use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::process::Command;
-use crate::host::systemd::{Manager, Transient};
+use crate::host::systemd::{Manager, Transient, is_booted};
 
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
@@ -62,7 +62,7 @@ struct Answer {
 /// As steps, in a unit of its own where there is systemd: it sees the host as it is, and not what the service that runs
 /// the engine may see of it.
 fn answer(run: &[String], directory: &Path, owner: &Account, bound: Duration) -> Result<Answer> {
-    if !Path::new("/run/systemd/system").is_dir() {
+    if !is_booted() {
         let output = Command::new(run).account(owner).cwd(directory).timeout(bound).output()?;
         let text = output.text();
         let lines = text.lines().take(1).map(str::to_owned).chain(output.stderr.iter().cloned()).collect();

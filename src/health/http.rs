@@ -138,7 +138,7 @@ mod tests {
         });
         let body_pattern = pattern.map(|text| Regex::new(text).expect("a pattern"));
         let wanted = Wanted { status: 200, json: json.collect(), body: body_pattern };
-        wanted.judge(&Response { status, body: body.into(), is_cut: false, retry_after: None })
+        wanted.judge(&Response { status, body: body.into(), is_cut: false, retry_after: None, challenge: None })
     }
 
     fn failed(why: &str) -> Outcome {

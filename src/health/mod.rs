@@ -5,6 +5,7 @@
 
 mod awake;
 mod command;
+mod container;
 mod gate;
 mod http;
 mod journal;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::shown;
-use super::{Gate, command, http, journal, tcp};
+use super::{Gate, command, container, http, journal, tcp};
 use crate::host::account::Account;
 use crate::manifest::{Health, Probe};
 
@@ -66,6 +66,16 @@ impl Ready {
                 };
                 (format!("command {}", run.join(" ")), Ok(ask))
             }
+            Probe::Container { service, project, engine, wanted, unwanted } => {
+                let wanted = container::Wanted {
+                    engine: engine.clone(),
+                    project: project.clone(),
+                    service: service.clone(),
+                    wanted: wanted.clone(),
+                    unwanted: unwanted.clone(),
+                };
+                (container::name(service), Ok(container::ask(wanted)))
+            }
             Probe::Journal { wanted, unwanted } => (
                 journal::name(wanted.as_ref(), unwanted.as_ref()),
                 Ok(journal::ask(wanted.clone(), unwanted.clone(), gate, owner)),
@@ -77,6 +87,7 @@ impl Ready {
         let looks_back = matches!(health.probe, Probe::Journal { .. });
         let (pause, bound) = match health.probe {
             Probe::Http { .. } | Probe::Tcp { .. } => (PAUSE, REQUEST.min(health.within)),
+            Probe::Container { .. } => (PROCESS_PAUSE, REQUEST),
             Probe::Command { .. } | Probe::Journal { .. } => (PROCESS_PAUSE, health.within),
         };
         let name = crate::text::harmless(&name);
@@ -115,7 +126,7 @@ fn stays_here(health: &Health, gate: &Gate) -> Result<(), String> {
     let (template, is_url) = match &health.probe {
         Probe::Http { url, .. } => (url, true),
         Probe::Tcp { address } => (address, false),
-        Probe::Command { .. } | Probe::Journal { .. } => return Ok(()),
+        Probe::Command { .. } | Probe::Container { .. } | Probe::Journal { .. } => return Ok(()),
     };
     let filled = gate.fill(template)?;
     let host = match is_url {

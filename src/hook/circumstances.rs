@@ -1,5 +1,7 @@
 //! Where a hook does nothing at all: on what is no running host, and where a policy says so. Pure.
 
+use crate::host::maintenance::Policy;
+
 /// What a hook finds around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Circumstances {
@@ -42,9 +44,18 @@ pub fn is_no(value: Option<&str>) -> bool {
     value.is_some_and(|value| ["0", "no", "n", "false", "f", "off"].contains(&value.to_ascii_lowercase().as_str()))
 }
 
+/// Whether the policy of this host lets packages restart services.
+pub fn is_allowed(policy: &Policy) -> bool {
+    match policy {
+        Policy::Absent => true,
+        Policy::Said(exit, printed) => policy_allows(*exit, printed),
+        Policy::Unheard => false,
+    }
+}
+
 /// Whether `policy-rc.d relift restart` allows the restart, as invoke-rc.d(8) takes its exit status: 0, 104 allowed; 1, 105 no policy;
 /// 106 the actions that it prints instead; everything else not. `None`: it did not end in time.
-pub fn policy_allows(exit: Option<i32>, printed: &str) -> bool {
+fn policy_allows(exit: Option<i32>, printed: &str) -> bool {
     match exit {
         Some(0 | 1 | 104 | 105) => true,
         Some(106) => printed.split_whitespace().any(|action| action == "restart"),
@@ -88,6 +99,8 @@ mod tests {
         assert!(![100, 101, 102, 103, 106, 2, 127].into_iter().any(allowed));
         assert!(policy_allows(Some(106), "stop restart\n") && !policy_allows(Some(106), "force-restart"));
         assert!(!policy_allows(None, "restart"), "it did not end in time");
+        assert!(is_allowed(&Policy::Absent) && !is_allowed(&Policy::Unheard), "no policy, and one that is broken");
+        assert!(!is_allowed(&Policy::Said(Some(101), String::new())));
     }
 
     #[test]

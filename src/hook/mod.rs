@@ -11,7 +11,7 @@ mod given;
 mod request;
 mod store;
 
-pub use circumstances::{Circumstances, is_no, is_yes, policy_allows};
+pub use circumstances::{Circumstances, is_allowed, is_no, is_yes};
 pub use given::{Manager, told};
 pub use request::Request;
 pub use store::{Pending, Store};

@@ -20,6 +20,8 @@ pub struct Response {
     pub is_cut: bool,
     /// After how many seconds it wants to be asked again (`Retry-After`, RFC 9110).
     pub retry_after: Option<u64>,
+    /// What it asks for before it answers (`WWW-Authenticate`, RFC 9110).
+    pub challenge: Option<String>,
 }
 
 /// Why there is no answer. Neither holds a part of the request.
@@ -69,8 +71,9 @@ fn answer(response: Result<ureq::http::Response<Body>, ureq::Error>) -> Result<R
     let response = response.map_err(fault)?;
     let status = response.status().as_u16();
     let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let challenge = response.headers().get("www-authenticate").and_then(|value| value.to_str().ok().map(str::to_owned));
     let (body, is_cut) = read(response.into_body())?;
-    Ok(Response { status, body, is_cut, retry_after })
+    Ok(Response { status, body, is_cut, retry_after, challenge })
 }
 
 fn read(body: Body) -> Result<(Vec<u8>, bool), Fault> {
@@ -134,7 +137,10 @@ mod tests {
         let answer = b"HTTP/1.1 503 No\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\nno".to_vec();
         let (url, thread) = server(vec![answer], Duration::ZERO);
         let response = get(&url, &[("X-Token".into(), "secret".into())], SECONDS).expect("an answer");
-        assert_eq!(response, Response { status: 503, body: b"no".to_vec(), is_cut: false, retry_after: Some(7) });
+        assert_eq!(
+            response,
+            Response { status: 503, body: b"no".to_vec(), is_cut: false, retry_after: Some(7), challenge: None }
+        );
         let asked = thread.join().expect("asked").to_ascii_lowercase();
         assert!(asked.starts_with("get /path http/1.1") && asked.contains("x-token: secret"), "{asked}");
     }

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// The priorities of syslog(3).
@@ -19,6 +19,8 @@ pub enum Priority {
 
 /// How long one entry may wait for a journald that does not read.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// How many entries may wait so: a journald that reads by fits keeps a run up for five seconds in all.
+const WAITS: u32 = 20;
 
 /// The way to journald.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub struct Sink {
     socket: UnixDatagram,
     place: &'static str,
     is_deaf: AtomicBool,
+    waits: AtomicU32,
 }
 
 impl Sink {
@@ -37,18 +40,22 @@ impl Sink {
     fn to(place: &'static str) -> std::io::Result<Sink> {
         let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(PATIENCE))?;
-        Ok(Sink { socket, place, is_deaf: AtomicBool::new(false) })
+        Ok(Sink { socket, place, is_deaf: AtomicBool::new(false), waits: AtomicU32::new(0) })
     }
 
     /// Sends one entry. Values are single lines: line ends in them become spaces; empty ones are left out. A journald that
-    /// does not read is waited for once: a run does not depend on it.
+    /// does not read is waited for once, until it reads again: a run does not depend on it.
     pub fn send(&self, priority: Priority, message: &str, fields: &[(&str, &str)]) -> std::io::Result<()> {
         let sent = self.socket.send_to(entry(priority, message, fields).as_bytes(), self.place).map(drop);
-        if let Err(error) = &sent
-            && error.kind() == ErrorKind::WouldBlock
-            && !self.is_deaf.swap(true, Ordering::Relaxed)
-        {
+        let is_full = sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        if is_full && !self.is_deaf.swap(true, Ordering::Relaxed) {
+            self.waits.fetch_add(1, Ordering::Relaxed);
             self.socket.set_nonblocking(true)?;
+        }
+        // It was busy, not away: what follows is worth waiting for.
+        if sent.is_ok() && self.is_deaf.load(Ordering::Relaxed) && self.waits.load(Ordering::Relaxed) < WAITS {
+            self.socket.set_nonblocking(false)?;
+            self.is_deaf.store(false, Ordering::Relaxed);
         }
         sent
     }
@@ -77,6 +84,29 @@ mod tests {
         std::fs::remove_file(place).unwrap();
         assert!(lost > 100, "{lost}");
         assert!(start.elapsed() < 8 * PATIENCE, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn a_journald_that_was_busy_once_loses_nothing_of_what_follows() {
+        let place: &'static str =
+            Box::leak(format!("/tmp/relift-journal-busy-{}", std::process::id()).into_boxed_str());
+        let busy = UnixDatagram::bind(place).unwrap();
+        let sink = Sink::to(place).unwrap();
+        while sink.send(Priority::Info, "flood", &[]).is_ok() {}
+        busy.set_nonblocking(true).unwrap();
+        while busy.recv(&mut [0; 64]).is_ok() {}
+        // It reads again, and later than entries come.
+        let reader = std::thread::spawn(move || {
+            busy.set_nonblocking(false).unwrap();
+            (0..500).for_each(|_| {
+                std::thread::sleep(Duration::from_micros(100));
+                busy.recv(&mut [0; 64]).unwrap();
+            });
+        });
+        let lost = (0..500).filter(|_| sink.send(Priority::Info, "what follows", &[]).is_err()).count();
+        assert_eq!(lost, 0);
+        reader.join().unwrap();
+        std::fs::remove_file(place).unwrap();
     }
 
     #[test]

@@ -99,21 +99,25 @@ pub fn owner(path: &Path) -> Option<String> {
 
 /// The lock of a package manager that is held now.
 pub fn busy() -> Option<&'static str> {
-    let is_held = |path: &&&str| {
-        let Ok(file) = File::open(path) else { return false };
-        let mut lock = libc::flock {
-            l_type: libc::F_WRLCK as i16,
-            l_whence: libc::SEEK_SET as i16,
-            l_start: 0,
-            l_len: 0,
-            l_pid: 0,
-        };
-        // SAFETY: the descriptor is open, and the kernel writes no more than the structure.
-        let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut lock) };
-        asked == 0 && lock.l_type != libc::F_UNLCK as i16
-    };
-    let held = LOCKS.iter().find(is_held).copied();
+    let held = LOCKS.iter().find(|path| locked(path).is_some()).copied();
     held.or_else(|| Path::new(PACMAN_LOCK).exists().then_some(PACMAN_LOCK))
+}
+
+/// Who holds a lock: its process and the name of it. `None`: nobody that can be seen from here.
+pub fn holder(lock: &str) -> Option<(i32, String)> {
+    let pid = locked(lock).filter(|pid| *pid > 0)?;
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some((pid, crate::text::harmless(name.trim())))
+}
+
+/// The process that holds a lock by fcntl(2), 0 where it is not of this namespace.
+fn locked(path: &str) -> Option<i32> {
+    let file = File::open(path).ok()?;
+    let mut lock =
+        libc::flock { l_type: libc::F_WRLCK as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 };
+    // SAFETY: the descriptor is open, and the kernel writes no more than the structure.
+    let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut lock) };
+    (asked == 0 && lock.l_type != libc::F_UNLCK as i16).then_some(lock.l_pid)
 }
 
 fn micros(seconds: i64, nanos: i64) -> u64 {

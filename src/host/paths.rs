@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::error::{Error, Result};
+
 /// The places of hier(7) that are ours alone.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -27,6 +29,23 @@ impl Paths {
     /// What all installs are known by: `/var/lib/relift`.
     pub fn states(&self) -> PathBuf {
         self.prefix.join("var/lib/relift")
+    }
+
+    /// The installs that have ever had a run here, sorted.
+    pub fn known(&self) -> Result<Vec<String>> {
+        let states = self.states();
+        let entries = match std::fs::read_dir(&states) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::failed(format!("{} cannot be read", states.display())).because(error)),
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.is_dir())
+            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+            .collect();
+        names.sort();
+        Ok(names)
     }
 
     /// What an install is known by across boots: `/var/lib/relift/NAME`.

@@ -62,7 +62,9 @@ pub fn last_downtime(state: &Path) -> Option<u64> {
 pub fn downtime(journal: &Journal) -> Option<u64> {
     let plan = &journal.start()?.plan;
     let restart = journal.records().iter().find(|record| match &record.body {
-        Body::Intent { action, .. } => matches!(plan.actions.get(*action), Some(Action::Service(_))),
+        Body::Intent { action, .. } => {
+            matches!(plan.actions.get(*action), Some(Action::Service(_) | Action::ComposeUp(_)))
+        }
         _ => false,
     })?;
     let gate = journal.records().iter().find(|record| record.body == Body::Gate)?;

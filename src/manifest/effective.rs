@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    ArchiveSource, ArchiveVerify, Backup, BackupWhen, Check, CheckAt, Component, ComposeSource, Credential, Dialect,
-    EnvFile, EnvPolicy, Follow, GitSource, Health, Install, Layout, Monitoring, MustBeSigned, Needs, PackagesSource,
-    Policy, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA, Scope, Signers, Source, Step, StepUndo, Template,
-    Unit, Verify, raw,
+    ArchiveSource, ArchiveVerify, Backup, BackupWhen, Check, CheckAt, Component, ComposeImage, ComposeSource,
+    Credential, Dialect, EnvFile, EnvPolicy, Follow, GitSource, Health, ImageTag, Install, Layout, Monitoring,
+    MustBeSigned, Needs, PackageManager, PackagesSource, Policy, Probe, Reach, RelPath, RestartPolicy, RunAs, SCHEMA,
+    Scope, Signers, Source, Step, StepUndo, Template, Unit, Verify, raw,
 };
 use crate::error::{Context, Result};
 
@@ -50,13 +50,20 @@ fn source(source: &Source) -> raw::Source {
     let allow = source.allow().map(ToString::to_string);
     match source {
         Source::Git(source) => told.git = Some(git(source)),
-        Source::Packages(PackagesSource { packages, repositories, .. }) => {
-            let (packages, repositories) = (packages.clone(), repositories.clone());
-            told.packages = Some(raw::Packages { packages, repositories, allow });
+        Source::Packages(PackagesSource { packages, repositories, manager, timeout, lock_timeout, .. }) => {
+            told.packages = Some(raw::Packages {
+                packages: packages.clone(),
+                repositories: repositories.clone(),
+                manager: manager.map(|manager| match manager {
+                    PackageManager::Apt => raw::PackageManager::Apt,
+                    PackageManager::Dnf => raw::PackageManager::Dnf,
+                }),
+                timeout: Some(span(*timeout)),
+                lock_timeout: Some(span(*lock_timeout)),
+                allow,
+            });
         }
-        Source::Compose(ComposeSource { project, files, .. }) => {
-            told.compose = Some(raw::Compose { project: project.clone(), files: texts(files), allow });
-        }
+        Source::Compose(source) => told.compose = Some(compose(source, allow)),
         Source::Archive(source) => told.archive = Some(archive(source)),
     }
     told
@@ -99,6 +106,28 @@ fn archive_verify(verify: &ArchiveVerify) -> raw::ArchiveVerify {
             _ => raw::Over::Checksums,
         }),
         max_age: verify.max_age.map(span),
+    }
+}
+
+fn compose(source: &ComposeSource, allow: Option<String>) -> raw::Compose {
+    let image = |image: &ComposeImage| {
+        let (tags, tag) = match &image.follow {
+            ImageTag::Shape(shape) => (Some(shape.to_string()), None),
+            ImageTag::Moving(tag) => (None, Some(tag.clone())),
+        };
+        raw::ComposeImage { name: image.name.clone(), services: image.services.clone(), tags, tag }
+    };
+    raw::Compose {
+        project: source.project.clone(),
+        files: texts(&source.files),
+        env_file: source.env_file.as_ref().map(ToString::to_string),
+        profiles: source.profiles.clone(),
+        program: source.program.map(|program| program.word().to_owned()),
+        reference: source.reference.clone(),
+        adopt: source.adopt.clone(),
+        image: source.images.iter().map(image).collect(),
+        restore_backup: source.restore_backup,
+        allow,
     }
 }
 
@@ -226,6 +255,7 @@ fn component(component: &Component) -> raw::Component {
         unit: component.units.iter().map(unit).collect(),
         health: component.health.iter().map(health).collect(),
         needs: component.needs.iter().map(needs).collect(),
+        packages: component.packages.clone(),
     }
 }
 
@@ -285,7 +315,8 @@ fn undo(undo: &StepUndo) -> raw::Undo {
 
 fn unit(unit: &Unit) -> raw::Unit {
     raw::Unit {
-        file: unit.file.to_string(),
+        file: (!unit.is_packaged).then(|| unit.file.to_string()),
+        name: unit.is_packaged.then(|| unit.file.to_string()),
         instances: unit.instances.clone(),
         scope: Some(match unit.scope {
             Scope::System => raw::Scope::System,
@@ -313,6 +344,13 @@ fn health(health: &Health) -> raw::Health {
         }
         Probe::Tcp { address } => raw.tcp = Some(address.0.clone()),
         Probe::Command { run, below } => (raw.command, raw.below) = (Some(run.clone()), *below),
+        Probe::Container { service, wanted, unwanted, .. } => {
+            raw.container = Some(service.clone());
+            raw.log = (wanted.is_some() || unwanted.is_some()).then(|| raw::Journal {
+                wanted: wanted.as_ref().map(ToString::to_string),
+                unwanted: unwanted.as_ref().map(ToString::to_string),
+            });
+        }
         Probe::Journal { wanted, unwanted } => {
             let text = |pattern: &Option<regex::Regex>| pattern.as_ref().map(ToString::to_string);
             raw.journal = Some(raw::Journal { wanted: text(wanted), unwanted: text(unwanted) });

@@ -34,7 +34,7 @@ impl Health {
                 std::iter::once(url).chain(values).collect()
             }
             Probe::Tcp { address } => vec![address],
-            Probe::Command { .. } | Probe::Journal { .. } => Vec::new(),
+            Probe::Command { .. } | Probe::Container { .. } | Probe::Journal { .. } => Vec::new(),
         }
     }
 

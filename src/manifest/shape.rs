@@ -10,13 +10,6 @@ use super::document::{Document, Key};
 use super::problem::{Fault, Problem};
 use super::raw;
 
-/// Keys that the format has and this version does not carry out.
-const NOT_YET: [&str; 5] =
-    ["source.packages", "source.compose", "source.archive", "source.git.layout", "install.layout"];
-
-/// What is said of them.
-const REFUSED: &str = "not supported by this version; refusing rather than ignoring it";
-
 /// The JSON Schema (draft 2020-12) of a manifest. TOML has no null, so the schema has none.
 pub fn schema() -> Value {
     let settings = schemars::generate::SchemaSettings::draft2020_12();
@@ -141,7 +134,7 @@ impl<'a> Walk<'a> {
                     self.value(&below, value, &schema["additionalProperties"]);
                 }
                 None => {
-                    let fault = self.unknown(key, &below, name.get_ref(), table, schema);
+                    let fault = self.unknown(name.get_ref(), schema);
                     let problem = Problem::at(below.to_string(), name.span(), self.document.text, fault);
                     self.problems.push(problem);
                 }
@@ -156,14 +149,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn unknown(&self, parent: &Key, key: &Key, name: &str, table: &DeTable<'_>, schema: &Value) -> Fault {
-        if NOT_YET.contains(&key.shape().as_str()) {
-            return match parent.shape() == "source" && table.contains_key("git") {
-                true => Fault::new("a second source beside `source.git`; an install has exactly one")
-                    .help(format!("`{key}` is {REFUSED}")),
-                false => Fault::new(REFUSED),
-            };
-        }
+    fn unknown(&self, name: &str, schema: &Value) -> Fault {
         let known = schema.get("properties").and_then(Value::as_object);
         let names: Vec<&str> = known.into_iter().flat_map(|known| known.keys()).map(String::as_str).collect();
         let fault = Fault::new("this key is not known");

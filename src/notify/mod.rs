@@ -22,6 +22,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
+use crate::host::identity;
 use crate::host::journal::{Priority, Sink};
 use crate::host::paths::Paths;
 use crate::manifest::{Install, Notify, Topic};
@@ -183,16 +184,11 @@ fn hear(paths: &Paths, install: &Install, change: impl Fn(&mut Memory, &Site) ->
 
 /// Renews what who logs in is told.
 pub fn greet(paths: &Paths) {
-    let mut memories: Vec<(String, Memory)> = Vec::new();
-    for entry in std::fs::read_dir(paths.states()).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_declared = paths.manifests().join(format!("{name}.toml")).is_file();
-        if is_declared && crate::manifest::is_install_name(&name) {
-            let memory = Store::of(paths, &name).memory();
-            memories.push((name, memory));
-        }
-    }
-    memories.sort_by(|one, other| one.0.cmp(&other.0));
+    let is_declared = |name: &String| {
+        crate::manifest::is_install_name(name) && paths.manifests().join(format!("{name}.toml")).is_file()
+    };
+    let names = paths.known().unwrap_or_default().into_iter().filter(is_declared);
+    let memories: Vec<(String, Memory)> = names.map(|name| (name.clone(), Store::of(paths, &name).memory())).collect();
     if let Err(error) = motd::write(paths, &motd::text(&memories)) {
         complain("", &error.to_string());
     }
@@ -308,8 +304,7 @@ fn templates(paths: &Paths) -> PathBuf {
 
 /// This host's name.
 fn host() -> String {
-    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
-    let name = crate::text::harmless(&name);
+    let name = crate::text::harmless(&identity::name().into_string().unwrap_or_default());
     if name.is_empty() { "localhost".into() } else { name }
 }
 

@@ -31,7 +31,11 @@ pub(super) fn action(case: &Case, units: &[(Scope, String)], runs_steps: bool) -
 
 /// Tells the backup which steps it undoes, now that the order is known.
 pub(super) fn link(actions: &mut [Action]) {
-    let is_restored = |action: &Action| matches!(action, Action::Step(step) if step.undo == StepUndo::RestoreBackup);
+    let is_restored = |action: &Action| match action {
+        Action::Step(step) => step.undo == StepUndo::RestoreBackup,
+        Action::ComposeUp(up) => up.restores,
+        _ => false,
+    };
     let steps: Vec<usize> = (0..actions.len()).filter(|at| is_restored(&actions[*at])).collect();
     for action in actions {
         if let Action::Backup(backup) = action {

@@ -26,6 +26,9 @@ pub fn build(install: &Install, survey: &Survey, offer: &Offer, request: &Reques
 
 fn assemble(case: &Case) -> Result<(Plan, Contents)> {
     let mut contents = Contents::default();
+    for content in &case.offer.around.contents {
+        contents.keep(content);
+    }
     let mut plan = frame(case);
     let mut stages = Vec::new();
     // All configuration first: a unit may read a file of another component.

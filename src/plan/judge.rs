@@ -2,6 +2,7 @@
 
 use super::subject::Case;
 use super::{Blocker, Intent, Plan, abbreviate, lockstep, origin, procedures, reach, steps};
+use crate::action::Action;
 use crate::manifest::Install;
 use crate::source::Direction;
 use crate::trust::{self, Standing};
@@ -14,6 +15,7 @@ pub(super) fn judge(case: &Case, plan: &mut Plan) {
     plan.blockers
         .extend(refused.iter().map(|(release, commands)| origin::unverified(&plan.install, release, commands)));
     plan.blockers.extend(lockstep::broken(case.install, case.survey, case.offer, &case.request.only));
+    plan.blockers.extend(packages_for_good(case, plan));
     match case.request.intent {
         Intent::Rollback => plan.blockers.extend(irreversible_back(case, plan)),
         Intent::Upgrade => upgrade(case, plan),
@@ -50,6 +52,10 @@ fn upgrade(case: &Case, plan: &mut Plan) {
     }
     if request.unattended {
         plan.blockers.extend(reach::beyond(plan, case.install.policy.unattended));
+        plan.blockers.extend(case.offer.around.to_be_seen.iter().cloned());
+    }
+    if !request.unattended {
+        plan.warnings.extend(case.offer.around.to_be_seen.iter().map(|seen| seen.what.clone()));
     }
     floor(case, plan);
     plan.blockers.extend(unverified(case));
@@ -124,8 +130,26 @@ pub(super) fn unvouched(install: &Install, standing: &Standing, revision: &str) 
         Blocker::refused(
             "releases of this source are not verified, and nobody is asked in an unattended run",
             format!(
-                "say who signs them: `verify` under [source.git]; or accept unsigned ones: allow-unverified = true under [policy]; or approve {target} alone: relift trust pin {name} {target}"
+                "say who signs them: `verify` under [source.*]; or accept unsigned ones: allow-unverified = true under [policy]; or approve {target} alone: relift trust pin {name} {target}"
             ),
+        )
+    })
+}
+
+/// Packages of which there is no file any more, so that nothing puts them back.
+fn packages_for_good(case: &Case, plan: &Plan) -> Option<Blocker> {
+    let is_allowed = case.request.allow_irreversible && !case.request.unattended;
+    let lost: Vec<&str> = plan
+        .actions
+        .iter()
+        .filter_map(|action| if let Action::Packages(packages) = action { Some(&packages.without) } else { None })
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    (!lost.is_empty() && !is_allowed).then(|| {
+        Blocker::refused(
+            format!("this cannot be undone: the repository has no longer {}, and no file of it is kept here", lost.join(", ")),
+            "put the package file where the package manager keeps its own (/var/cache/apt/archives), or pass --allow-irreversible on a terminal",
         )
     })
 }

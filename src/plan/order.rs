@@ -64,13 +64,15 @@ pub(super) fn actions(
     actions.extend(procedures.late);
     let stops = if case.quiesces { backup::stops(case, &services) } else { Vec::new() };
     actions.extend(services);
+    actions.extend(case.offer.around.after.iter().cloned());
     actions.extend(procedures.resume);
     if !actions.is_empty() {
         let quiesce = quiesce(case, &relations);
         let runs_steps = actions.iter().any(|action| matches!(action, Action::Step(_)));
         actions.splice(before_tree..before_tree, backup::action(case, &quiesce.units, runs_steps));
         // First of all, so that what is undone last finds what ran before running again.
-        let first = procedures.first.into_iter().chain([Action::Quiesce(quiesce)]).chain(stops);
+        let held = case.offer.around.before.iter().cloned();
+        let first = procedures.first.into_iter().chain([Action::Quiesce(quiesce)]).chain(stops).chain(held);
         actions.splice(0..0, first);
     }
     steps::link_reruns(&mut actions);

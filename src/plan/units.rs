@@ -74,6 +74,9 @@ fn plan_unit(
     contents: &mut Contents,
 ) -> Result<Work> {
     let untouched = Work::none(unit, here);
+    if unit.is_packaged {
+        return Ok(untouched.of_package(here));
+    }
     let Some(theirs) = theirs else {
         return gone(subject, unit, here, base, untouched, contents);
     };
@@ -189,6 +192,17 @@ impl Work {
         };
         work.relate(&installed, &drop_ins);
         work
+    }
+
+    /// A unit whose file is a package's: it comes and goes with it, and systemd is told by the transaction.
+    fn of_package(mut self, here: &SurveyedUnit) -> Work {
+        let told = |(name, texts): &(String, Vec<String>)| {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let (text, drop_ins) = texts.split_first().map_or(("", [].as_slice()), |(text, rest)| (*text, rest));
+            (name.clone(), unit::relations(text, drop_ins, name))
+        };
+        self.relations = here.texts.iter().map(told).collect();
+        self
     }
 
     /// Notes what a version of the unit says of the order of units.

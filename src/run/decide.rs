@@ -79,7 +79,10 @@ fn past(records: &[Record], plan: &Plan, sights: &Sights) -> Decision {
         let Some(sight) = sights.get(&at) else { continue };
         let title = action.act().title();
         // What a step or a service made of it since is theirs; these stay as they were made.
-        let stays = matches!(action, Action::Tree(_) | Action::EnvFile(_) | Action::Units(_));
+        let stays = matches!(
+            action,
+            Action::Tree(_) | Action::Packages(_) | Action::EnvFile(_) | Action::Units(_) | Action::ComposeFiles(_)
+        );
         if is_done(at) && stays && *sight != Sight::After {
             return Decision::AskOperator(format!("`{title}` was done, and is not as it was made any more"));
         }

@@ -8,7 +8,7 @@ use super::prepare::{Prepared, Stop, has_room, is_writable, prepare};
 use super::record::{Begin, Body, End, Outcome};
 use super::recover::{goes_on, stuck, with_account};
 use super::{commit, gates, prove, reserve, restore, undo};
-use crate::action::{Action, Artifact, SCRATCH, Site, remove_exports, remove_scratch};
+use crate::action::{Action, Artifact, ComposeHold, SCRATCH, Site, remove_exports, remove_scratch};
 use crate::error::{Error, Kind, Result};
 use crate::health;
 use crate::host::account::Account;
@@ -182,7 +182,8 @@ fn switch(plan: &Plan, journal: &mut Journal, site: &mut Site) -> Result<()> {
             Action::Quiesce(_)
             | Action::Rerun(_)
             | Action::Directory(_)
-            | Action::Artifact(Artifact { install: None, .. }) => act.apply(site)?,
+            | Action::Artifact(Artifact { install: None, .. })
+            | Action::ComposeHold(ComposeHold { stops: false, .. }) => act.apply(site)?,
             Action::Backup(backup) => {
                 if let Some(taken) = restore::apply(backup, site)? {
                     journal.append(taken)?;

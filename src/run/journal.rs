@@ -207,12 +207,10 @@ fn broken(path: &Path, reason: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::run::record::Outcome;
-
-    fn journal(directory: &Path) -> Journal {
-        let begin = Begin {
+impl Begin {
+    /// The beginning of a run of `app` that does nothing.
+    pub fn sample() -> Begin {
+        Begin {
             version: "0".into(),
             plan: crate::plan::Plan::empty("app"),
             unattended: false,
@@ -221,8 +219,17 @@ mod tests {
             manifest: None,
             track: None,
             trace: None,
-        };
-        let mut journal = Journal::begin(directory, begin, &Contents::default()).unwrap();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::record::Outcome;
+
+    fn journal(directory: &Path) -> Journal {
+        let mut journal = Journal::begin(directory, Begin::sample(), &Contents::default()).unwrap();
         journal.append(Body::Intent { action: 0, seen: crate::action::Seen::Nothing }).unwrap();
         journal.append(Body::Done { action: 0 }).unwrap();
         journal

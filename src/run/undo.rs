@@ -62,7 +62,17 @@ pub(super) fn sights(
 
 /// Whether looking tells what there is of it.
 fn leaves_something(action: &Action) -> bool {
-    matches!(action, Action::Tree(_) | Action::Layout(_) | Action::Directory(_) | Action::EnvFile(_) | Action::Units(_))
+    matches!(
+        action,
+        Action::Tree(_)
+            | Action::Layout(_)
+            | Action::Directory(_)
+            | Action::Packages(_)
+            | Action::EnvFile(_)
+            | Action::Units(_)
+            | Action::ComposeFiles(_)
+            | Action::ComposeHold(_)
+    )
 }
 
 /// Whether a line about it tells an operator anything.

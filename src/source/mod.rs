@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::error::Result;
 use crate::host::account::Account;
-use crate::host::fs::Rooted;
+use crate::host::fs::{Content, Rooted};
 use crate::manifest::{Component, Install, Layout, Source};
 use crate::plan::{Blocker, Commit, Plan, Release};
 use crate::report::Reporter;
@@ -130,6 +130,21 @@ pub struct Offer {
     pub changes: Vec<Action>,
     /// What the source has to tell of it.
     pub sections: Vec<Section>,
+    /// What stands around them.
+    pub around: Around,
+}
+
+/// What a source adds to a plan elsewhere than where it switches.
+#[derive(Debug, Clone, Default)]
+pub struct Around {
+    /// Changes that come before everything, the backup included, so that they are undone last.
+    pub before: Vec<Action>,
+    /// Changes that come with the restarts of services, and are undone first.
+    pub after: Vec<Action>,
+    /// The files that its changes speak of.
+    pub contents: Vec<Content>,
+    /// What somebody has to have seen: it stops a run with nobody there.
+    pub to_be_seen: Vec<Blocker>,
 }
 
 /// Where a target lies.

@@ -96,6 +96,8 @@ pub struct SurveyedUnit {
     pub links: Vec<Link>,
     /// The drop-ins as files, where the whole unit may be moved.
     pub drop_in_files: Vec<(PathBuf, Content)>,
+    /// Of a unit that a package installs: each name with the texts of its file and of its drop-ins.
+    pub texts: Vec<(String, Vec<String>)>,
     /// The unit of the same name in the other scope, of this install, where this scope has none.
     pub elsewhere: Option<Box<SurveyedUnit>>,
 }
@@ -211,6 +213,14 @@ impl Managers<'_> {
     }
 
     fn unit(&mut self, scope: Scope, name: &str) -> Result<UnitState> {
+        self.of(scope)?.unit(name)
+    }
+
+    fn matching(&mut self, scope: Scope, pattern: &str) -> Result<Vec<String>> {
+        self.of(scope)?.matching(pattern)
+    }
+
+    fn of(&mut self, scope: Scope) -> Result<&mut Manager> {
         let owner = self.owner;
         let slot = match scope {
             Scope::System => &mut self.system,
@@ -222,7 +232,7 @@ impl Managers<'_> {
                 Scope::User => Manager::user(owner)?,
             });
         }
-        slot.as_mut().ok_or_else(|| Error::failed("no connection to systemd"))?.unit(name)
+        slot.as_mut().ok_or_else(|| Error::failed("no connection to systemd"))
     }
 }
 
@@ -237,7 +247,8 @@ fn component_as_it_is(
     let is_checked_out = checkout.cone.as_ref().is_none_or(|cone| cone.iter().any(|directory| directory == path));
     let activation = activated.components.get(&component.name).cloned();
     let mut surveyed = Surveyed { is_installed, is_checked_out, activation, ..Surveyed::default() };
-    let is_known = surveyed.activation.is_some() || component.units.iter().any(|unit| has_file(unit, managers.owner));
+    let is_known = surveyed.activation.is_some()
+        || component.units.iter().any(|unit| !unit.is_packaged && has_file(unit, managers.owner));
     let is_leftover = is_checked_out && checkout.cone.is_some();
     if !is_installed && !is_known && !is_leftover {
         return Ok(surveyed);
@@ -252,7 +263,7 @@ fn component_as_it_is(
     }
     for unit in &component.units {
         let mut here = unit_as_it_is(unit, managers)?;
-        if here.installed.is_none() && !here.is_linked {
+        if here.installed.is_none() && !here.is_linked && !unit.is_packaged {
             here.elsewhere = elsewhere(unit, managers, root.path())?.map(Box::new);
         }
         surveyed.units.push(here);
@@ -292,6 +303,9 @@ fn elsewhere(unit: &Unit, managers: &mut Managers, root: &Path) -> Result<Option
 }
 
 fn unit_as_it_is(unit: &Unit, managers: &mut Managers) -> Result<SurveyedUnit> {
+    if unit.is_packaged {
+        return packaged(unit, managers);
+    }
     let name = unit.file.file_name();
     let (directory, below) = unit_place(unit.scope, managers.owner);
     let file = below.join(name);
@@ -317,7 +331,58 @@ fn unit_as_it_is(unit: &Unit, managers: &mut Managers) -> Result<SurveyedUnit> {
     }
     let is_linked = is_link && !is_masked;
     let elsewhere = None;
-    Ok(SurveyedUnit { directory, file, installed, is_linked, local, drop_ins, states, links, drop_in_files, elsewhere })
+    let texts = Vec::new();
+    Ok(SurveyedUnit {
+        directory,
+        file,
+        installed,
+        is_linked,
+        local,
+        drop_ins,
+        states,
+        links,
+        drop_in_files,
+        texts,
+        elsewhere,
+    })
+}
+
+/// A unit whose file is a distribution package's: what runs of it counts, the file is not ours to look at.
+fn packaged(unit: &Unit, managers: &mut Managers) -> Result<SurveyedUnit> {
+    let (directory, below) = unit_place(unit.scope, managers.owner);
+    let mut names = unit.names();
+    if unit.has_any_instances() && managers.are_there(unit.scope) {
+        let (stem, kind) = unit.file.file_name().split_once("@.").unwrap_or_default();
+        names = managers.matching(unit.scope, &format!("{stem}@*.{kind}"))?;
+        // An instance that is enabled and was never started is not loaded.
+        for wants in Rooted::open(&directory)?.entries(&below).unwrap_or_default() {
+            if wants.extension().is_some_and(|end| end == "wants" || end == "requires") {
+                let links = Rooted::open(&directory)?.entries(&below.join(&wants)).unwrap_or_default();
+                names.extend(links.into_iter().map(|link| link.display().to_string()));
+            }
+        }
+        let is_instance = |name: &String| {
+            let instance = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('@'));
+            instance
+                .and_then(|rest| rest.strip_suffix(&format!(".{kind}")))
+                .is_some_and(|instance| !instance.is_empty())
+        };
+        names.retain(is_instance);
+        names.sort();
+        names.dedup();
+    }
+    let mut states = Vec::new();
+    for name in names {
+        let state =
+            if managers.are_there(unit.scope) { managers.unit(unit.scope, &name)? } else { UnitState::default() };
+        states.push((name, state));
+    }
+    let read = |path: &String| std::fs::read_to_string(path).unwrap_or_default();
+    let texts = |(name, state): &(String, UnitState)| {
+        (name.clone(), [&state.fragment].into_iter().chain(&state.drop_ins).map(read).collect())
+    };
+    let texts = states.iter().map(texts).collect();
+    Ok(SurveyedUnit { file: below.join(unit.file.file_name()), directory, states, texts, ..SurveyedUnit::default() })
 }
 
 /// The drop-ins in a unit's directory. One that is a link, or no text, is the operator's own affair.

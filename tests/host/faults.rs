@@ -161,11 +161,11 @@ fn a_place_that_is_read_only_or_full_stops_a_run_before_any_change() {
 #[test]
 fn a_run_that_was_frozen_for_longer_than_its_gate_asks_again_before_it_gives_up() {
     let (host, _) = host();
-    host.must("sed -i 's/^within .*/within = \"2s\"/; s/^soak .*/soak = \"2s\"/' /etc/relift/app.toml");
+    host.must("sed -i 's/^within .*/within = \"4s\"/; s/^soak .*/soak = \"2s\"/' /etc/relift/app.toml");
     host.must(
         "relift upgrade app --yes >/tmp/out 2>&1 & pid=$!
          until grep -q '^gate:' /tmp/out; do kill -0 $pid || { cat /tmp/out; exit 1; }; sleep 0.01; done
-         kill -STOP $pid; sleep 4; kill -CONT $pid; wait $pid || { cat /tmp/out; exit 1; }",
+         kill -STOP $pid; sleep 6; kill -CONT $pid; wait $pid || { cat /tmp/out; exit 1; }",
     );
     host.wait_for_answer("manager", "1.1.0", "after it was frozen");
 }

@@ -5,6 +5,7 @@
 mod harness;
 mod network;
 mod packages;
+mod packages_source;
 mod receiver;
 mod server;
 mod snapshot;
@@ -13,6 +14,7 @@ mod terminal;
 mod attacks;
 mod backup;
 mod checkout;
+mod compose;
 mod crash;
 mod cron;
 mod doctor;

@@ -141,7 +141,8 @@ fn programs_read_json_and_the_journal_and_no_secret() {
 
     host.release(|release| release.next("1.2.0"));
     host.must("systemd-run --quiet --wait --collect relift upgrade app --yes; journalctl --sync");
-    let entries = host.must("journalctl --output=json RELIFT_INSTALL=app RELIFT_PHASE=switch PRIORITY=6");
+    let entries =
+        host.must("journalctl --sync; journalctl --output=json RELIFT_INSTALL=app RELIFT_PHASE=switch PRIORITY=6");
     let entry: Value = serde_json::from_str(entries.lines().next().unwrap()).unwrap();
     assert_eq!(entry["RELIFT_RUN"].as_str().unwrap().len(), 26, "{entry}");
     assert_eq!(host.answers("manager").as_deref(), Some("1.2.0"));

@@ -180,7 +180,8 @@ fn servers_that_hang_refuse_or_lie_delay_nothing_and_fail_nothing() {
     let begun = Instant::now();
     let failed = failing_check(&host).exits(1);
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(20), "{took:?}");
+    // Ten seconds for all of them at once: one after the other would take minutes.
+    assert!(took < Duration::from_secs(60), "{took:?}");
     assert!(failed.stderr.contains("app could not be checked"), "{failed}");
     assert_eq!(host.sh("pgrep -xf '/bin/sleep 3600'").code, 1, "the command is ended");
 
@@ -212,9 +213,9 @@ fn servers_that_hang_refuse_or_lie_delay_nothing_and_fail_nothing() {
     }
     let busy = waiting.iter().find(|message| text(message, "fault").contains("429")).unwrap();
     let pause = busy["next"].as_i64().unwrap() - busy["created"].as_i64().unwrap();
-    assert!((1_800..1_830).contains(&pause), "Retry-After is kept to: {pause}");
+    assert!((1_800..1_860).contains(&pause), "Retry-After is kept to: {pause}");
     // What is refused for good is told in the journal and in the status, and is not tried again.
-    let journal = host.must("journalctl --no-pager -t relift -o cat");
+    let journal = host.must("journalctl --sync; journalctl --no-pager -t relift -o cat");
     for words in ["it answered 404", "it answered 307: a redirect, which is not followed", "550"] {
         assert!(journal.contains(words), "{words}: {journal}");
     }
@@ -282,7 +283,7 @@ fn what_could_not_be_delivered_is_delivered_once_when_it_can_be_whoever_dies_mea
     host.must("umount /var/lib/relift/app/notify; rm -f /run/relift/app~notify.json; ln -s /tmp /var/lib/relift/app/notify/spool");
     failing_check(&host).exits(1);
     assert_eq!(received(&host, "hooks").len(), 4);
-    assert!(host.must("journalctl --no-pager -t relift -o cat").contains("symbolic link"));
+    assert!(host.must("journalctl --sync; journalctl --no-pager -t relift -o cat").contains("symbolic link"));
     assert_eq!(host.must("ls /tmp | grep -c json || :"), "0");
 }
 

@@ -188,7 +188,7 @@ fn in_a_chroot_and_below_another_root_nothing_is_started_and_nothing_fails() {
     let before = host.must(FILES);
     // The host's own tree without its /run, /proc and /sys: what an image is built in.
     host.must("mkdir -p /mnt/image && mount --bind / /mnt/image");
-    let reloads = "journalctl -o cat _PID=1 | grep -c '^Reloading' || true";
+    let reloads = "journalctl --sync; journalctl -o cat _PID=1 | grep -c '^Reloading' || true";
     let told = host.must(reloads);
     dpkg(&host, &["--root=/mnt/image", "-i", &debs()[0]]).exits(0);
     dpkg(&host, &["--root=/mnt/image", "-i", &debs()[1]]).exits(0);

@@ -127,7 +127,7 @@ fn a_hold_says_who_and_how_long_and_ends_by_itself() {
 #[test]
 fn a_run_waits_for_mains_for_others_locks_and_for_a_release_to_age_and_holds_a_lock_itself() {
     let mut host = quick();
-    host.release(|release| release.next("1.1.0").behaviour("manager", "slow-start 3s"));
+    host.release(|release| release.next("1.1.0").behaviour("manager", "slow-start 5s"));
     host.must("mount -t tmpfs none /sys/class && mkdir -p /sys/class/power_supply/AC; cd /sys/class/power_supply/AC; echo Mains >type; echo 0 >online");
     waits(&host, "the host runs on battery (on-battery = \"defer\")");
     host.must("umount /sys/class");

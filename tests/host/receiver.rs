@@ -126,7 +126,7 @@ pub fn start(host: &Host) {
          echo 'X-Token: s3cr3t-canary-header' > headers.secret; echo s3cr3t-canary-key > key.secret
          systemd-run --quiet --unit=rx /usr/bin/python3 /srv/rx/program",
     );
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while host.sh("test -e /srv/rx/ready").code != 0 {
         assert!(Instant::now() < deadline, "{}", host.must("journalctl --no-pager -u rx"));
         std::thread::sleep(Duration::from_millis(50));

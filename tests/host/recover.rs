@@ -194,8 +194,9 @@ fn after_a_power_cut_a_service_starts_only_when_its_tree_is_back() {
     host.wait_for("[ $(systemctl show -P ActiveState relift-recover) = inactive ] && journalctl -u relift-recover | grep 'was undone'");
     assert_eq!(host.must("systemctl show -P Result relift-recover"), "success");
     // Nothing ran on the new release's tree in between: there was one start, and it came after the tree.
-    let starts = host.must(&format!("journalctl --since=@{cut} -u sample-manager -o cat | grep -c ^Started"));
-    assert_eq!(starts, "1", "{}", host.must(&format!("journalctl --no-pager --since=@{cut}")));
+    let starts =
+        host.must(&format!("journalctl --sync; journalctl --since=@{cut} -u sample-manager -o cat | grep -c ^Started"));
+    assert_eq!(starts, "1", "{}", host.must(&format!("journalctl --sync; journalctl --no-pager --since=@{cut}")));
     assert_runs(&host, "1.0.0", "after the boot");
     before.assert_same(&host.snapshot());
     assert_eq!(host.sh("ls /etc/systemd/system/relift-recover.service.d").code, 2, "the order is left behind");

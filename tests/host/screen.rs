@@ -163,7 +163,7 @@ fn nothing_of_others_drives_the_terminal_whatever_the_verb() {
         release.without(&obstacle).next("1.3.0").edit("manager/scripts/build.sh", |_| text)
     });
     host.must("systemd-run --quiet --wait --collect relift upgrade app --yes || true");
-    let messages = host.must("journalctl -t relift -o json --all --no-pager");
+    let messages = host.must("journalctl --sync; journalctl -t relift -o json --all --no-pager");
     for entry in messages.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
         // journald gives what is no text as an array of bytes.
         let text = entry["MESSAGE"].as_str().unwrap_or_else(|| panic!("{}", entry["MESSAGE"]));

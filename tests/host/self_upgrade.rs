@@ -67,10 +67,10 @@ fn a_run_ends_with_the_program_that_it_began_with_and_what_watches_it_is_the_new
 
     // Replaced before the run begins: it waits for its turn, and arms a timer that starts a file which is there.
     host.release(|release| release.next("1.2.0"));
-    host.must("systemd-run --quiet --unit=holder flock /run/relift/app.lock sleep 60; while flock -n /run/relift/app.lock true; do sleep 0.05; done");
-    let pid = started(&host, "relift upgrade app --yes --lock-timeout 60s");
+    host.must("systemd-run --quiet --unit=holder flock /run/relift/app.lock sleep 300; while flock -n /run/relift/app.lock true; do sleep 0.05; done");
+    let pid = started(&host, "relift upgrade app --yes --lock-timeout 300s");
     host.wait_for(&format!("grep -q relift /proc/{pid}/comm"));
-    host.must("sleep 0.5");
+    host.wait_for(&format!("ls -l /proc/{pid}/fd | grep -q /run/relift/app.lock"));
     dpkg(&host, &["-i", &debs()[0]]).exits(0);
     assert_eq!(host.must(&format!("readlink /proc/{pid}/exe")), "/usr/bin/relift (deleted)");
     host.must("rm -f /tmp/pausing /tmp/go; systemctl stop holder");

@@ -42,7 +42,7 @@ pub fn with_units(host: &Host) {
 pub fn upgrade(host: &Host, code: i32) -> Out {
     host.must("systemctl reset-failed");
     let out = host.sh("systemctl start relift-upgrade@app");
-    let journal = host.must("journalctl --no-pager -o cat -u relift-upgrade@app");
+    let journal = host.must("journalctl --sync; journalctl --no-pager -o cat -u relift-upgrade@app");
     let status = host.must("systemctl show -P ExecMainStatus relift-upgrade@app");
     assert_eq!(status, code.to_string(), "{out}\n{journal}");
     out
@@ -140,7 +140,7 @@ fn an_upgrade_by_its_unit_works_in_a_sandbox_and_its_steps_probes_and_backups_as
         "NoNewPrivs:\t1\nSeccomp:\t2\ncan touch /etc/systemd/system/x && rm /etc/systemd/system/x\ncan touch /opt/app/x && rm /opt/app/x"
     );
     host.wait_for("[ $(systemctl show -P ActiveState relift-upgrade@app) != activating ]");
-    let journal = host.must("journalctl --no-pager -o cat -u relift-upgrade@app");
+    let journal = host.must("journalctl --sync; journalctl --no-pager -o cat -u relift-upgrade@app");
     assert_eq!(host.must("systemctl show -P Result relift-upgrade@app"), "success", "{journal}");
     assert!(journal.contains("done app: manager 1.2.0, runner 1.2.0, proven healthy"), "{journal}");
     assert_eq!(["app", "root"].map(|who| host.read(&format!("/home/app/seen.{who}"))), seen);
@@ -156,7 +156,7 @@ fn an_upgrade_by_its_unit_works_in_a_sandbox_and_its_steps_probes_and_backups_as
     assert_eq!(host.must("ls /var/lib/relift/app/backups | wc -l"), "2");
     host.relift(&["backup", "verify", "app"]).exits(0);
     let failed = host
-        .must("systemctl --failed --plain --no-legend; journalctl -p warning --no-pager -o cat -u relift-upgrade@app");
+        .must("systemctl --failed --plain --no-legend; journalctl --sync; journalctl -p warning --no-pager -o cat -u relift-upgrade@app");
     assert_eq!(failed, "");
 }
 
@@ -178,7 +178,7 @@ fn what_a_unit_began_is_put_back_when_it_fails_is_stopped_is_killed_and_when_its
     upgrade(&host, 3);
     assert_eq!(host.must("systemctl is-failed relift-upgrade@app"), "failed");
     before.assert_same(&host.snapshot());
-    let journal = host.must("journalctl --no-pager -o cat -u relift-upgrade@app");
+    let journal = host.must("journalctl --sync; journalctl --no-pager -o cat -u relift-upgrade@app");
     assert!(journal.contains("state: everything was put back as it was, and checked"), "{journal}");
 
     host.release(|release| release.next("1.2.0").behaviour("manager", "ok"));
@@ -220,15 +220,14 @@ fn what_a_unit_began_is_put_back_when_it_fails_is_stopped_is_killed_and_when_its
     let begun = std::time::Instant::now();
     host.sh("systemctl reboot");
     while std::fs::read_to_string(format!("/proc/{init}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
-        assert!(begun.elapsed().as_secs() < 30, "it does not go down");
+        // It takes a second or two; what is not started any more would be waited for much longer.
+        assert!(begun.elapsed().as_secs() < 20, "it does not go down, or waits for what is not started any more");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     host.boot_again();
-    let took = begun.elapsed();
-    assert!(took.as_secs() < 10, "it waited for what is not started any more: {took:?}");
     let journal = recovered(&host);
     assert!(journal.contains("was undone: everything is as before it"), "{journal}");
-    let told = host.must("journalctl --no-pager -o cat -u relift-upgrade@app");
+    let told = host.must("journalctl --sync; journalctl --no-pager -o cat -u relift-upgrade@app");
     assert!(told.contains("was interrupted: this host is going down"), "{told}");
     let history = host.relift(&["history", "app", "--lines", "1"]).exits(0);
     assert!(history.stdout.contains("rolled back"), "{history}");
@@ -246,7 +245,7 @@ fn what_a_unit_began_is_put_back_when_it_fails_is_stopped_is_killed_and_when_its
 /// Waits until the boot has recovered what was interrupted; what it said.
 fn recovered(host: &Host) -> String {
     host.wait_for("[ $(systemctl show -P ActiveState relift-recover) = inactive ] && [ $(systemctl show -P InactiveEnterTimestampMonotonic relift-recover) != 0 ]");
-    let journal = host.must("journalctl --no-pager -b -o cat -u relift-recover");
+    let journal = host.must("journalctl --sync; journalctl --no-pager -b -o cat -u relift-recover");
     assert_eq!(host.must("systemctl show -P Result relift-recover"), "success", "{journal}");
     host.wait_for("systemctl --user -M app@ is-active sample-runner");
     journal
@@ -266,7 +265,10 @@ fn in_the_sandbox_the_owner_talks_over_ssh_and_over_http_with_a_token() {
         let commit = server.release(|release| release.next("1.1.0"));
         // Something is new: no failure of the unit.
         host.must("systemctl start relift-check; [ $(systemctl show -P ExecMainStatus relift-check) = 100 ]");
-        assert!(host.must("journalctl --no-pager -o cat -u relift-check").contains("app: new, 1 commit ahead"));
+        assert!(
+            host.must("journalctl --sync; journalctl --no-pager -o cat -u relift-check")
+                .contains("app: new, 1 commit ahead")
+        );
         let out = upgrade(&host, 0);
         host.assert_no_secret(&out);
         assert_eq!(host.must("runuser -u app -- git -C /opt/app rev-parse HEAD"), commit);

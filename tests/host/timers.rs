@@ -25,7 +25,7 @@ fn timers_fire_together_and_after_a_host_slept_through_its_time_and_outside_the_
     };
     with_units(&host);
     host.release(|release| release.next("1.1.0"));
-    let soon = host.must("date -d '+2 seconds' '+%Y-%m-%d %H:%M:%S'");
+    let soon = host.must("date -d '+10 seconds' '+%Y-%m-%d %H:%M:%S'");
     for timer in ["relift-check.timer", "relift-upgrade@app.timer"] {
         drop_in(&host, timer, &format!("OnCalendar=\nOnCalendar={soon}"));
     }
@@ -58,7 +58,7 @@ fn timers_fire_together_and_after_a_host_slept_through_its_time_and_outside_the_
     host.cut();
     host.boot_again();
     assert_eq!(ended(&host, "relift-upgrade@app"), "success 2");
-    let journal = host.must("journalctl --no-pager -b -o cat -u relift-upgrade@app");
+    let journal = host.must("journalctl --sync; journalctl --no-pager -b -o cat -u relift-upgrade@app");
     assert!(journal.contains("it is outside its window"), "{journal}");
     host.wait_for_answer("manager", "1.1.0", "outside the window");
 
@@ -72,7 +72,7 @@ fn timers_fire_together_and_after_a_host_slept_through_its_time_and_outside_the_
     let order = host.must("for unit in multi-user.target relift-upgrade@app; do systemctl show -P InactiveExitTimestampMonotonic $unit; done | sort -n -c && echo after");
     assert_eq!(order, "after");
     assert_eq!(
-        host.must("journalctl --no-pager --since=@$(cat /srv/cut) -o cat -u relift-upgrade@app | grep -c '^Starting'"),
+        host.must("journalctl --sync; journalctl --no-pager --since=@$(cat /srv/cut) -o cat -u relift-upgrade@app | grep -c '^Starting'"),
         "1"
     );
 }

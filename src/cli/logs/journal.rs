@@ -2,13 +2,13 @@
 //! how often the host was booted between them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::line::{Line, Origin};
 use crate::action::Action;
 use crate::error::Result;
 use crate::host::account::Account;
-use crate::host::systemd::journal::{Origin as Unit, Said, stream};
+use crate::host::systemd::journal::{Origin as Unit, Said, stream, sync};
 use crate::manifest::Scope;
 use crate::run::journal::Journal;
 
@@ -16,8 +16,10 @@ use crate::run::journal::Journal;
 const BOUND: Duration = Duration::from_secs(600);
 /// How long a run is followed at most.
 const FOLLOWED: Duration = Duration::from_secs(30 * 86_400);
-/// How often nothing must come after a run's end before it is over.
-const QUIET: u32 = 2;
+/// How long the engine and the services may say something after a run's end.
+const LAST_WORDS: Duration = Duration::from_millis(600);
+/// How often it is looked whether a run has ended.
+const LOOK: Duration = Duration::from_millis(300);
 
 /// The part of the journal that is a run's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +63,10 @@ impl Steps {
 impl Range {
     /// Where a run is in the journal; `None` where its beginning is not.
     pub fn of(run: &Journal) -> Result<Option<Range>> {
+        // What a run that has just ended said last may still be on its way.
+        if run.end().is_some() {
+            sync();
+        }
         let mut first = None;
         stream(&[], [of_run(run)], BOUND, &mut |said| {
             first = first.take().or(said);
@@ -126,26 +132,37 @@ pub fn read(run: &Journal, range: Option<&Range>, units: &[Unit], each: &mut dyn
     })
 }
 
-/// Gives every line after a cursor, until the run has ended.
+/// Gives every line after a cursor, until the run has ended, however much its services go on to say.
 pub fn follow(run: &Journal, last: Option<String>, units: &[Unit], each: &mut dyn FnMut(Line)) -> Result<()> {
-    let groups = [of_run(run)].into_iter().chain(units.iter().flat_map(Unit::all));
-    let words = ["--follow".to_owned(), "--no-tail".into()].into_iter();
-    let words: Vec<String> = words.chain(last.as_ref().map(|last| format!("--cursor={last}"))).collect();
-    let mut quiet = 0;
-    stream(&words, groups, FOLLOWED, &mut |said| {
-        let is_over = Journal::open(run.directory()).is_ok_and(|run| run.end().is_some());
-        match said {
-            Some(said) if last.as_ref() == Some(&said.entry.cursor) => true,
-            Some(said) => {
-                each(line(run.run(), said));
-                quiet = 0;
-                true
-            }
-            None => {
-                quiet += u32::from(is_over);
-                quiet < QUIET
-            }
+    let groups: Vec<_> = [of_run(run)].into_iter().chain(units.iter().flat_map(Unit::all)).collect();
+    let from = |last: Option<&String>| last.map(|last| format!("--cursor={last}"));
+    let mut last = last;
+    let mut new = |said: Said, last: &mut Option<String>| {
+        let cursor = Some(said.entry.cursor.clone());
+        if *last != cursor {
+            each(line(run.run(), said));
+            *last = cursor;
         }
+    };
+    let words: Vec<String> =
+        ["--follow".to_owned(), "--no-tail".into()].into_iter().chain(from(last.as_ref())).collect();
+    let (mut ended, mut looked) = (None, Instant::now());
+    stream(&words, groups.clone(), FOLLOWED, &mut |said| {
+        said.into_iter().for_each(|said| new(said, &mut last));
+        if ended.is_none() && looked.elapsed() >= LOOK {
+            looked = Instant::now();
+            // A run whose records are gone is over as well.
+            ended = Journal::open(run.directory()).map_or(true, |run| run.end().is_some()).then_some(looked);
+        }
+        ended.is_none_or(|ended| ended.elapsed() < LAST_WORDS)
+    })?;
+    // journald lets who follows wait for a quarter of a second, and longer where the host is busy: what it was told by now is
+    // read once more, without following.
+    sync();
+    let words: Vec<String> = from(last.as_ref()).into_iter().collect();
+    stream(&words, groups, BOUND, &mut |said| {
+        said.into_iter().for_each(|said| new(said, &mut last));
+        true
     })
 }
 

@@ -12,6 +12,8 @@ use crate::host::process::{Command, tail as tail_of};
 
 /// How long one reading may take.
 const READ: Duration = Duration::from_secs(15);
+/// How long journald may take to take in what it was sent.
+const SYNC: Duration = Duration::from_secs(5);
 
 /// A unit whose lines are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,8 +74,16 @@ pub fn after(cursor: Option<&str>, origins: &[Origin]) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// Waits until journald has taken in all that was sent to it before, journalctl(1) `--sync`. Without the right to ask for that,
+/// or without a journald, there is nothing to wait for.
+pub fn sync() {
+    Command::new(["journalctl", "--quiet", "--sync"]).timeout(SYNC).output().map(drop).unwrap_or_default();
+}
+
 /// The last `count` lines that a unit's processes said, and its manager said of it, after a cursor, oldest first.
 pub fn tail(cursor: Option<&str>, origin: &Origin, count: usize) -> Result<Vec<String>> {
+    // A service that failed told why just now.
+    sync();
     // With a cursor, `--lines` would count from there: the first lines, and not the last.
     let since = match from(cursor) {
         Some(from) => entries([from, "--lines=1".to_owned()])?.first().map(|entry| entry.micros),

@@ -120,6 +120,8 @@ pub struct Component {
     pub health: Vec<Health>,
     /// What of the host it needs, and what is to be done when that changed.
     pub needs: Vec<Needs>,
+    /// Packages of `[source.packages]` that belong to it, `*` stands for anything; empty: all.
+    pub packages: Vec<String>,
 }
 
 /// `[[component.needs]]`: at least one package or path, and something to be done.
@@ -270,6 +272,8 @@ pub enum RestartPolicy {
 pub struct Unit {
     /// The unit file in the tree, relative to the component; its file name is the unit's name.
     pub file: RelPath,
+    /// A distribution package installs its file: `file` is its name alone.
+    pub is_packaged: bool,
     /// Instances of a template unit that belong to this install (`worker@.service`: `["a", "b"]`).
     pub instances: Vec<String>,
     /// Its manager.
@@ -320,6 +324,19 @@ pub enum Probe {
         run: Vec<String>,
         /// The last number on its first line must be below this.
         below: Option<f64>,
+    },
+    /// The containers of a service of the Compose project: they run, and are healthy.
+    Container {
+        /// The service.
+        service: String,
+        /// The project's name; known when the source is.
+        project: String,
+        /// What has the containers: `docker`, `podman`.
+        engine: String,
+        /// A line that must appear in their logs.
+        wanted: Option<Regex>,
+        /// A line that must not.
+        unwanted: Option<Regex>,
     },
     /// The journal of the component's units since the restart.
     Journal {
@@ -402,10 +419,17 @@ impl std::fmt::Display for RelPath {
 }
 
 impl Unit {
+    /// Whether every instance that is loaded or enabled is meant.
+    pub fn has_any_instances(&self) -> bool {
+        self.instances == ["*"]
+    }
+
     /// The names that a manager knows: the unit itself, or the declared instances of a template.
     pub fn names(&self) -> Vec<String> {
         let file = self.file.file_name();
         match file.split_once("@.") {
+            // What there is of these, the survey knows.
+            Some(_) if self.has_any_instances() => Vec::new(),
             Some((stem, suffix)) => {
                 self.instances.iter().map(|instance| format!("{stem}@{instance}.{suffix}")).collect()
             }

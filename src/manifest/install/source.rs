@@ -9,7 +9,6 @@ use super::{ArchiveSource, RelPath};
 
 /// Where releases come from.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "there is one of an install")]
 pub enum Source {
     /// A git checkout.
     Git(GitSource),
@@ -85,12 +84,28 @@ impl Source {
 /// `[source.packages]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackagesSource {
-    /// Names of the packages that are upgraded; no other is, unless one of them needs it.
+    /// Names of the packages that are upgraded, `*` stands for anything; no other is, unless one of them needs it.
     pub packages: Vec<String>,
     /// The only repositories that they come from; empty: all that are configured.
     pub repositories: Vec<String>,
+    /// Whose packages they are; `None`: of the manager that this host is made with.
+    pub manager: Option<PackageManager>,
+    /// How long the transaction may take.
+    pub timeout: Duration,
+    /// How long to wait for the package manager's lock.
+    pub lock_timeout: Duration,
     /// Versions that a run may move to by itself.
     pub allow: Option<VersionReq>,
+}
+
+/// A package manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PackageManager {
+    /// apt-get(8) and dpkg(1).
+    Apt,
+    /// dnf(8) and rpm(8).
+    Dnf,
 }
 
 /// `[source.compose]`.
@@ -100,8 +115,77 @@ pub struct ComposeSource {
     pub project: String,
     /// The Compose files, relative to the root, in the order in which they are merged.
     pub files: Vec<RelPath>,
+    /// The file that variables are looked up in; `None`: `.env`, where it is there.
+    pub env_file: Option<RelPath>,
+    /// The profiles that are on.
+    pub profiles: Vec<String>,
+    /// What carries Compose out; `None`: what the host has.
+    pub program: Option<ComposeProgram>,
+    /// The directory of the reference files, absolute, maybe with `{version}` in it.
+    pub reference: Option<String>,
+    /// The version whose reference files the host's stem from before the first run.
+    pub adopt: Option<String>,
+    /// Images that follow a registry.
+    pub images: Vec<ComposeImage>,
+    /// Whether undo puts the backup's data back once new containers were started.
+    pub restore_backup: bool,
     /// Versions that a run may move to by itself.
     pub allow: Option<VersionReq>,
+}
+
+/// What carries Compose out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ComposeProgram {
+    /// `docker compose`: the plugin, version 2.
+    DockerPlugin,
+    /// `docker-compose`: the program of its own, version 1 or 2.
+    DockerCompose,
+    /// `podman-compose`.
+    PodmanCompose,
+}
+
+impl ComposeProgram {
+    /// All of them, in the order in which they are looked for.
+    pub const ALL: [ComposeProgram; 3] =
+        [ComposeProgram::DockerPlugin, ComposeProgram::DockerCompose, ComposeProgram::PodmanCompose];
+
+    /// As it is written in a manifest and on a command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            ComposeProgram::DockerPlugin => "docker compose",
+            ComposeProgram::DockerCompose => "docker-compose",
+            ComposeProgram::PodmanCompose => "podman-compose",
+        }
+    }
+
+    /// The program that has the containers.
+    pub fn engine(self) -> &'static str {
+        match self {
+            ComposeProgram::DockerPlugin | ComposeProgram::DockerCompose => "docker",
+            ComposeProgram::PodmanCompose => "podman",
+        }
+    }
+}
+
+/// An image that follows a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComposeImage {
+    /// Registry and repository, without a tag.
+    pub name: String,
+    /// The services that run it.
+    pub services: Vec<String>,
+    /// What is followed.
+    pub follow: ImageTag,
+}
+
+/// The tag of an image that is followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageTag {
+    /// The newest of a shape.
+    Shape(TagShape),
+    /// One that moves.
+    Moving(String),
 }
 
 /// `[source.git]`.

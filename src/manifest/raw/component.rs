@@ -44,6 +44,9 @@ pub(in crate::manifest) struct Component {
     /// What of the host it is made of or runs with, and what is to be done when a package manager changed that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Needs>,
+    /// With `[source.packages]`: which of its packages belong to the component; `*` stands for anything. Default: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
 }
 
 /// Packages and paths of the host, and what is to be done when they changed. Services whose program or libraries were replaced are
@@ -197,8 +200,14 @@ pub(in crate::manifest) struct UndoCommand {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Unit {
     /// The unit file in the tree, relative to the component. Its file name is the unit's name.
-    pub file: String,
-    /// The instances of a template unit: `["a", "b"]` for `worker@a` and `worker@b`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Instead of `file`: the name of a unit whose file a distribution package installs. The file is never touched; the unit is
+    /// restarted as the component asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The instances of a template unit: `["a", "b"]` for `worker@a` and `worker@b`. With `name`, `["*"]` stands for all that are
+    /// loaded or enabled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub instances: Vec<String>,
     /// `system`, or `user` for the owner's user manager. Default: `system`.
@@ -236,6 +245,13 @@ pub(in crate::manifest) struct Health {
     /// The journal of the component's units since the restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal: Option<Journal>,
+    /// The containers of this service of the Compose project: each runs, is healthy by its own health check where it has one,
+    /// and is not started over and over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// What the containers of `container` say since they were started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<Journal>,
     /// How long it may take until it answers as expected. Default: `60s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,

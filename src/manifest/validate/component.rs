@@ -8,7 +8,7 @@ use super::super::{
     Check, CheckAt, Component, Dialect, EnvFile, RelPath, RunAs, Step, StepUndo, VersionSource, raw, words,
 };
 use super::procedure::env_files;
-use super::{Look, health, needs, units};
+use super::{Look, health, needs, source, units};
 
 /// How long a check may take where the manifest says nothing: it may have to build an environment first.
 const CHECK: Duration = Duration::from_secs(300);
@@ -75,6 +75,7 @@ fn component(look: &mut Look<'_>, key: &Key, raw: &raw::Component) -> Option<Com
     let units = list(&raw.unit, |at, one| units::unit(look, &key.name("unit").index(at), one));
     let health = list(&raw.health, |at, one| health::health(look, &key.name("health").index(at), one, raw));
     let needs = list(&raw.needs, |at, one| needs::needs(look, &key.name("needs").index(at), one, raw));
+    let packages = look.each(&key.name("packages"), &raw.packages, source::package);
     if raw.health.is_empty() && !raw.unit.is_empty() {
         look.warn(format!(
             "component {} declares no health: only the state of its units is looked at, not whether it answers",
@@ -94,6 +95,7 @@ fn component(look: &mut Look<'_>, key: &Key, raw: &raw::Component) -> Option<Com
         units: units?,
         health: health?,
         needs: needs?,
+        packages: packages?,
     })
 }
 

@@ -7,7 +7,7 @@ use ureq::http::{HeaderName, Uri};
 
 use super::super::document::Key;
 use super::super::problem::{Fault, Looked};
-use super::super::{Health, Probe, Template, raw, template, words};
+use super::super::{Component, Health, Probe, Source, Template, raw, template, words};
 use super::Look;
 
 /// How long a health check may take to answer where the manifest says nothing.
@@ -22,6 +22,7 @@ pub(super) fn health(look: &mut Look<'_>, key: &Key, raw: &raw::Health, componen
         raw.tcp.is_some().then_some("tcp"),
         raw.command.is_some().then_some("command"),
         raw.journal.is_some().then_some("journal"),
+        raw.container.is_some().then_some("container"),
     ]
     .into_iter()
     .flatten()
@@ -36,10 +37,11 @@ pub(super) fn health(look: &mut Look<'_>, key: &Key, raw: &raw::Health, componen
             let below = raw.below;
             look.take(&key.name("command"), words::argv(run)).map(|run| Probe::Command { run, below })
         }
+        ["container"] => container(look, key, raw),
         ["journal"] => journal(look, &key.name("journal"), raw.journal.as_ref()?, component),
         [] => {
             let fault = Fault::new("asks nothing");
-            look.fault(key, fault.help("give one of http, tcp, command and journal"));
+            look.fault(key, fault.help("give one of http, tcp, command, journal and container"));
             None
         }
         several => {
@@ -56,6 +58,10 @@ pub(super) fn health(look: &mut Look<'_>, key: &Key, raw: &raw::Health, componen
 
 fn http_keys_without_http(look: &mut Look<'_>, key: &Key, raw: &raw::Health) {
     let names = [("headers", !raw.headers.is_empty()), ("expect", raw.expect.is_some())];
+    if raw.log.is_some() && raw.container.is_none() {
+        let fault = Fault::new("belongs to a `container` check").help("add container = \"SERVICE\"");
+        look.fault(&key.name("log"), fault);
+    }
     for (name, _) in names.into_iter().filter(|(_, given)| *given && raw.http.is_none()) {
         look.fault(&key.name(name), Fault::new("belongs to an `http` check").help("add http = \"http://...\""));
     }
@@ -81,7 +87,7 @@ fn needs(look: &mut Look<'_>, key: &Key, probe: &Probe, component: &raw::Compone
             [url].into_iter().chain(headers.iter().map(|(_, t)| t)).chain(json.iter().map(|(_, t)| t)).collect()
         }
         Probe::Tcp { address } => vec![address],
-        Probe::Command { .. } | Probe::Journal { .. } => Vec::new(),
+        Probe::Command { .. } | Probe::Container { .. } | Probe::Journal { .. } => Vec::new(),
     };
     let first = templates.iter().find_map(|template| template.keys().first().map(|key| key.to_string()));
     if let Some(name) = first.filter(|_| component.env.is_empty()) {
@@ -199,6 +205,40 @@ fn json(look: &mut Look<'_>, key: &Key, expect: &raw::Expect) -> Option<Vec<(Str
         })
         .collect();
     taken.into_iter().collect()
+}
+
+/// Whose project it is, the source says: see [`of_project`].
+fn container(look: &mut Look<'_>, key: &Key, raw: &raw::Health) -> Option<Probe> {
+    let at = key.name("log");
+    let log = raw.log.as_ref();
+    let wanted = look.take_optional(&at.name("wanted"), log.and_then(|log| log.wanted.as_deref()).map(pattern));
+    let unwanted = look.take_optional(&at.name("unwanted"), log.and_then(|log| log.unwanted.as_deref()).map(pattern));
+    if log.is_some_and(|log| log.wanted.is_none() && log.unwanted.is_none()) {
+        look.fault(&at, Fault::new("looks for nothing").help("give `wanted`, `unwanted` or both"));
+    }
+    let (project, engine) = (String::new(), String::new());
+    Some(Probe::Container { service: raw.container.clone()?, project, engine, wanted: wanted?, unwanted: unwanted? })
+}
+
+/// Tells the container checks of all components whose containers they look at.
+pub(super) fn of_project(look: &mut Look<'_>, source: Option<&Source>, components: &mut [Component]) {
+    for (at, component) in components.iter_mut().enumerate() {
+        for (number, health) in component.health.iter_mut().enumerate() {
+            let Probe::Container { project, engine, .. } = &mut health.probe else { continue };
+            match source {
+                Some(Source::Compose(source)) => {
+                    project.clone_from(&source.project);
+                    *engine = source.program.map_or("docker", |program| program.engine()).to_owned();
+                }
+                None => {}
+                Some(_) => {
+                    let key = Key::default().name("component").index(at).name("health").index(number).name("container");
+                    let fault = Fault::new("there is no Compose project whose containers could be looked at");
+                    look.fault(&key, fault.help("it needs [source.compose]; ask the service by http, tcp or command"));
+                }
+            }
+        }
+    }
 }
 
 fn journal(look: &mut Look<'_>, key: &Key, raw: &raw::Journal, component: &raw::Component) -> Option<Probe> {

@@ -33,7 +33,8 @@ pub(super) fn install(
     let root = look.take(&at.name("root"), words::root(&raw.install.root));
     let owner = look.take(&at.name("owner"), words::account(&raw.install.owner));
     let source = source::source(&mut look, &top.name("source"), raw, root.as_deref());
-    let components = component::all(&mut look, &top.name("component"), raw);
+    let mut components = component::all(&mut look, &top.name("component"), raw);
+    health::of_project(&mut look, source.as_ref(), components.as_deref_mut().unwrap_or_default());
     let is_open = raw.source.git.as_ref().is_some_and(|git| git.manifest);
     if raw.component.is_empty() && !is_open {
         let fault = Fault::new("no component is declared").help("add a [[component]] with name and path");

@@ -18,8 +18,10 @@ pub(super) fn apart(look: &mut Look<'_>, key: &Key, raw: &[raw::Component]) {
         for (at, component) in raw.iter().enumerate() {
             for (nth, unit) in component.unit.iter().enumerate() {
                 if (matches!(scope, raw::Scope::User)) == matches!(unit.scope, Some(raw::Scope::User)) {
-                    let name = unit.file.rsplit('/').next().unwrap_or_default();
-                    names.push((key.index(at).name("unit").index(nth).name("file"), name));
+                    let declared = unit.file.as_deref().or(unit.name.as_deref()).unwrap_or_default();
+                    let name = declared.rsplit('/').next().unwrap_or_default();
+                    let which = if unit.file.is_some() { "file" } else { "name" };
+                    names.push((key.index(at).name("unit").index(nth).name(which), name));
                 }
             }
         }
@@ -28,9 +30,27 @@ pub(super) fn apart(look: &mut Look<'_>, key: &Key, raw: &[raw::Component]) {
 }
 
 pub(super) fn unit(look: &mut Look<'_>, key: &Key, raw: &raw::Unit) -> Option<Unit> {
-    let file = look.take(&key.name("file"), file(&raw.file));
+    let is_packaged = raw.name.is_some();
+    let file = match (&raw.file, &raw.name) {
+        (Some(text), None) => look.take(&key.name("file"), file(text)),
+        (None, Some(text)) => look.take(&key.name("name"), name(text)),
+        (Some(_), Some(_)) => {
+            let fault = Fault::new("`file` and `name` are both given");
+            let help = "keep `file` where the release's tree has the unit file, `name` where a distribution package installs it";
+            look.fault(&key.name("name"), fault.help(help));
+            None
+        }
+        (None, None) => {
+            let fault = Fault::new("neither `file` nor `name` is given");
+            let help = "add file = \"PATH\" of the unit file in the release, or name = \"app.service\" of a unit that a package installs";
+            look.fault(key, fault.help(help));
+            None
+        }
+    };
     let at = key.name("instances");
-    let instances = look.each(&at, &raw.instances, instance);
+    let is_any = |text: &str| is_packaged && text == "*" && raw.instances.len() == 1;
+    let instances =
+        look.each(&at, &raw.instances, |text| if is_any(text) { Ok(text.to_owned()) } else { instance(text) });
     look.unique("instance", raw.instances.iter().enumerate().map(|(nth, name)| (at.index(nth), name.as_str())));
     if let Some(file) = &file {
         let template = file.file_name().contains("@.");
@@ -52,7 +72,16 @@ pub(super) fn unit(look: &mut Look<'_>, key: &Key, raw: &raw::Unit) -> Option<Un
         Some(raw::Restart::Never) => RestartPolicy::Never,
         Some(raw::Restart::Reload) => RestartPolicy::Reload,
     };
-    Some(Unit { file: file?, instances: instances?, scope, restart })
+    Some(Unit { file: file?, is_packaged, instances: instances?, scope, restart })
+}
+
+/// The name of a unit, whose file is wherever the package put it.
+fn name(text: &str) -> Looked<RelPath> {
+    match text.contains('/') {
+        true => Err(Fault::new(format!("\"{text}\" is a path, not the name of a unit"))
+            .help("write the name alone, such as \"app.service\"")),
+        false => file(text),
+    }
 }
 
 fn file(text: &str) -> Looked<RelPath> {

@@ -87,6 +87,7 @@ impl World {
             warnings: Vec::new(),
             changes: Vec::new(),
             sections: Vec::new(),
+            around: Default::default(),
         };
         let request = Request {
             intent: Intent::Upgrade,

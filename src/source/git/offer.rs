@@ -56,6 +56,7 @@ pub fn offer(
         warnings: Vec::new(),
         changes: Vec::new(),
         sections: Vec::new(),
+        around: Default::default(),
     };
     for (component, activated) in components {
         declared::readable(repository, &to, component)?;

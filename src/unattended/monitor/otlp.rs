@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::trace::{Context, span_id};
 use crate::error::{Error, Result};
 use crate::host::paths::Paths;
-use crate::host::{credential, http};
+use crate::host::{credential, http, identity};
 use crate::manifest::Install;
 use crate::run::journal::Journal;
 use crate::unattended::{Happening, Outcome, Span, Verb};
@@ -42,7 +42,7 @@ pub fn tell(paths: &Paths, install: &Install, happening: &Happening) -> Result<(
     let begun = Journal::open(&paths.state(&install.name).join("runs").join(run))?;
     let trace = begun.start().and_then(|begin| begin.trace.clone());
     let Some(context) = Context::of(run, trace.as_ref()) else { return Ok(()) };
-    let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let host = identity::name().to_string_lossy().into_owned();
     let body = request(happening, &context, &host).to_string();
     let failed = |why: String| Error::failed(format!("the spans of run {run} were not sent")).because(why);
     let headers = headers(install)?;

@@ -130,22 +130,12 @@ fn phases(spans: &[Span], into: &mut BTreeMap<String, u64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Contents, Plan};
+    use crate::plan::Contents;
     use crate::run::record::{Begin, Body, End};
     use crate::unattended::Verb;
 
     fn run(state: &Path, outcome: Option<Outcome>) -> String {
-        let begin = Begin {
-            version: "0".into(),
-            plan: Plan::empty("app"),
-            unattended: false,
-            configuration: String::new(),
-            keep_known_good: 5,
-            manifest: None,
-            track: None,
-            trace: None,
-        };
-        let mut journal = Journal::begin(&state.join("runs"), begin, &Contents::default()).unwrap();
+        let mut journal = Journal::begin(&state.join("runs"), Begin::sample(), &Contents::default()).unwrap();
         if let Some(outcome) = outcome {
             journal.append(Body::End(End { outcome, why: None, detail: Vec::new() })).unwrap();
         }

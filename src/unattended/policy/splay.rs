@@ -6,16 +6,17 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::host::identity;
+
 /// What stands for this program where a host's id is made one for it.
 const APPLICATION: [u8; 16] =
     [0x3c, 0x0e, 0x52, 0x9d, 0x1b, 0x7f, 0x4a, 0x66, 0x9b, 0x21, 0xd4, 0x8e, 0x05, 0xfa, 0x73, 0xc8];
 
 /// The place of an install of this host, in 2^64 parts; where the host has no id yet, by its name. `root` is the host's.
 pub fn place(root: &Path, install: &str) -> u64 {
-    let id = std::fs::read_to_string(root.join("etc/machine-id")).ok().and_then(|text| machine_id(&text));
-    let host = match id {
+    let host = match identity::machine_id(root) {
         Some(id) => app_specific(&id, &APPLICATION).to_vec(),
-        None => nix::unistd::gethostname().map(std::os::unix::ffi::OsStringExt::into_vec).unwrap_or_default(),
+        None => identity::name().into_encoded_bytes(),
     };
     of(&host, install)
 }
@@ -30,12 +31,6 @@ pub(super) fn share(span: Duration, place: u64) -> Duration {
 fn of(host: &[u8], install: &str) -> u64 {
     let digest = hmac(host, install.as_bytes());
     digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
-}
-
-/// 32 hexadecimal digits, machine-id(5); `None` where it is empty, `uninitialized` or broken.
-fn machine_id(text: &str) -> Option<[u8; 16]> {
-    let number = u128::from_str_radix(text.trim().replace('-', "").as_str(), 16).ok()?;
-    (text.trim().replace('-', "").len() == 32 && number != 0).then(|| number.to_be_bytes())
 }
 
 /// As sd_id128_get_machine_app_specific(3): what identifies the host is told to nobody.
@@ -65,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_host_is_known_to_us_by_the_id_that_systemd_would_give_us() {
-        let ours = std::fs::read_to_string("/etc/machine-id").ok().and_then(|text| machine_id(&text));
+        let ours = identity::machine_id(Path::new("/"));
         let hex = |id: &[u8; 16]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let output = std::process::Command::new("systemd-id128")
             .args(["machine-id", &format!("--app-specific={}", hex(&APPLICATION))])

@@ -13,6 +13,8 @@ use super::super::problem::{Fault, Looked};
 use super::super::{Follow, GitSource, Source, raw, words};
 use super::Look;
 
+pub(super) use packages::name as package;
+
 pub(super) fn source(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest, root: Option<&Path>) -> Option<Source> {
     let raw::Source { git: of_git, packages: of_packages, compose: of_compose, archive: of_archive } = &raw.source;
     let declared = [
@@ -27,15 +29,22 @@ pub(super) fn source(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest, root: 
         look.fault(&key.name(second), fault.help("an install has one source; make another manifest for the other"));
         return None;
     }
+    let has_backup = raw.backup.is_some();
     match () {
         () if let Some(raw) = of_git => git(look, &key.name("git"), raw, root).map(Source::Git),
         () if let Some(raw) = of_packages => packages::packages(look, &key.name("packages"), raw).map(Source::Packages),
-        () if let Some(raw) = of_compose => compose::compose(look, &key.name("compose"), raw).map(Source::Compose),
+        () if let Some(raw) = of_compose => {
+            compose::compose(look, &key.name("compose"), raw, has_backup).map(Source::Compose)
+        }
         () if let Some(raw) = of_archive => {
             archive::archive(look, &key.name("archive"), raw, root).map(Source::Archive)
         }
         () => {
-            look.fault(key, Fault::new("no source is declared").help("add a [source.git] table with url and branch"));
+            look.fault(
+                key,
+                Fault::new("no source is declared")
+                    .help("add one of [source.git], [source.packages], [source.compose], [source.archive]"),
+            );
             None
         }
     }

@@ -1,0 +1,7 @@
+//! `[source.packages]`: real packages of a repository on the host, upgraded, refused, undone and recovered.
+
+mod apt;
+mod crashes;
+mod dnf;
+mod platform;
+mod refusals;
