@@ -69,6 +69,12 @@ impl Counter {
         self.host.wait_for(&format!("test $(wc -l </srv/{name}) -gt 3"));
     }
 
+    /// Ends a client, and removes what it counted.
+    fn forget(&self, name: &str) {
+        self.host.must(&format!("systemctl stop client-{name}"));
+        self.host.must(&format!("runuser -u counter -- /opt/counter/current/bin/counterctl forget {name}"));
+    }
+
     /// Every client is answered, by this version and without a gap, by the process that was there from the beginning.
     #[track_caller]
     fn is_whole(&self, version: &str) {
@@ -85,8 +91,7 @@ impl Counter {
         }
         let now = self.host.must("systemctl show --property MainPID,NRestarts --value counter | tr '\\n' ' '");
         assert_eq!(now, format!("{} 0", self.pid), "the service was not the same all the time");
-        let link = self.host.must("readlink /opt/counter/current");
-        assert_eq!(link, format!("releases/{version}"));
+        assert_eq!(self.host.must("cat /opt/counter/current/VERSION"), version);
         self.host.must("runuser -u counter -- /opt/counter/current/bin/counterctl preflight");
     }
 
@@ -104,6 +109,7 @@ fn a_system_is_upgraded_and_downgraded_while_it_runs() {
     for words in ["drain", "suspend", "undrain", "upgrade", "downgrade"] {
         assert!(plan.contains(words), "{words}: {plan}");
     }
+    assert!(!plan.contains("are not asked"), "the version is not proven: {plan}");
     counter.relift(&["upgrade", "counter", "--yes", "--dry-run"]).exits(0);
     counter.is_whole("1.0.0");
 
@@ -115,5 +121,62 @@ fn a_system_is_upgraded_and_downgraded_while_it_runs() {
     counter.relift(&["rollback", "counter", "--yes"]).exits(0);
     counter.is_whole("1.0.0");
     counter.relift(&["upgrade", "counter", "--yes"]).exits(0);
+    counter.is_whole("1.1.0");
+}
+
+#[test]
+fn what_cannot_be_transformed_comes_back_with_code_state_and_connections() {
+    let counter = Counter::boot();
+    counter.offer("1.1.0");
+    counter.relift(&["upgrade", "counter", "--yes"]).exits(0);
+    counter.offer("1.2.0");
+
+    // A name that the transform of 1.2.0 has no rule for, in the middle of the others.
+    counter.count("banana", "keep");
+    counter.count("cHerry", "keep");
+    let out = counter.relift(&["upgrade", "counter", "--yes"]).exits(3);
+    assert!(out.to_string().contains("a row cannot be transformed: {no_rule_for,<<\"cHerry\">>}"), "{out}");
+    counter.is_whole("1.1.0");
+    counter.forget("cHerry");
+
+    // One that it waits at for ever: the hook's time is up.
+    counter.declare(|text| text.replace("timeout   = \"2min\"", "timeout   = \"5s\""));
+    counter.count("endless", "keep");
+    let out = counter.relift(&["upgrade", "counter", "--yes"]).exits(3);
+    assert!(out.to_string().contains("did not end within 5"), "{out}");
+    counter.is_whole("1.1.0");
+    counter.host.must("! pgrep -f '[c]ounterctl upgrade'");
+    counter.forget("endless");
+
+    // Without them, it is a good release.
+    counter.relift(&["upgrade", "counter", "--yes", "--to", "1.2.0"]).exits(0);
+    counter.is_whole("1.2.0");
+}
+
+#[test]
+fn a_run_that_is_killed_in_the_middle_is_recovered_while_the_system_runs() {
+    let counter = Counter::boot();
+    counter.offer("1.1.0");
+    // Each named by what is in the log when relift is killed; the hook's own processes are left to end as they like.
+    let points: &[&str] = match std::env::var_os("RELIFT_SOAK") {
+        Some(_) => &["drain", "suspend", "upgrade", "resume"],
+        None => &["suspend", "upgrade"],
+    };
+    for command in points {
+        let version = counter.host.must("cat /opt/counter/current/VERSION");
+        assert_eq!(version, "1.0.0", "before {command}");
+        let wait = format!("until pgrep -f '[c]ounterctl {command}' >/dev/null; do sleep 0.02; done; kill -9 $!");
+        counter.host.sh(&format!("relift upgrade counter --yes >/srv/log 2>&1 & {wait}; wait $!"));
+        let out = counter.relift(&["recover", "counter"]);
+        assert!([0, 3].contains(&out.code), "after a kill in {command}: {out}");
+        let version = counter.host.must("cat /opt/counter/current/VERSION");
+        counter.is_whole(&version);
+        if version == "1.1.0" {
+            counter.relift(&["rollback", "counter", "--yes"]).exits(0);
+        }
+        counter.is_whole("1.0.0");
+        counter.relift(&["recover", "counter"]).exits(0);
+    }
+    counter.relift(&["upgrade", "counter", "--yes", "--to", "1.1.0"]).exits(0);
     counter.is_whole("1.1.0");
 }
