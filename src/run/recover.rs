@@ -266,6 +266,7 @@ mod tests {
         let id = MigrationOf { component: "app".into(), version, is_back: false };
         Action::Step(Step {
             component: "app".into(),
+            base: None,
             path: "app".into(),
             name: "migration".into(),
             run: vec!["true".into()],
