@@ -9,7 +9,7 @@ use super::RelPath;
 
 /// Where releases come from.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "there is one of an install")]
+#[allow(clippy::large_enum_variant, reason = "there is one of an install")]
 pub enum Source {
     /// A git checkout.
     Git(GitSource),
