@@ -64,7 +64,7 @@ fn was(seen: &Seen) -> &[Container] {
     }
 }
 
-fn ids<'a>(containers: &'a [Container], wanted: impl Fn(&Container) -> bool) -> Vec<&'a str> {
+fn ids(containers: &[Container], wanted: impl Fn(&Container) -> bool) -> Vec<&str> {
     containers.iter().filter(|one| wanted(one)).map(|one| one.id.as_str()).collect()
 }
 

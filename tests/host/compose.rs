@@ -231,8 +231,9 @@ fn reference_files(host: &Host) {
 
     // The same lines: both sides are shown, without values, and nothing is changed.
     reference(host, "1.3.0", |text| text.replace("1000", "1001").replace("2000", "4000"));
+    says(&host.relift(&["plan", "files"]), &["conflict in docker-compose.yml", "3000", "4000"]);
     let conflict = host.relift(&["upgrade", "files", "--yes"]);
-    says(&conflict.exits(1), &["conflict in docker-compose.yml", "3000", "4000", "last in `files`"]);
+    says(&conflict.exits(1), &["you and the release changed the same lines", "last in `files`"]);
 
     // A volume that would be lost: not with nobody there.
     reference(host, "1.4.0", |text| text.replace("1000", "1001").replace("      - ./cache:/cache\n", ""));

@@ -2,8 +2,6 @@
 
 use git2::{MergeFileInput, MergeFileOptions};
 
-use crate::error::{Context, Result};
-
 /// What becomes of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Merged {
@@ -23,8 +21,8 @@ pub enum Merged {
 }
 
 /// Merges by lines. `base`: of the release that is activated; `theirs`: of the target; `mine`: what is here.
-pub fn three(base: Option<&[u8]>, theirs: Option<&[u8]>, mine: Option<&[u8]>) -> Result<Merged> {
-    Ok(match (base, theirs, mine) {
+pub fn three(base: Option<&[u8]>, theirs: Option<&[u8]>, mine: Option<&[u8]>) -> Merged {
+    match (base, theirs, mine) {
         (base, theirs, _) if base == theirs => Merged::Mine,
         (_, theirs, mine) if theirs == mine => Merged::Mine,
         (_, None, None) => Merged::Mine,
@@ -39,11 +37,11 @@ pub fn three(base: Option<&[u8]>, theirs: Option<&[u8]>, mine: Option<&[u8]>) ->
             }
         }
         (Some(base), Some(theirs), Some(mine)) if base == mine => Merged::Taken { bytes: theirs.to_vec(), kept: false },
-        (base, Some(theirs), Some(mine)) => lines(base.unwrap_or_default(), theirs, mine)?,
-    })
+        (base, Some(theirs), Some(mine)) => lines(base.unwrap_or_default(), theirs, mine),
+    }
 }
 
-fn lines(base: &[u8], theirs: &[u8], mine: &[u8]) -> Result<Merged> {
+fn lines(base: &[u8], theirs: &[u8], mine: &[u8]) -> Merged {
     let input = |bytes| {
         let mut input = MergeFileInput::new();
         input.content(bytes);
@@ -51,10 +49,12 @@ fn lines(base: &[u8], theirs: &[u8], mine: &[u8]) -> Result<Merged> {
     };
     let mut options = MergeFileOptions::new();
     options.our_label("yours").their_label("the release's");
-    let merged = git2::merge_file(&input(base), &input(mine), &input(theirs), Some(&mut options))
-        .context("the files cannot be compared")?;
+    // Where the library gives up it is a conflict: nothing is guessed.
+    let Ok(merged) = git2::merge_file(&input(base), &input(mine), &input(theirs), Some(&mut options)) else {
+        return Merged::Conflict(sides(base, theirs, mine));
+    };
     if merged.is_automergeable() {
-        return Ok(Merged::Taken { bytes: merged.content().to_vec(), kept: true });
+        return Merged::Taken { bytes: merged.content().to_vec(), kept: true };
     }
     let text = String::from_utf8_lossy(merged.content()).into_owned();
     let mut inside = false;
@@ -65,7 +65,18 @@ fn lines(base: &[u8], theirs: &[u8], mine: &[u8]) -> Result<Merged> {
         inside &= !line.starts_with(">>>>>>>");
         is_shown
     });
-    Ok(Merged::Conflict(shown.map(redacted).collect()))
+    Merged::Conflict(shown.map(redacted).collect())
+}
+
+/// The lines of either side that are not in the base.
+fn sides(base: &[u8], theirs: &[u8], mine: &[u8]) -> Vec<String> {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let (base, theirs, mine) = (text(base), text(theirs), text(mine));
+    let own = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !base.lines().any(|known| known == *line)).map(redacted).collect()
+    };
+    let head = |line: &str| vec![line.to_owned()];
+    [head("<<<<<<< yours"), own(&mine), head("======="), own(&theirs), head(">>>>>>> the release's")].concat()
 }
 
 /// A line of a Compose file without the value of a variable: it may be a secret.
@@ -87,7 +98,7 @@ mod tests {
     const BASE: &str = "services:\n  web:\n    image: app:1\n    ports:\n      - 80:80\n  db:\n    image: db:1\n    environment:\n      DB_PASSWORD: old\n";
 
     fn merged(theirs: &str, mine: &str) -> Merged {
-        three(Some(BASE.as_bytes()), Some(theirs.as_bytes()), Some(mine.as_bytes())).unwrap()
+        three(Some(BASE.as_bytes()), Some(theirs.as_bytes()), Some(mine.as_bytes()))
     }
 
     #[test]
@@ -95,9 +106,9 @@ mod tests {
         let theirs = BASE.replace("app:1", "app:2");
         assert_eq!(merged(&theirs, BASE), Merged::Taken { bytes: theirs.clone().into_bytes(), kept: false });
         assert_eq!(merged(BASE, &BASE.replace("80:80", "8080:80")), Merged::Mine);
-        assert_eq!(three(None, Some(b"new"), None).unwrap(), Merged::Taken { bytes: b"new".into(), kept: false });
-        assert_eq!(three(Some(b"old"), None, Some(b"old")).unwrap(), Merged::Gone);
-        assert_eq!(three(Some(b"old"), None, Some(b"edited")).unwrap(), Merged::Mine);
+        assert_eq!(three(None, Some(b"new"), None), Merged::Taken { bytes: b"new".into(), kept: false });
+        assert_eq!(three(Some(b"old"), None, Some(b"old")), Merged::Gone);
+        assert_eq!(three(Some(b"old"), None, Some(b"edited")), Merged::Mine);
     }
 
     #[test]
@@ -120,7 +131,7 @@ mod tests {
         };
         let text = lines.join("\n");
         assert!(text.contains("yours") && text.contains("DB_PASSWORD=***") && !text.contains("s3cret"), "{text}");
-        let first_contact = three(None, Some(b"a: 1\n"), Some(b"a: 2\n")).unwrap();
+        let first_contact = three(None, Some(b"a: 1\n"), Some(b"a: 2\n"));
         assert!(matches!(first_contact, Merged::Conflict(_)), "{first_contact:?}");
     }
 

@@ -142,7 +142,7 @@ fn merged(place: &Place, (base, next): (&[Entry], &[Entry]), root: &Rooted, offe
         let (old, new, here) = (of(base), of(next), root.read(Path::new(name))?);
         let bytes = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.bytes.clone());
         let (theirs, mine) = (bytes(&new), here.as_ref().map(|content| content.bytes.clone()));
-        let after = match three(bytes(&old).as_deref(), theirs.as_deref(), mine.as_deref())? {
+        let after = match three(bytes(&old).as_deref(), theirs.as_deref(), mine.as_deref()) {
             Merged::Mine => continue,
             Merged::Gone => None,
             Merged::Taken { bytes, kept } => {
