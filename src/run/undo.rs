@@ -10,6 +10,7 @@ use crate::host::systemd::Verb;
 use crate::manifest::Scope;
 use crate::plan::Plan;
 use crate::report::{Event, during};
+use crate::source::releases;
 
 /// Undoes everything that was begun and not undone, and looks whether it is. Remarks tell what could not be put back exactly.
 pub(super) fn undo(journal: &mut Journal, site: &mut Site) -> Result<Vec<String>> {
@@ -35,6 +36,8 @@ pub(super) fn undo(journal: &mut Journal, site: &mut Site) -> Result<Vec<String>
         }
         journal.append(Body::Undone { action: back.action })?;
     }
+    // Unpacked in prepare, it may be there before the action that guards it was begun.
+    releases::discard(&plan, site)?;
     remarks.extend(checked(journal, &plan, site)?);
     Ok(remarks)
 }
