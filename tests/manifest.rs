@@ -498,10 +498,6 @@ fn every_template_is_a_manifest_that_config_check_takes() {
     for (name, text) in &templates() {
         let root = etc(&[(name, text)]);
         assert_eq!(config(&root, &["check"]).unwrap(), Exit::Done, "{name}");
-        let install = parse(text).unwrap_or_else(|problems| panic!("{name}: {}", problems.render(false)));
-        // It says of itself what has to be put in.
-        assert!(text.lines().take(4).any(|line| line.contains("put in")), "{name} does not say what has to be put in");
-        assert_eq!(install.warnings.len(), usize::from(name == "git.toml"), "{name}: {:?}", install.warnings);
     }
 }
 

@@ -18,6 +18,9 @@ mod units;
 
 use std::path::{Path, PathBuf};
 
+#[cfg(test)]
+mod tests;
+
 pub use draft::draft;
 pub use sketch::Sketch;
 
