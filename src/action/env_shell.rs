@@ -54,7 +54,7 @@ pub(super) fn values(files: &[PathBuf], account: &Account, cwd: &Path) -> Result
     let variables = told.split('\0').filter_map(|variable| variable.split_once('='));
     let theirs = variables.filter(|(key, value)| {
         let is_own = own.iter().any(|(known, was)| known == key && was == value);
-        !is_own && !["PWD", "OLDPWD", "SHLVL", "_", "OPTIND"].contains(key)
+        !is_own && !key.starts_with("RELIFT_") && !["PWD", "OLDPWD", "SHLVL", "_", "OPTIND"].contains(key)
     });
     let mut values: Vec<String> = Vec::new();
     for (_, value) in theirs {

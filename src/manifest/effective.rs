@@ -268,13 +268,21 @@ fn health(health: &Health) -> raw::Health {
             raw.expect = Some(raw::Expect { status: Some(i64::from(*status)), json, body });
         }
         Probe::Tcp { address } => raw.tcp = Some(address.0.clone()),
-        Probe::Command { run, below } => (raw.command, raw.below) = (Some(run.clone()), *below),
+        Probe::Command { run, below } => (raw.command, raw.below) = (Some(run.clone()), below.map(number)),
         Probe::Journal { wanted, unwanted } => {
             let text = |pattern: &Option<regex::Regex>| pattern.as_ref().map(ToString::to_string);
             raw.journal = Some(raw::Journal { wanted: text(wanted), unwanted: text(unwanted) });
         }
     }
     raw
+}
+
+/// As it would be written.
+fn number(number: f64) -> raw::Number {
+    match number.fract() == 0.0 && number.abs() < 1e15 {
+        true => raw::Number::Integer(number as i64),
+        false => raw::Number::Float(number),
+    }
 }
 
 fn run_as(account: RunAs) -> raw::As {

@@ -232,7 +232,7 @@ pub(in crate::manifest) struct Health {
     /// The bound below which the number must fall that `command` prints: the last number on its first line, a backlog that is
     /// worked off. The command is asked again until it does.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub below: Option<f64>,
+    pub below: Option<Number>,
     /// The journal of the component's units since the restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal: Option<Journal>,
@@ -265,6 +265,23 @@ pub(in crate::manifest) enum Scalar {
     Bool(bool),
     Integer(i64),
     Float(f64),
+}
+
+/// A number.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(in crate::manifest) enum Number {
+    Integer(i64),
+    Float(f64),
+}
+
+impl Number {
+    pub fn value(self) -> f64 {
+        match self {
+            Number::Integer(number) => number as f64,
+            Number::Float(number) => number,
+        }
+    }
 }
 
 /// Lines of a journal. Give `wanted`, `unwanted` or both.

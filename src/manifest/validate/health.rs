@@ -33,7 +33,7 @@ pub(super) fn health(look: &mut Look<'_>, key: &Key, raw: &raw::Health, componen
             .map(|address| Probe::Tcp { address }),
         ["command"] => {
             let run = raw.command.as_deref().unwrap_or_default();
-            let below = raw.below;
+            let below = raw.below.map(raw::Number::value);
             look.take(&key.name("command"), words::argv(run)).map(|run| Probe::Command { run, below })
         }
         ["journal"] => journal(look, &key.name("journal"), raw.journal.as_ref()?, component),
@@ -67,7 +67,7 @@ fn bound_of_a_number(look: &mut Look<'_>, key: &Key, raw: &raw::Health) {
             let fault = Fault::new("belongs to a `command` that prints a number");
             look.fault(key, fault.help("add command = [...]"));
         }
-        Some(bound) if !bound.is_finite() => {
+        Some(bound) if !bound.value().is_finite() => {
             look.fault(key, Fault::new("is no number that anything could be below").help("write one, such as 100"))
         }
         _ => {}
