@@ -126,6 +126,8 @@ fn what_is_wrong_is_told_of_the_file_that_it_is_in() {
 fn what_is_the_hosts_alone_is_refused_with_its_line() {
     let step = |more: &str| format!("{UPSTREAM}[[component.step]]\nname = \"x\"\nundo = \"pure\"\n{more}\n");
     let health = |more: &str| format!("{UPSTREAM}[[component.health]]\n{more}\n");
+    let hook = |more: &str| format!("{UPSTREAM}[[hook]]\nat = \"verify\"\nrun = [\"x\"]\n{more}\n");
+    let peer = |more: &str| format!("{UPSTREAM}[[compatibility.peer]]\nname = \"clients\"\n{more}\n");
     for (text, words) in [
         ("[install]\nroot = \"/\"".to_owned(), "[install] is for the host's manifest alone"),
         ("[install]\ntrust-checkout = true".into(), "[install] is for the host's"),
@@ -153,6 +155,16 @@ fn what_is_the_hosts_alone_is_refused_with_its_line() {
         (health("http = \"http://127.0.0.1${X}/\""), "asks another host"),
         (health("http = \"http://localhost:80${X}/\""), "asks another host"),
         (health("tcp = \"evil.example:80\""), "asks another host"),
+        (hook("as = \"root\""), "as = \"root\" is for the host's"),
+        (hook("cwd = \".git/hooks\""), "git's own files"),
+        (hook("env-file = [\".git/config\"]"), "git's own files"),
+        (
+            format!("{UPSTREAM}[[migration]]\nversion = \"1.2.3\"\nrun = [\"x\"]\nas = \"root\"\n"),
+            "as = \"root\" is for the host's",
+        ),
+        (peer("command = [\"x\"]"), "how a peer is asked is for the host's"),
+        (peer("http = \"http://evil.example/\""), "how a peer is asked is for the host's"),
+        (peer("unreachable = \"warn\""), "how a peer is asked is for the host's"),
     ] {
         let said = refused("", &text);
         assert!(said.contains(words) && said.contains("relift.toml at 1a2b3c4d5e:"), "{text}\n{said}");
@@ -161,6 +173,36 @@ fn what_is_the_hosts_alone_is_refused_with_its_line() {
         both("", &health(&format!("http = \"http://{address}/x\"")))
             .unwrap_or_else(|no| panic!("{}", no.render(false)));
     }
+}
+
+#[test]
+fn hooks_and_migrations_are_those_of_both_files_and_of_one_version_the_hosts() {
+    let hook = |run: &str| format!("[[hook]]\nat = \"verify\"\nrun = [\"{run}\"]\n");
+    let migration = |version: &str, run: &str| {
+        format!("[[migration]]\nversion = \"{version}\"\nrun = [\"{run}\"]\nundo = \"pure\"\n")
+    };
+    let asked = "[[compatibility.peer]]\nname = \"clients\"\ncommand = [\"host\"]\n";
+    let accepts = "[[compatibility.peer]]\nname = \"clients\"\naccepts = [{ ours = \"1\", theirs = \"2\" }]\n";
+    let host = hook("host") + &migration("1.1.0", "host") + &migration("1.2.0", "host") + asked;
+    let text = format!(
+        "{UPSTREAM}{}{}{}{accepts}",
+        hook("upstream"),
+        migration("1.1.0", "upstream"),
+        migration("1.0.1", "upstream")
+    );
+    let install = both(&host, &text).unwrap_or_else(|no| panic!("{}", no.render(false)));
+    let runs: Vec<&str> = install.hooks.iter().map(|hook| hook.procedure.run[0].as_str()).collect();
+    assert_eq!(runs, ["upstream", "host"]);
+    let run = |migration: &crate::manifest::Migration| {
+        (migration.version.to_string(), migration.procedure.as_ref().unwrap().run[0].clone())
+    };
+    let runs: Vec<(String, String)> = install.migrations.iter().map(run).collect();
+    let wanted = [("1.1.0", "host"), ("1.0.1", "upstream"), ("1.2.0", "host")];
+    assert_eq!(runs, wanted.map(|(version, run)| (version.to_owned(), run.to_owned())));
+    assert_eq!(install.peers.len(), 1);
+    // As far as the host's file goes alone, nothing names what only the other has.
+    let alone = parse_at("app", Path::new("/etc/relift/app.toml"), &format!("{HOST}{host}"), &Layer::Unknown).unwrap();
+    assert!(alone.hooks.is_empty() && alone.migrations.is_empty());
 }
 
 #[test]

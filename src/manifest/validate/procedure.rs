@@ -359,3 +359,6 @@ pub(super) fn env_files(look: &mut Look<'_>, key: &Key, files: &[String]) -> Opt
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

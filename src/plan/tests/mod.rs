@@ -2,6 +2,7 @@
 
 mod backup;
 mod order;
+mod procedures;
 mod reconfigure;
 mod rollback;
 mod root;
