@@ -18,8 +18,8 @@ pub(super) struct Trend {
 pub(super) fn last_number(line: &str) -> Option<f64> {
     let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | '-' | '+' | 'e' | 'E');
     let words = line.split(|c: char| !is_part(c)).map(|word| word.trim_matches([',', '.', 'e', 'E', '+']));
-    let numbers = words.filter(|word| word.contains(|c: char| c.is_ascii_digit()));
-    let number: f64 = numbers.last()?.replace(',', "").parse().ok()?;
+    let mut numbers = words.filter(|word| word.contains(|c: char| c.is_ascii_digit()));
+    let number: f64 = numbers.next_back()?.replace(',', "").parse().ok()?;
     number.is_finite().then_some(number)
 }
 

@@ -1,12 +1,20 @@
 //! Which probes of a component can prove anything, and the strings in them.
 
-use super::{Component, Health, Probe, RestartPolicy, Template};
+use super::{Component, Health, Hook, HookPlace, Install, Probe, RestartPolicy, Template};
+
+impl Install {
+    /// Whether a hook makes a service of the component take new code while it runs.
+    pub fn takes_over(&self, component: &Component) -> bool {
+        let is_meant = |hook: &&Hook| hook.component.as_ref().is_none_or(|name| *name == component.name);
+        self.hooks.iter().filter(is_meant).any(|hook| matches!(hook.at, HookPlace::Migrate | HookPlace::Resume))
+    }
+}
 
 impl Component {
-    /// The probes that a gate asks. Where no run restarts a service of it, only the operator knows which version is
-    /// running: what expects `{version}` proves nothing of the release.
-    pub fn askable(&self) -> impl Iterator<Item = &Health> {
-        let is_known = !self.is_never_restarted();
+    /// The probes that a gate asks. Where no run restarts a service of it, and no hook makes it take the new code
+    /// (`is_taken_over`), only the operator knows which version is running: what expects `{version}` proves nothing of the release.
+    pub fn askable(&self, is_taken_over: bool) -> impl Iterator<Item = &Health> {
+        let is_known = is_taken_over || !self.is_never_restarted();
         self.health.iter().filter(move |health| is_known || !health.names_version())
     }
 

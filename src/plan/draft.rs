@@ -59,7 +59,7 @@ pub(super) fn draft(
     let (staged_checks, checks) = checks(&subject, case.request.intent);
     let mut warnings = configuration.warnings;
     warnings.extend(work.iter().flat_map(|work| work.notes.clone()));
-    warnings.extend(unasked(&subject));
+    warnings.extend(unasked(case, &subject));
     let mut blockers = configuration.blockers;
     blockers.extend(absent(&subject));
     blockers.extend(privileges(case, &unit_plans));
@@ -87,7 +87,7 @@ pub(super) fn draft(
         steps: planned.into_iter().map(|step| step.plan).collect(),
         units: unit_plans,
     };
-    let gate = gate(&subject, &component.units);
+    let gate = gate(case, &subject, &component.units);
     Ok(Draft { component, gate, staged_checks, warnings, blockers, stages })
 }
 
@@ -143,9 +143,10 @@ fn privileges(case: &Case, units: &[UnitPlan]) -> Vec<Blocker> {
     gains.map(blocker).collect()
 }
 
-fn unasked(subject: &Subject) -> Option<String> {
+fn unasked(case: &Case, subject: &Subject) -> Option<String> {
     let component = subject.component;
-    let is_told = subject.tree_changed() && component.askable().count() < component.health.len();
+    let is_told = subject.tree_changed()
+        && component.askable(case.install.takes_over(component)).count() < component.health.len();
     is_told.then(|| {
         format!(
             "{}: no service of it is restarted (restart = \"never\"), so that probes which expect {{version}} are not asked",
@@ -220,13 +221,13 @@ fn artifacts(case: &Case, subject: &Subject, runs_steps: bool) -> Vec<Action> {
     actions
 }
 
-fn gate(subject: &Subject, units: &[UnitPlan]) -> GatePlan {
+fn gate(case: &Case, subject: &Subject, units: &[UnitPlan]) -> GatePlan {
     let is_up =
         |unit: &&UnitPlan| !matches!(unit.service, ServiceChange::LeftAlone | ServiceChange::Stop) && !unit.is_dormant;
     GatePlan {
         component: subject.component.name.clone(),
         units: units.iter().filter(is_up).map(|unit| (unit.scope, unit.name.clone())).collect(),
-        probes: subject.component.askable().count(),
+        probes: subject.component.askable(case.install.takes_over(subject.component)).count(),
         version: subject.offer.to_version.clone(),
         changes: subject.tree_changed()
             || subject.env_changed

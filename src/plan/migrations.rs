@@ -114,7 +114,9 @@ mod tests {
 
     #[test]
     fn every_first_number_that_is_reached_has_a_guide_of_its_own() {
-        let table: [(&str, &str, &[(&str, Option<u64>)], &[u64]); 9] = [
+        /// A version, and what it says that it covers.
+        type Declared = (&'static str, Option<u64>);
+        let table: [(&str, &str, &[Declared], &[u64]); 9] = [
             ("3.9.0", "4.0.0", &[("4.0.0", None)], &[]),
             ("3.9.0", "4.2.0", &[("4.0.0", None)], &[]),
             ("3.9.0", "4.0.0", &[("4.0.1", None)], &[4]),

@@ -157,9 +157,8 @@ impl Procedures {
         }
         let (from, to) = match (Version::parse(from), Version::parse(to)) {
             (Ok(from), Ok(to)) => (from, to),
-            (from_read, to_read) => {
-                let unread = if from_read.is_err() { from } else { to };
-                drop(to_read);
+            (read, _) => {
+                let unread = if read.is_err() { from } else { to };
                 self.blockers.push(Blocker::impossible(
                     format!("which migrations of {name} are due is not known: its version \"{unread}\" cannot be read"),
                     "migrations need versions of the form MAJOR.MINOR.PATCH, as in 3.39.0",

@@ -8,7 +8,7 @@ use crate::action::{Action, Seen, Site};
 use crate::error::Result;
 use crate::health::{Expected, Gate};
 use crate::host::fs::Rooted;
-use crate::manifest::{Component, Health, Install, Probe, Scope, Template};
+use crate::manifest::{Component, Health, HookPlace, Install, Probe, Scope, Template};
 use crate::plan::{Blocker, Contents, GatePlan, Plan, ServiceChange, env};
 use crate::report::Silent;
 
@@ -55,7 +55,7 @@ pub(super) fn gates(
             directory: install.root.join(&component.path),
             units: units.iter().map(expected).collect(),
             // A service that the operator stopped answers no probe.
-            probes: if is_stopped { Vec::new() } else { probes(component, restarted) },
+            probes: if is_stopped { Vec::new() } else { probes(component, restarted, took_over(plan, component)) },
             version: version(plan, &component.name, side),
             values,
             secrets: secrets.to_vec(),
@@ -114,9 +114,24 @@ fn restarts(plan: &Plan, component: &str) -> bool {
     })
 }
 
+/// Whether a hook of this plan makes a service of the component take new code while it runs.
+fn took_over(plan: &Plan, component: &Component) -> bool {
+    let is_meant = |name: &str| name.is_empty() || name == component.name;
+    plan.actions.iter().any(|action| match action {
+        Action::Step(step) if is_meant(&step.component) => {
+            matches!(step.with.place, Some(HookPlace::Migrate | HookPlace::Resume))
+        }
+        _ => false,
+    })
+}
+
 /// The probes that can answer: what is wanted in the journal since a restart comes only where there was one.
-fn probes(component: &Component, restarted: bool) -> Vec<Health> {
-    component.askable().filter(|health| restarted || !matches!(health.probe, Probe::Journal { .. })).cloned().collect()
+fn probes(component: &Component, restarted: bool, took_over: bool) -> Vec<Health> {
+    component
+        .askable(took_over)
+        .filter(|health| restarted || !matches!(health.probe, Probe::Journal { .. }))
+        .cloned()
+        .collect()
 }
 
 /// The invocation before, for a unit that this plan restarts.

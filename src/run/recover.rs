@@ -250,3 +250,62 @@ pub fn close(state: &Path) -> Result<Recovered> {
     forget(state, scratch, &Silent);
     Ok(Recovered::Closed(journal.run().to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Begin;
+    use super::*;
+    use crate::action::{MigrationOf, Seen, Step, With};
+    use crate::ledger::Ledger;
+    use crate::manifest::StepUndo;
+    use crate::plan::Contents;
+
+    fn migration(version: semver::Version) -> Action {
+        let id = MigrationOf { component: "app".into(), version, is_back: false };
+        Action::Step(Step {
+            component: "app".into(),
+            path: "app".into(),
+            name: "migration".into(),
+            run: vec!["true".into()],
+            as_root: false,
+            timeout: 1,
+            undo: StepUndo::Irreversible,
+            idempotent: false,
+            origin: Default::default(),
+            with: With { migration: Some(id), ..With::default() },
+        })
+    }
+
+    #[test]
+    fn a_migration_that_was_begun_and_not_undone_never_runs_again_when_an_operator_closed_the_run() {
+        let state = tempfile::tempdir().unwrap();
+        let versions = [1, 2, 3].map(|minor| semver::Version::new(1, minor, 0));
+        let plan = Plan { actions: versions.clone().map(migration).into(), ..Plan::empty("app") };
+        let begin = Begin {
+            version: "0".into(),
+            plan,
+            unattended: false,
+            configuration: String::new(),
+            keep_known_good: 1,
+            track: None,
+            manifest: None,
+            trace: None,
+        };
+        let mut journal = Journal::begin(&state.path().join("runs"), begin, &Contents::default()).unwrap();
+        for body in [
+            Body::Prepared { healthy: Vec::new() },
+            Body::Intent { action: 0, seen: Seen::Nothing },
+            Body::Done { action: 0 },
+            Body::Intent { action: 1, seen: Seen::Nothing },
+            Body::Undone { action: 1 },
+        ] {
+            journal.append(body).unwrap();
+        }
+        let run = journal.run().to_owned();
+        drop(journal);
+        assert_eq!(close(state.path()).unwrap(), Recovered::Closed(run.clone()));
+        let ran = Ledger::below(state.path()).migrations().unwrap();
+        let ran: Vec<_> = ran.iter().map(|ran| (&ran.version, &ran.run)).collect();
+        assert_eq!(ran, [(&versions[0], &run)]);
+    }
+}

@@ -335,3 +335,34 @@ fn peers_that_a_release_does_not_go_with_refuse_it_and_a_backlog_must_be_worked_
         assert_eq!(host.answers("manager").as_deref(), Some("1.1.0"));
     }
 }
+
+#[test]
+fn a_hook_that_makes_a_service_take_new_code_is_proven_by_the_version_and_taken_back_in_the_old_tree() {
+    let mut site = Site::new("app");
+    site.soak = 0;
+    let mut host = Host::boot();
+    host.settle(site, |release| {
+        release.behaviour("manager", "hand-over").unit_line("manager", "Service", "Type=notify")
+    });
+    host.must(&format!("sed -i '0,/restart = \"if-changed\"/s//restart = \"never\"/' {MANIFEST}"));
+    let main = "systemctl show -P MainPID sample-manager.service";
+    let hook = format!(
+        "[[hook]]\nat = \"resume\"\ncomponent = \"manager\"\nrun = [\"sh\", \"-c\", \"kill -HUP $({main})\"]\nundo = \"rerun\"\n"
+    );
+    declare(&host, &hook);
+    let process = host.must(main);
+    host.release(|release| release.next("1.1.0"));
+    let out = upgrade(&host).exits(0);
+    assert_eq!((host.answers("manager").as_deref(), host.must(main)), (Some("1.1.0"), process.clone()), "{out}");
+    assert!(out.stdout.contains("prove manager: sample-manager.service, 1 probe"), "{out}");
+
+    // It takes files of which it says that they are another version.
+    let before = host.snapshot();
+    host.release(|release| release.next("1.2.0").behaviour("manager", "hand-over\nold-version 0.0.1"));
+    let out = upgrade(&host).exits(3);
+    assert!(out.stderr.contains("version is 0.0.1, wanted 1.2.0"), "{out}");
+    assert_eq!((host.answers("manager").as_deref(), host.must(main)), (Some("1.1.0"), process.clone()), "{out}");
+    before.assert_same(&host.snapshot());
+    host.sh("systemctl reset-failed; exec relift rollback app --yes").exits(0);
+    assert_eq!((host.answers("manager").as_deref(), host.must(main)), (Some("1.0.0"), process));
+}
