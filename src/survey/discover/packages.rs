@@ -180,14 +180,15 @@ fn service_account(found: &[Package]) -> String {
     units.into_iter().find_map(of).unwrap_or_else(|| "root".into())
 }
 
-/// The directory of its configuration, where the packages have one; else where packages keep files.
+/// A directory of the packages' own: that of their configuration where they have one.
 fn root(found: &[Package]) -> PathBuf {
-    let conffiles = found.iter().flat_map(|package| &package.conffiles);
-    let directory = conffiles.filter_map(|file| Path::new(file).parent()).find(|directory| {
-        let depth = directory.components().count();
-        depth == 3 && found.iter().any(|package| directory.ends_with(&package.name))
-    });
-    directory.map_or_else(|| PathBuf::from("/usr"), Path::to_owned)
+    const PLACES: [&str; 4] = ["/etc", "/usr/lib", "/usr/share", "/usr/share/doc"];
+    let own = |place: &str| found.iter().map(move |package| Path::new(place).join(&package.name)).collect::<Vec<_>>();
+    let is_theirs = |directory: &PathBuf| {
+        let is_listed = |file: &String| Path::new(file).starts_with(directory);
+        found.iter().any(|package| package.files.iter().chain(&package.conffiles).any(is_listed))
+    };
+    PLACES.into_iter().flat_map(own).find(is_theirs).unwrap_or_else(|| PathBuf::from("/usr/share/doc"))
 }
 
 #[cfg(test)]
