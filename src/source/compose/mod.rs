@@ -96,7 +96,7 @@ impl Upstream for ComposeSource {
         }
         let is_ours = |image: &&String| next.iter().any(|pin| pin.kept(name) == **image);
         for image in up.images.iter().filter(|image| !is_ours(image)) {
-            if project.image(image)?.is_none() {
+            if project.image(image)?.is_none() && !project.name_again(image)? {
                 during(reporter, format!("pull {image}"), || project.pull(image))?;
             }
         }

@@ -210,6 +210,14 @@ impl Project {
         }
     }
 
+    /// Gives an image its name back where a container of the project was made of it: `image prune -a` takes names from images that
+    /// are in use when they have more than one. Whether there is such a container.
+    pub fn name_again(&self, image: &str) -> Result<bool> {
+        let containers = self.containers()?;
+        let Some(made_of_it) = containers.iter().find(|container| container.named == image) else { return Ok(false) };
+        self.engine(&["tag", &made_of_it.image, image]).succeed().map(|_| true)
+    }
+
     /// Keeps an image under a name of ours, `own`: from `image prune` by that tag, from `image prune -a` by a container that never
     /// runs. What is kept so is not asked of a registry again; `None` where it has to be pulled first.
     pub fn keep(&self, install: &str, image: &str, own: &str) -> Result<Option<()>> {
