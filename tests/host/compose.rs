@@ -6,7 +6,7 @@ use crate::harness::{Host, Out, needs};
 
 /// Debian packages that `tests/run` fetches: installed on this machine they would run in every throw-away host.
 fn debs() -> Vec<PathBuf> {
-    let directory = Path::new("/var/cache/relift-tests/docker");
+    let directory = Path::new("/var/cache/throw-away-hosts/docker");
     let found = std::fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     let found: Vec<PathBuf> = found.filter(|path| path.extension().is_some_and(|end| end == "deb")).collect();
     let has = |name: &str| found.iter().any(|path| path.to_string_lossy().contains(&format!("/{name}_")));

@@ -22,7 +22,7 @@ impl Counter {
         let host = Host::boot();
         // Unpacked, not installed: its epmd is not wanted.
         host.must(
-            "dpkg-deb --fsys-tarfile /var/cache/relift-tests/erlang/erlang-base_*.deb | tar -x -C / --keep-directory-symlink ./usr",
+            "dpkg-deb --fsys-tarfile /var/cache/throw-away-hosts/erlang/erlang-base_*.deb | tar -x -C / --keep-directory-symlink ./usr",
         );
         let source = format!("{}/tests/fixtures/erlang", env!("CARGO_MANIFEST_DIR"));
         host.must(&format!(
