@@ -107,27 +107,12 @@ fn fault(error: ureq::Error) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
-    use std::net::TcpListener;
+    use crate::host::served;
 
     /// Answers one request with these bytes, a piece at a time, and gives back what was asked.
-    fn server(pieces: Vec<Vec<u8>>, pause: Duration) -> (String, std::thread::JoinHandle<String>) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}/path", listener.local_addr().expect("an address"));
-        let thread = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().expect("a client");
-            let mut asked = vec![0; 4096];
-            let count = stream.read(&mut asked).expect("a request");
-            for piece in pieces {
-                // A client that has had enough goes away.
-                if stream.write_all(&piece).is_err() {
-                    break;
-                }
-                std::thread::sleep(pause);
-            }
-            String::from_utf8_lossy(&asked[..count]).into_owned()
-        });
-        (url, thread)
+    fn server(pieces: Vec<Vec<u8>>, pause: Duration) -> (String, std::thread::JoinHandle<Vec<String>>) {
+        let (url, thread) = served::server(vec![pieces], pause);
+        (format!("{url}/path"), thread)
     }
 
     const SECONDS: Duration = Duration::from_secs(5);
@@ -141,7 +126,7 @@ mod tests {
             response,
             Response { status: 503, body: b"no".to_vec(), is_cut: false, retry_after: Some(7), challenge: None }
         );
-        let asked = thread.join().expect("asked").to_ascii_lowercase();
+        let asked = thread.join().expect("asked").remove(0);
         assert!(asked.starts_with("get /path http/1.1") && asked.contains("x-token: secret"), "{asked}");
     }
 

@@ -24,5 +24,7 @@ pub mod power;
 pub mod probe;
 pub mod process;
 pub mod secrecy;
+#[cfg(test)]
+mod served;
 pub mod systemd;
 mod xattr;

@@ -8,7 +8,7 @@ use git2::{ErrorCode, FileMode, Oid, Repository, Signature, Time};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::Direction;
+use super::{Direction, Offer};
 use crate::error::{Context, Error, Result};
 use crate::ledger::KnownGood;
 use crate::trust::Lineage;
@@ -56,7 +56,7 @@ pub enum EntryKind {
     Link,
 }
 
-/// Writes a release into the mirror below `state` and gives its commit: the same for the same files and the same [`Meta`].
+/// Writes a release into the mirror and gives its commit: the same for the same files and the same [`Meta`].
 /// What the mirror has already is not written again.
 pub fn write(repository: &Repository, entries: impl IntoIterator<Item = Result<Entry>>, meta: &Meta) -> Result<Oid> {
     let failed = "the release cannot be written into the mirror";
@@ -124,8 +124,17 @@ pub fn mirror(state: &Path) -> Result<Option<Repository>> {
     }
 }
 
+/// Says of an offer how its target lies to what is here, whose versions these are, and to what was proven: our commits are no
+/// history that could tell it.
+pub fn place(offer: &mut Offer, repository: &Repository, (from, to): (&str, &str), known_good: &[KnownGood]) {
+    offer.commits.clear();
+    offer.commits_total = 0;
+    offer.direction = direction((&offer.from.revision, from), (&offer.to.revision, to));
+    offer.lineage = lineage(repository, &offer.to.revision, known_good);
+}
+
 /// How one release lies to another: by their versions. What cannot be compared is as far as can be told newer.
-pub fn direction(from: (&str, &str), to: (&str, &str)) -> Direction {
+fn direction(from: (&str, &str), to: (&str, &str)) -> Direction {
     match (Version::parse(from.1), Version::parse(to.1)) {
         _ if from.0 == to.0 => Direction::Same,
         (Ok(from), Ok(to)) if to < from => Direction::Back,

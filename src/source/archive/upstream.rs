@@ -45,12 +45,8 @@ impl Upstream for ArchiveSource {
     fn complete(&self, place: &Place, mirror: &Mirror, survey: &Survey, offer: &mut Offer) -> Result<()> {
         let repository = mirror.repository();
         let (from, to) = (shown(repository, &offer.from.revision), shown(repository, &offer.to.revision));
-        // Our commits are no history.
-        offer.commits.clear();
-        offer.commits_total = 0;
-        offer.direction = snapshot::direction((&offer.from.revision, &from), (&offer.to.revision, &to));
+        snapshot::place(offer, repository, (&from, &to), &survey.known_good);
         offer.from.label.get_or_insert(from);
-        offer.lineage = snapshot::lineage(repository, &offer.to.revision, &survey.known_good);
         if let Some(meta) =
             snapshot::meta(repository, &offer.to.revision).filter(|_| offer.direction != Direction::Same)
         {

@@ -31,11 +31,8 @@ pub fn complete(
     let (from, to) = (offer.from.revision.clone(), offer.to.revision.clone());
     let version = |revision: &str| snapshot::meta(repository, revision).map(|meta| meta.version).unwrap_or_default();
     let (of_from, of_to) = (version(&from), version(&to));
-    offer.direction = snapshot::direction((&from, &of_from), (&to, &of_to));
-    offer.lineage = snapshot::lineage(repository, &to, &survey.known_good);
+    snapshot::place(offer, repository, (&of_from, &of_to), &survey.known_good);
     (offer.from.label, offer.to.label) = (Some(of_from.clone()), Some(of_to.clone()));
-    offer.commits.clear();
-    offer.commits_total = 0;
     offer.added.clear();
     for component in &mut offer.components {
         // What the files say of themselves counts.
