@@ -29,10 +29,10 @@ fn waits(host: &Host, reason: &str) -> Out {
 fn a_closed_window_is_said_alike_by_every_verb_and_a_run_by_hand_is_not_kept() {
     let mut host = quick();
     host.release(|release| release.next("1.1.0"));
-    policy(&host, "window = [\"2099-01-01 02:00-04:00 UTC\", \"!Sun 00:00-01:00\"]");
+    policy(&host, "window = [\"2099-01-01 02:00-04:00 UTC\", \"!2099-01-01 03:00-03:30 UTC\"]");
     let (time, why) = (
         "not before Thu 2099-01-01 02:00 UTC",
-        "it is outside its window (2099-01-01 02:00-04:00 UTC, !Sun 00:00-01:00)",
+        "it is outside its window (2099-01-01 02:00-04:00 UTC, !2099-01-01 03:00-03:30 UTC)",
     );
     let line = format!("{time}: {why}");
     let check = host.relift(&["check", "app"]).exits(100);
