@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{SigHandler, Signal, killpg, signal};
 use nix::unistd::Pid;
 use relift::sample::{Release, Site};
 use relift::twin::{Spec, Target, Twin};
@@ -297,6 +297,16 @@ pub fn program() -> String {
 
 fn bounded(command: &mut std::process::Command, argv: &[&str]) -> i32 {
     use std::os::unix::process::ExitStatusExt;
+    // Tests that run in the background of a shell, or under nohup(1), would hand on that they ignore these.
+    let heeds_signals = || {
+        for ignored in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP] {
+            // SAFETY: no handler of this process is concerned: it is the child's disposition.
+            unsafe { signal(ignored, SigHandler::SigDfl) }?;
+        }
+        Ok(())
+    };
+    // SAFETY: sigaction(2) alone, which may be called between fork and exec.
+    unsafe { command.pre_exec(heeds_signals) };
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{argv:?} cannot be started: {error}"));
     let deadline = Instant::now() + BOUND;
     let mut pause = Duration::from_millis(1);
