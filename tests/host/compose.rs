@@ -47,7 +47,7 @@ fn with_docker() -> Host {
 /// Builds an image that answers with its version and writes to /data, and publishes it as `tag`; its digest.
 fn publish(host: &Host, version: &str, tag: &str, command: &str) -> String {
     let script = format!(
-        r#"set -eu; d=$(mktemp -d); mkdir -p $d/bin $d/www $d/data $d/tmp; cp /bin/busybox $d/bin/busybox
+        r#"set -eu; d=$(mktemp -d); mkdir -p $d/bin $d/www $d/data $d/state $d/tmp; cp /bin/busybox $d/bin/busybox
            for name in sh cat sleep wget echo; do ln -s busybox $d/bin/$name; done
            echo {version} > $d/www/version; echo ok > $d/www/health
            tar -C $d -c . | docker import -c 'CMD ["/bin/sh", "-c", "{command}"]' -c 'LABEL version={version}' - 127.0.0.1:5000/app:{tag} >/dev/null
@@ -58,8 +58,10 @@ fn publish(host: &Host, version: &str, tag: &str, command: &str) -> String {
     host.must(&script).lines().last().unwrap_or_default().to_owned()
 }
 
-/// Writes to its data, and answers.
-const SERVES: &str = "cat /www/version >> /data/versions; exec /bin/busybox httpd -f -p 8080 -h /www";
+/// Writes to its data and to its volume, and answers.
+const SERVES: &str = "cat /www/version >> /data/versions; [ -e /state/first ] || cat /www/version > /state/first; cat /www/version > /state/last; exec /bin/busybox httpd -f -p 8080 -h /www";
+/// Spoils both, and ends.
+const SPOILS: &str = "cat /www/version >> /data/versions; echo spoilt > /state/first; echo more > /state/more; exit 3";
 
 const PROJECT: &str = r#"version: "3.7"
 services:
@@ -70,11 +72,14 @@ services:
     stop_grace_period: 1s
     volumes:
       - ./data:/data
+      - state:/state
   other:
     image: 127.0.0.1:5000/app:v1.0.0
     network_mode: host
     command: ["/bin/sleep", "1000000"]
     stop_grace_period: 1s
+volumes:
+  state:
 "#;
 
 /// A host on which the project runs 1.0.0, by the manifest of a template.
@@ -103,7 +108,8 @@ fn state(host: &Host) -> String {
     let told = containers(host);
     let of = |line: &str| line.rsplit_once(' ').map(|(line, _)| line.to_owned()).unwrap_or_default();
     let pins = host.sh("cat /var/lib/relift/app/compose/override.yml 2>/dev/null").stdout;
-    told.lines().map(of).collect::<Vec<_>>().join("\n") + &pins + &host.must("cat /srv/app/data/versions | tail -1")
+    let data = "tail -1 /srv/app/data/versions; cd /var/lib/docker/volumes/app_state/_data; grep -H . $(find -type f | sort); stat -c '%a %u %Y %n' . first";
+    told.lines().map(of).collect::<Vec<_>>().join("\n") + &pins + &host.must(data)
 }
 
 fn id_of(told: &str, service: &str) -> String {
@@ -146,7 +152,7 @@ fn an_image_is_followed_by_digest_and_what_fails_is_put_back_with_its_data() {
 
     // A release that ends at once, and one that is unhealthy: image, containers and data of before.
     let old = state(&host);
-    publish(&host, "1.2.0", "v1.2.0", "cat /www/version >> /data/versions; exit 3");
+    publish(&host, "1.2.0", "v1.2.0", SPOILS);
     let out = host.relift(&["upgrade", "app", "--yes"]).exits(3);
     says(&out, &["container web", "restored from backup"]);
     assert_eq!(state(&host), old);

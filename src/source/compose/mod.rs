@@ -7,6 +7,7 @@ mod offer;
 pub mod project;
 mod registry;
 pub mod release;
+mod volume;
 
 use super::git::{Checkout, Mirror, Target};
 use super::{Offer, Place, Upstream, snapshot};
@@ -18,6 +19,7 @@ use crate::plan::{Blocker, Plan};
 use crate::report::{Event, Reporter, during};
 use crate::survey::Survey;
 pub use project::Project;
+pub use volume::Volume;
 use release::Pin;
 
 /// What must be free where images lie before one is pulled, bytes.

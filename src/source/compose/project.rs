@@ -48,6 +48,9 @@ pub struct Container {
     pub service: String,
     /// Its id.
     pub id: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
     /// The image as it was asked for.
     pub named: String,
     /// The id of the image.
@@ -328,6 +331,7 @@ fn container(told: &Value) -> Container {
     Container {
         service: label("com.docker.compose.service"),
         id: text("/Id"),
+        name: text("/Name").trim_start_matches('/').to_owned(),
         named: text("/Config/Image"),
         image: text("/Image"),
         hash: label("com.docker.compose.config-hash"),
