@@ -157,11 +157,7 @@ fn of_volume(volume: &Volume, directory: &Path, name: &str) -> Result<(Found, Ar
     })
 }
 
-fn packed(
-    directory: &Path,
-    name: &str,
-    fill: impl FnOnce(&mut Tarball) -> Result<Found>,
-) -> Result<(Found, Archive)> {
+fn packed(directory: &Path, name: &str, fill: impl FnOnce(&mut Tarball) -> Result<Found>) -> Result<(Found, Archive)> {
     let mut tarball = Tarball { tar: tar::Builder::new(Packed::create(directory, name)?) };
     let found = fill(&mut tarball)?;
     let written = tarball.tar.into_inner().and_then(Packed::finish);

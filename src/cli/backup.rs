@@ -14,10 +14,10 @@ use crate::action::{Act, ComposeHold, Quiesce, Seen, Site, stop_units};
 use crate::backup::{self, Listing, Name, Order, Reason, Scope, Stored};
 use crate::error::{Error, Exit, Kind, Result};
 use crate::host::interrupt;
-use crate::plan::Plan;
 use crate::manifest::Source;
-use crate::source::compose::Project;
+use crate::plan::Plan;
 use crate::report::{Event, Reporter, during};
+use crate::source::compose::Project;
 use crate::survey::Survey;
 use crate::text::bytes;
 

@@ -64,7 +64,7 @@ pub struct Container {
 impl Project {
     /// The project that a source declares. What carries it out must be there, where the manifest does not name it.
     pub fn of(source: &ComposeSource, place: &Place) -> Result<Project> {
-        let program = source.program.map_or_else(installed, Ok)?;
+        let program = super::program::chosen(source.program)?;
         Ok(Project {
             name: source.project.clone(),
             root: place.install.root.clone(),
@@ -276,18 +276,6 @@ const KEPT: &str = "org.relift.kept";
 /// Where our pins lie, below the state of an install.
 pub fn pins(state: &Path) -> PathBuf {
     state.join("compose/override.yml")
-}
-
-/// What carries Compose out on this host.
-fn installed() -> Result<ComposeProgram> {
-    let is_there = |program: &ComposeProgram| {
-        let words = program.word().split(' ').chain(["version"]);
-        Command::new(words).output().is_ok_and(|output| output.success())
-    };
-    ComposeProgram::ALL.into_iter().find(is_there).ok_or_else(|| {
-        Error::failed("nothing here carries Compose out: docker compose, docker-compose or podman-compose")
-            .hint("install one of them: apt-get install docker-compose")
-    })
 }
 
 /// The ids of a project's containers, of one service or of all.
