@@ -126,6 +126,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "[policy]",
         "[backup]\npaths = [\"manager/app.db\"]\nsqlite = [\"manager/app.db\"]\n\n[policy]",
     ),
+    ("volumes of a checkout", "[policy]", "[backup]\nvolumes = [\"data\"]\nwhen = \"quiesced\"\n\n[policy]"),
+    (
+        "volumes twice, and one that is none",
+        "[policy]",
+        "[backup]\nvolumes = [\"data\", \"data\", \"a/b\"]\n\n[policy]",
+    ),
     ("no backup is kept", "[policy]", "[backup]\npaths = [\"manager/data\"]\nkeep = 0\n\n[policy]"),
     ("a moment that there is not", "[policy]", "[backup]\npaths = [\"manager/data\"]\nwhen = \"quiet\"\n\n[policy]"),
     ("a place that is none", "[policy]", "[backup]\npaths = [\"manager/data\"]\ndirectory = \"backups\"\n\n[policy]"),
@@ -287,6 +293,17 @@ fn a_backup_means_what_it_says() {
     let restored = parse(&restored.replacen("[policy]", &format!("{table}\n[policy]"), 1)).unwrap();
     assert_eq!(step(&restored), StepUndo::RestoreBackup);
     assert!(parse(GOOD).unwrap().backup.is_none());
+}
+
+#[test]
+fn volumes_are_those_of_a_compose_project_and_are_copied_when_it_is_stopped() {
+    let template = include_str!("../templates/manifests/compose-image.toml");
+    let install = parse(template).unwrap();
+    assert_eq!(install.backup.as_ref().unwrap().volumes, ["state"]);
+    let again = parse(&manifest::effective(&install).unwrap()).unwrap();
+    assert_eq!(again.backup, install.backup);
+    let live = parse(&template.replace("when    = \"quiesced\"", "")).err().unwrap().render(false);
+    assert!(live.contains("add when = \"quiesced\" to [backup]"), "{live}");
 }
 
 #[test]

@@ -116,8 +116,8 @@ pub fn in_order_of_stopping(units: &[(Scope, String)]) -> Vec<(Scope, String)> {
 
 impl Act for Backup {
     fn title(&self) -> String {
-        let names = self.data.paths.iter().chain(&self.data.databases).map(|path| path.display().to_string());
-        format!("back up {}", names.collect::<Vec<_>>().join(", "))
+        let names: Vec<String> = self.data.names().iter().map(|path| path.display().to_string()).collect();
+        format!("back up {}", names.join(", "))
     }
 
     fn undo_title(&self) -> Option<String> {

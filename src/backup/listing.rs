@@ -6,10 +6,16 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::restore::Part;
 use crate::host::fs::{Meta, sha256};
+use crate::source::compose::Volume;
 
-/// The format that this version writes.
+/// The format of a backup, and of one that holds volumes.
 pub const FORMAT: u32 = 1;
+pub const WITH_VOLUMES: u32 = 2;
+
+/// The archive of everything below the root but databases.
+pub(super) const FILES: &str = "files.tar.zst";
 
 /// Why a backup was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,10 +58,25 @@ pub struct Listing {
     pub absent: Vec<Name>,
     /// Everything that is in it, parents before what is in them.
     pub entries: Vec<Entry>,
+    /// The named volumes in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<OfVolume>,
     /// Its other files.
     pub archives: Vec<Archive>,
     /// SHA-256 of this list's JSON with this field empty.
     pub sum: String,
+}
+
+/// A named volume in a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct OfVolume {
+    /// Which one.
+    pub volume: Volume,
+    /// Everything that is in it, its own directory as `.`; empty: there was no such volume.
+    pub entries: Vec<Entry>,
+    /// The file of the backup that holds it.
+    pub archive: String,
 }
 
 /// A file of a backup.
@@ -222,7 +243,7 @@ impl Listing {
 
     /// The bytes of everything in it, as it is restored.
     pub fn size(&self) -> u64 {
-        self.entries.iter().map(Entry::size).sum()
+        self.all().map(|(_, entry)| entry.size()).sum()
     }
 
     /// The bytes of its files.
@@ -231,9 +252,56 @@ impl Listing {
     }
 
     /// Names of pipes, sockets and devices.
-    pub fn not_kept(&self) -> impl Iterator<Item = &Name> {
-        self.entries.iter().filter(|entry| entry.kind == Kind::NotKept).map(|entry| &entry.path)
+    pub fn not_kept(&self) -> impl Iterator<Item = Name> {
+        self.all().filter(|(_, entry)| entry.kind == Kind::NotKept).map(|(place, entry)| match place {
+            Some(volume) => Name::of(in_volume(&volume.name).join(entry.path.path())),
+            None => entry.path.clone(),
+        })
     }
+
+    /// Everything in it, with the volume that it is in.
+    pub fn all(&self) -> impl Iterator<Item = (Option<&Volume>, &Entry)> {
+        let of_volumes = self.volumes.iter().flat_map(|one| one.entries.iter().map(|entry| (Some(&one.volume), entry)));
+        self.entries.iter().map(|entry| (None, entry)).chain(of_volumes)
+    }
+
+    /// What was declared, as a restore takes it.
+    pub fn tops(&self) -> Vec<String> {
+        let volumes = self.volumes.iter().map(|one| Name::of(in_volume(&one.volume.name)));
+        self.paths.iter().chain(&self.databases).cloned().chain(volumes).map(|name| name.to_string()).collect()
+    }
+
+    /// The volume that a path is in, and the path in it.
+    pub fn volume_of<'p>(&self, path: &'p Path) -> Option<(&OfVolume, &'p Path)> {
+        let within = |one: &OfVolume| path.strip_prefix(in_volume(&one.volume.name)).ok();
+        self.volumes.iter().find_map(|one| Some((one, within(one)?)))
+    }
+
+    /// What lies below the root.
+    pub(super) fn part(&self) -> Part<'_> {
+        let paths = |names: &[Name]| names.iter().map(Name::path).collect();
+        Part {
+            archive: FILES,
+            paths: paths(&self.paths),
+            databases: paths(&self.databases),
+            absent: paths(&self.absent),
+            entries: &self.entries,
+        }
+    }
+}
+
+impl OfVolume {
+    /// What lies below its directory.
+    pub(super) fn part(&self) -> Part<'_> {
+        let top = || vec![PathBuf::from(".")];
+        let absent = if self.entries.is_empty() { top() } else { Vec::new() };
+        Part { archive: &self.archive, paths: top(), databases: Vec::new(), absent, entries: &self.entries }
+    }
+}
+
+/// What a volume is called among the paths of a backup.
+pub fn in_volume(name: &str) -> PathBuf {
+    PathBuf::from(format!("volume:{name}"))
 }
 
 #[cfg(test)]

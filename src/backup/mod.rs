@@ -19,8 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::host::fs::{NodeKind, Rooted, sync_filesystem};
+use crate::source::compose::Volume;
 
-pub use listing::{Archive, Entry, Kind, Listing, Name, Reason};
+pub use listing::{Archive, Entry, Kind, Listing, Name, OfVolume, Reason, in_volume};
 pub use sqlite::copy as copy_database;
 pub use store::{Stored, find, list, open, prune, surplus};
 pub use take::{Order, Taken, take};
@@ -33,6 +34,9 @@ pub struct Scope {
     pub paths: Vec<PathBuf>,
     /// SQLite databases, which are left out of `paths`.
     pub databases: Vec<PathBuf>,
+    /// Named volumes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
 }
 
 /// How much there is.
@@ -65,7 +69,14 @@ impl Scope {
     /// What a backup was taken of.
     pub fn of(listing: &Listing) -> Scope {
         let paths = |names: &[Name]| names.iter().map(Name::path).collect();
-        Scope { paths: paths(&listing.paths), databases: paths(&listing.databases) }
+        let volumes = listing.volumes.iter().map(|one| one.volume.clone()).collect();
+        Scope { paths: paths(&listing.paths), databases: paths(&listing.databases), volumes }
+    }
+
+    /// What it names, as a restore takes it.
+    pub fn names(&self) -> Vec<PathBuf> {
+        let volumes = self.volumes.iter().map(|volume| in_volume(&volume.name));
+        self.paths.iter().chain(&self.databases).cloned().chain(volumes).collect()
     }
 
     /// Whether a path is a database's or that of something which SQLite keeps beside one.
@@ -94,6 +105,11 @@ pub fn measure(root: &Path, scope: &Scope) -> Result<Measured> {
             measured.largest_database = measured.largest_database.max(node.size + log);
         }
     }
+    for volume in &scope.volumes {
+        if let Some(place) = volume.place()? {
+            add(&Rooted::open(&place)?, Path::new("."), &Scope::default(), &mut measured)?;
+        }
+    }
     Ok(measured)
 }
 
@@ -117,16 +133,45 @@ fn add(root: &Rooted, path: &Path, scope: &Scope, measured: &mut Measured) -> Re
 pub fn put_back(directory: &Path, root: &Path, only: &[PathBuf]) -> Result<Listing> {
     let listing = verify(directory)?;
     check_paths(&listing, only)?;
-    let target = Rooted::open(root)?;
-    restore::restore(&restore::Restore { directory, listing: &listing, only }, &target)?;
-    sync_filesystem(root)?;
+    // Before anything is written.
+    listing.volumes.iter().try_for_each(|one| one.volume.rests())?;
+    let (of_volumes, below): (Vec<PathBuf>, Vec<PathBuf>) =
+        only.iter().cloned().partition(|path| listing.volume_of(path).is_some());
+    if only.is_empty() || !below.is_empty() {
+        let target = Rooted::open(root)?;
+        restore::restore(&restore::Restore { directory, part: listing.part(), only: &below }, &target)?;
+        sync_filesystem(root)?;
+    }
+    for one in &listing.volumes {
+        let name = in_volume(&one.volume.name);
+        let within = of_volumes.iter().filter_map(|path| path.strip_prefix(&name).ok());
+        let within: Vec<PathBuf> = within.map(Path::to_owned).collect();
+        let is_whole = only.is_empty() || within.contains(&PathBuf::new());
+        if is_whole || !within.is_empty() {
+            volume(directory, one, if is_whole { &[] } else { &within })?;
+        }
+    }
     Ok(listing)
+}
+
+fn volume(directory: &Path, one: &OfVolume, only: &[PathBuf]) -> Result<()> {
+    let place = match one.entries.is_empty() {
+        true => one.volume.place()?,
+        false => Some(one.volume.make()?),
+    };
+    let Some(place) = place else { return Ok(()) };
+    restore::restore(&restore::Restore { directory, part: one.part(), only }, &Rooted::open(&place)?)?;
+    sync_filesystem(&place)
 }
 
 /// Makes sure that a backup knows of each of these paths.
 pub fn check_paths(listing: &Listing, paths: &[PathBuf]) -> Result<()> {
     let is_absent = |wanted: &Path| listing.absent.iter().any(|name| wanted.starts_with(name.path()));
-    let is_held = |wanted: &Path| listing.entries.iter().any(|entry| entry.path.is_within(wanted));
+    let is_held = |wanted: &Path| match listing.volume_of(wanted) {
+        Some((_, within)) if within == Path::new("") => true,
+        Some((one, within)) => one.entries.iter().any(|entry| entry.path.is_within(within)),
+        None => listing.entries.iter().any(|entry| entry.path.is_within(wanted)),
+    };
     match paths.iter().find(|wanted| !is_held(wanted) && !is_absent(wanted)) {
         Some(unknown) => Err(unknown_path(listing, unknown)),
         None => Ok(()),
@@ -134,9 +179,8 @@ pub fn check_paths(listing: &Listing, paths: &[PathBuf]) -> Result<()> {
 }
 
 fn unknown_path(listing: &Listing, path: &Path) -> Error {
-    let tops: Vec<String> = listing.paths.iter().chain(&listing.databases).map(Name::to_string).collect();
     Error::usage(format!("the backup {} holds no {}", listing.id, Name::of(path)))
-        .because(format!("it is of {}", tops.join(", ")))
+        .because(format!("it is of {}", listing.tops().join(", ")))
         .hint(format!("paths are relative to {}", listing.root.display()))
 }
 

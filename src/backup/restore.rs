@@ -6,10 +6,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::listing::{Entry, Kind, Listing};
+use super::listing::{Entry, Kind};
 use super::pack::{Counted, unpacked};
 use super::sqlite::SIDECARS;
-use super::take::FILES;
+use super::walk;
 use crate::error::{Context, Error, Result};
 use crate::host::fs::{NodeKind, Rooted};
 
@@ -17,10 +17,24 @@ use crate::host::fs::{NodeKind, Rooted};
 pub(super) struct Restore<'a> {
     /// The backup's directory.
     pub directory: &'a Path,
-    /// Its list.
-    pub listing: &'a Listing,
+    /// What of it.
+    pub part: Part<'a>,
     /// Only what is at or below these; empty: everything.
     pub only: &'a [PathBuf],
+}
+
+/// A part of a backup: what is restored below one directory.
+pub(super) struct Part<'a> {
+    /// The archive of its files.
+    pub archive: &'a str,
+    /// What was declared.
+    pub paths: Vec<PathBuf>,
+    /// Its SQLite databases.
+    pub databases: Vec<PathBuf>,
+    /// What was declared and not there.
+    pub absent: Vec<PathBuf>,
+    /// Everything in it, parents first.
+    pub entries: &'a [Entry],
 }
 
 impl Restore<'_> {
@@ -32,27 +46,25 @@ impl Restore<'_> {
 /// Restores below `target`. What is at the declared paths and not in the backup goes. Not durable by itself.
 pub(super) fn restore(order: &Restore, target: &Rooted) -> Result<()> {
     let entries: BTreeMap<PathBuf, &Entry> =
-        order.listing.entries.iter().map(|entry| (entry.path.path(), entry)).collect();
+        order.part.entries.iter().map(|entry| (entry.path.path(), entry)).collect();
     parents(order, target)?;
     files(order, &entries, target)?;
-    for entry in &order.listing.entries {
+    for entry in order.part.entries {
         if let Kind::Database { archive, .. } = &entry.kind
             && order.wants(&entry.path.path())
         {
             database(order.directory, archive, entry, target)?;
         }
     }
-    for absent in order.listing.absent.iter().map(|name| name.path()).filter(|path| order.wants(path)) {
-        target.remove_tree(&absent)?;
-        SIDECARS.iter().try_for_each(|suffix| target.remove_tree(&beside(&absent, suffix)))?;
+    for absent in order.part.absent.iter().filter(|path| order.wants(path)) {
+        remove(absent, target)?;
     }
-    let tops = order.listing.paths.iter().map(|name| name.path());
     let known: BTreeSet<&Path> = entries.keys().map(PathBuf::as_path).collect();
-    for top in tops {
-        extra(order, target, &top, &known)?;
+    for top in &order.part.paths {
+        extra(order, target, top, &known)?;
     }
     // Last, and inside out: what is made in a directory changes its time.
-    for entry in order.listing.entries.iter().rev() {
+    for entry in order.part.entries.iter().rev() {
         if entry.kind == Kind::Directory && order.wants(&entry.path.path()) {
             target.dress_directory(&entry.path.path(), &entry.meta())?;
         }
@@ -62,9 +74,9 @@ pub(super) fn restore(order: &Restore, target: &Rooted) -> Result<()> {
 
 /// The directories that lead to what was declared are nobody's in the backup.
 fn parents(order: &Restore, target: &Rooted) -> Result<()> {
-    for path in order.listing.paths.iter().chain(&order.listing.databases).map(|name| name.path()) {
+    for path in order.part.paths.iter().chain(&order.part.databases) {
         if let Some(parent) = path.parent()
-            && order.wants(&path)
+            && order.wants(path)
             && target.node(parent)?.is_none()
             && parent != Path::new("")
         {
@@ -74,8 +86,17 @@ fn parents(order: &Restore, target: &Rooted) -> Result<()> {
     Ok(())
 }
 
+/// What was not there goes, and with a database what SQLite keeps beside it.
+fn remove(absent: &Path, target: &Rooted) -> Result<()> {
+    if absent == Path::new(".") {
+        return target.entries(absent)?.iter().try_for_each(|name| target.remove_tree(name));
+    }
+    target.remove_tree(absent)?;
+    SIDECARS.iter().try_for_each(|suffix| target.remove_tree(&beside(absent, suffix)))
+}
+
 fn files(order: &Restore, entries: &BTreeMap<PathBuf, &Entry>, target: &Rooted) -> Result<()> {
-    let path = order.directory.join(FILES);
+    let path = order.directory.join(order.part.archive);
     let what = || format!("{} cannot be read", path.display());
     let mut archive = tar::Archive::new(unpacked(&path)?);
     let mut left: usize = entries.values().filter(|entry| is_in_archive(entry)).count();
@@ -190,7 +211,7 @@ fn extra(order: &Restore, target: &Rooted, path: &Path, known: &BTreeSet<&Path>)
         return Ok(());
     }
     for name in target.entries(path)? {
-        let below = path.join(name);
+        let below = walk::below(path, &name);
         let leads = order.only.is_empty() || order.only.iter().any(|only| only.starts_with(&below));
         if known.contains(below.as_path()) {
             if order.wants(&below) || leads {

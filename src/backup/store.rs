@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::listing::{FORMAT, Listing};
+use super::listing::{FORMAT, Listing, WITH_VOLUMES};
 use crate::error::{Context, Error, Result};
 use crate::host::fs::make_private;
 
@@ -94,8 +94,9 @@ pub fn open(directory: &Path) -> Result<Listing> {
             .hint("its archives may still be whole: tar --zstd -tf files.tar.zst shows what they hold")
     };
     let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-    if value["format"] != FORMAT {
-        return Err(damaged(format!("it is of format {}, and this relift reads format {FORMAT}", value["format"])));
+    if value["format"] != FORMAT && value["format"] != WITH_VOLUMES {
+        let read = format!("this relift reads formats {FORMAT} and {WITH_VOLUMES}");
+        return Err(damaged(format!("it is of format {}, and {read}", value["format"])));
     }
     let listing: Listing = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
     match () {

@@ -3,17 +3,16 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::listing::{Entry, FORMAT, Kind, Listing, Name, Reason};
+use super::listing::{Archive, Entry, FILES, FORMAT, Kind, Listing, Name, OfVolume, Reason, WITH_VOLUMES, in_volume};
 use super::pack::Packed;
 use super::walk::{Found, Sink, walk};
 use super::{Scope, measure, sqlite, store, verify};
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Rooted, free_bytes, make_private, sync_directory, write_durably};
+use crate::source::compose::Volume;
 use crate::text::bytes;
 
-/// The archive of everything but databases.
-pub(super) const FILES: &str = "files.tar.zst";
 /// What must stay free beside the backup, bytes.
 const FLOOR: u64 = 100 << 20;
 
@@ -96,7 +95,7 @@ fn write(order: &Order, directory: &Path) -> Result<Taken> {
     let time = jiff::Timestamp::now().as_second();
     let root = Rooted::open(order.root)?;
     let (found, files) = files(&root, order.scope, directory)?;
-    let Found { mut entries, mut absent, restless } = found;
+    let Found { mut entries, mut absent, mut restless } = found;
     let mut archives = vec![files];
     let scratch = Scratch::of(order)?;
     for (number, path) in order.scope.databases.iter().enumerate() {
@@ -110,8 +109,17 @@ fn write(order: &Order, directory: &Path) -> Result<Taken> {
         archives.push(archive);
     }
     drop(scratch);
+    let mut volumes = Vec::new();
+    for (number, volume) in order.scope.volumes.iter().enumerate() {
+        let name = format!("volume-{number}.tar.zst");
+        let (found, archive) = of_volume(volume, directory, &name)?;
+        let called = |path: &Name| Name::of(in_volume(&volume.name).join(path.path()));
+        restless.extend(found.restless.iter().map(called));
+        volumes.push(OfVolume { volume: volume.clone(), entries: found.entries, archive: name });
+        archives.push(archive);
+    }
     let mut listing = Listing {
-        format: FORMAT,
+        format: if volumes.is_empty() { FORMAT } else { WITH_VOLUMES },
         id: order.id.clone(),
         install: order.install.to_owned(),
         run: order.run.clone(),
@@ -123,6 +131,7 @@ fn write(order: &Order, directory: &Path) -> Result<Taken> {
         databases: order.scope.databases.iter().map(Name::of).collect(),
         absent,
         entries,
+        volumes,
         archives,
         sum: String::new(),
     };
@@ -134,11 +143,25 @@ fn write(order: &Order, directory: &Path) -> Result<Taken> {
     Ok(Taken { warnings: warnings(&listing, &restless), listing })
 }
 
-fn files(root: &Rooted, scope: &Scope, directory: &Path) -> Result<(Found, super::Archive)> {
-    let mut tarball = Tarball { tar: tar::Builder::new(Packed::create(directory, FILES)?) };
-    let found = walk(root, &scope.paths, &|path| scope.is_of_a_database(path), &mut tarball)?;
+fn files(root: &Rooted, scope: &Scope, directory: &Path) -> Result<(Found, Archive)> {
+    packed(directory, FILES, |tarball| walk(root, &scope.paths, &|path| scope.is_of_a_database(path), tarball))
+}
+
+/// A volume, while nothing writes to it: a database in it is a file like any other then.
+fn of_volume(volume: &Volume, directory: &Path, name: &str) -> Result<(Found, Archive)> {
+    volume.rests()?;
+    let top = PathBuf::from(".");
+    packed(directory, name, |tarball| match volume.place()? {
+        Some(place) => walk(&Rooted::open(&place)?, &[top], &|_| false, tarball),
+        None => Ok(Found { absent: vec![Name::of(top)], ..Found::default() }),
+    })
+}
+
+fn packed(directory: &Path, name: &str, fill: impl FnOnce(&mut Tarball) -> Result<Found>) -> Result<(Found, Archive)> {
+    let mut tarball = Tarball { tar: tar::Builder::new(Packed::create(directory, name)?) };
+    let found = fill(&mut tarball)?;
     let written = tarball.tar.into_inner().and_then(Packed::finish);
-    Ok((found, written.with_context(|| format!("{} cannot be written", directory.join(FILES).display()))?))
+    Ok((found, written.with_context(|| format!("{} cannot be written", directory.join(name).display()))?))
 }
 
 /// An archive that tar(1) reads as well: `tar --zstd --xattrs --xattrs-include='*' -xpf`.
@@ -220,11 +243,13 @@ fn warnings(listing: &Listing, restless: &[Name]) -> Vec<String> {
             named(&restless)
         ));
     }
-    let special = texts(&mut listing.not_kept());
+    let special = texts(&mut listing.not_kept().collect::<Vec<_>>().iter());
     if !special.is_empty() {
         warnings.push(format!("pipes, sockets and devices are not backed up: {}", named(&special)));
     }
-    let absent = texts(&mut listing.absent.iter());
+    let mut absent = texts(&mut listing.absent.iter());
+    let gone = listing.volumes.iter().filter(|one| one.entries.is_empty());
+    absent.extend(gone.map(|one| Name::of(in_volume(&one.volume.name)).to_string()));
     if !absent.is_empty() {
         warnings.push(format!("not there, so that a restore would take it away: {}", named(&absent)));
     }

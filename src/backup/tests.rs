@@ -17,7 +17,7 @@ impl World {
     fn new() -> World {
         let place = tempfile::tempdir().unwrap();
         fs::create_dir_all(place.path().join("root/data")).unwrap();
-        World { place, scope: Scope { paths: vec!["data".into()], databases: vec![] } }
+        World { place, scope: Scope { paths: vec!["data".into()], databases: vec![], volumes: vec![] } }
     }
 
     fn root(&self) -> PathBuf {
@@ -267,7 +267,8 @@ fn links_are_kept_as_links_and_root_goes_through_none() {
     assert!(!world.root().join("data").is_symlink() && world.data("way").is_symlink());
     fs::remove_dir_all(world.root().join("data")).unwrap();
     fs::create_dir(world.root().join("real")).unwrap();
-    let deeper = World { scope: Scope { paths: vec!["data/inner".into()], databases: vec![] }, ..world };
+    let deeper =
+        World { scope: Scope { paths: vec!["data/inner".into()], databases: vec![], volumes: vec![] }, ..world };
     symlink(&elsewhere, deeper.root().join("data")).unwrap();
     assert!(deeper.try_take().err().unwrap().to_string().contains("symbolic link"));
 }

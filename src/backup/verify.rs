@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::listing::{Entry, Kind, Listing, Name};
-use super::restore::{Restore, restore};
+use super::listing::{Entry, Kind, Listing, Name, OfVolume};
+use super::restore::{Part, Restore, restore};
 use super::walk::{Nowhere, walk};
-use super::{Scope, pack, store};
+use super::{pack, store};
 use crate::error::{Error, Result};
 use crate::host::fs::{Rooted, free_bytes, make_private};
 use crate::text::bytes;
@@ -50,13 +50,13 @@ pub(super) fn prove(directory: &Path, listing: &Listing) -> Result<()> {
 }
 
 fn compare_in(scratch: &Path, directory: &Path, listing: &Listing) -> Result<()> {
-    let rooted = Rooted::open(scratch)?;
-    restore(&Restore { directory, listing, only: &[] }, &rooted)?;
-    let scope = Scope::of(listing);
-    let mut tops = scope.paths.clone();
-    tops.extend(scope.databases.iter().filter(|path| !scope.paths.iter().any(|top| path.starts_with(top))).cloned());
-    let found = walk(&rooted, &tops, &|_| false, &mut Nowhere)?;
-    let differences = differences(&listing.entries, &found.entries);
+    let parts = std::iter::once(listing.part()).chain(listing.volumes.iter().map(OfVolume::part));
+    let mut differences = Vec::new();
+    for (number, part) in parts.enumerate() {
+        let place = scratch.join(number.to_string());
+        make_private(&place, 0o700)?;
+        differences.extend(compare(&place, directory, part)?);
+    }
     if differences.is_empty() {
         return Ok(());
     }
@@ -64,6 +64,18 @@ fn compare_in(scratch: &Path, directory: &Path, listing: &Listing) -> Result<()>
     let error = Error::failed("what was restored in a scratch place is not what was backed up");
     let error = differences.iter().take(NAMED).fold(error, Error::because);
     Err(if more > 0 { error.because(format!("{more} more differ")) } else { error })
+}
+
+/// Restores a part, and tells what is not as it was listed.
+fn compare(place: &Path, directory: &Path, part: Part<'_>) -> Result<Vec<String>> {
+    let rooted = Rooted::open(place)?;
+    let order = Restore { directory, part, only: &[] };
+    restore(&order, &rooted)?;
+    let part = &order.part;
+    let mut tops = if part.entries.is_empty() { Vec::new() } else { part.paths.clone() };
+    tops.extend(part.databases.iter().filter(|path| !part.paths.iter().any(|top| path.starts_with(top))).cloned());
+    let found = walk(&rooted, &tops, &|_| false, &mut Nowhere)?;
+    Ok(differences(part.entries, &found.entries))
 }
 
 /// What differs between what was listed and what was restored, a line each.

@@ -62,6 +62,11 @@ pub(super) fn walk(
     Ok(walk.found)
 }
 
+/// A name in a directory; what is in `.` goes without it.
+pub(super) fn below(directory: &Path, name: &Path) -> PathBuf {
+    if directory == Path::new(".") { name.to_owned() } else { directory.join(name) }
+}
+
 impl Walk<'_> {
     fn visit(&mut self, path: &Path, node: Node) -> Result<()> {
         if (self.skip)(path) {
@@ -88,7 +93,7 @@ impl Walk<'_> {
         let mut names = self.root.entries(path)?;
         names.sort();
         for name in names {
-            let below = path.join(name);
+            let below = below(path, &name);
             if let Some(node) = self.root.node(&below)? {
                 self.visit(&below, node)?;
             }

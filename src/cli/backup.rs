@@ -10,12 +10,14 @@ use super::globals::Globals;
 use super::output;
 use super::session::Session;
 use super::status::when;
-use crate::action::{Act, Quiesce, Seen, Site, stop_units};
+use crate::action::{Act, ComposeHold, Quiesce, Seen, Site, stop_units};
 use crate::backup::{self, Listing, Name, Order, Reason, Scope, Stored};
 use crate::error::{Error, Exit, Kind, Result};
 use crate::host::interrupt;
+use crate::manifest::Source;
 use crate::plan::Plan;
 use crate::report::{Event, Reporter, during};
+use crate::source::compose::Project;
 use crate::survey::Survey;
 use crate::text::bytes;
 
@@ -51,7 +53,7 @@ enum Verb {
         name: String,
         /// The backup's id, or the end of it
         backup: String,
-        /// Only these paths, relative to the checkout
+        /// Only these paths, relative to the checkout; `volume:NAME/PATH` is in a volume
         #[arg(value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
@@ -116,7 +118,7 @@ fn why(listing: &Listing) -> String {
 
 fn files(listing: &Listing) -> usize {
     let is_file = |kind: &backup::Kind| matches!(kind, backup::Kind::File { .. } | backup::Kind::Database { .. });
-    listing.entries.iter().filter(|entry| is_file(&entry.kind)).count()
+    listing.all().filter(|(_, entry)| is_file(&entry.kind)).count()
 }
 
 fn document(stored: &Stored) -> Value {
@@ -129,6 +131,7 @@ fn document(stored: &Stored) -> Value {
             "run": listing.run,
             "paths": listing.paths,
             "sqlite": listing.databases,
+            "volumes": listing.volumes.iter().map(|one| &one.volume.name).collect::<Vec<_>>(),
             "files": files(listing),
             "bytes": listing.size(),
             "stored": listing.stored(),
@@ -178,9 +181,9 @@ fn take(session: &Session, globals: &Globals) -> Result<Exit> {
     let reporter = output::reporter(globals);
     let _lock = session.lock(globals, false, &*reporter)?;
     let name = &session.install.name;
-    let scope = session.backup_scope().ok_or_else(|| {
+    let scope = session.backup_scope()?.ok_or_else(|| {
         Error::usage(format!("the manifest of {name} declares nothing to back up"))
-            .hint("add a [backup] table: paths = [...], sqlite = [...]")
+            .hint("add a [backup] table: paths = [...], sqlite = [...], volumes = [...]")
     })?;
     let listing = during(&*reporter, "back up, and prove it", || keep(session, &scope, Reason::ByHand, &*reporter))?;
     prune(session, std::slice::from_ref(&listing.id), &*reporter)?;
@@ -231,7 +234,7 @@ fn restore(session: &Session, id: &str, paths: &[PathBuf], globals: &Globals) ->
     }
     backup::check_paths(&listing, paths)?;
     let tops: Vec<String> = match paths {
-        [] => listing.paths.iter().chain(&listing.databases).map(Name::to_string).collect(),
+        [] => listing.tops(),
         paths => paths.iter().map(|path| Name::of(path).to_string()).collect(),
     };
     if !globals.quiet && !globals.json {
@@ -246,10 +249,19 @@ fn restore(session: &Session, id: &str, paths: &[PathBuf], globals: &Globals) ->
         return Ok(Exit::Done);
     }
     approve(name, globals)?;
-    let present = during(&*reporter, "back up what is there now", || {
+    let held = Held::of(session, &listing, &stored, &*reporter)?;
+    let exchanged = during(&*reporter, "back up what is there now", || {
         keep(session, &Scope::of(&listing), Reason::BeforeRestore, &*reporter)
-    })?;
-    let was = exchange(session, &listing, &stored, (paths, &present.id), &*reporter)?;
+    })
+    .and_then(|present| {
+        let was = exchange(session, &listing, &stored, (paths, &present.id), &*reporter)?;
+        Ok((present, was))
+    });
+    // Containers whose data is half of one state and half of another stay stopped.
+    let is_torn = exchanged.as_ref().is_err_and(|error| error.kind == Kind::NeedsOperator);
+    let back = if is_torn { Vec::new() } else { held.release(&*reporter) };
+    let (present, was) = exchanged.map_err(|error| back.iter().fold(error, Error::because))?;
+    let was = [was, back].concat();
     prune(session, &[listing.id.clone(), present.id.clone()], &*reporter)?;
     match globals.json {
         true => end(json!({"install": name, "restored": listing.id, "before": present.id})),
@@ -263,6 +275,53 @@ fn restore(session: &Session, id: &str, paths: &[PathBuf], globals: &Globals) ->
             Error::because,
         )),
     }
+}
+
+/// The containers of a Compose project, stopped for as long as their data is exchanged.
+struct Held<'a> {
+    hold: Option<(ComposeHold, Seen)>,
+    site: Site<'a>,
+}
+
+impl<'a> Held<'a> {
+    fn of(session: &Session, listing: &Listing, stored: &Stored, reporter: &'a dyn Reporter) -> Result<Held<'a>> {
+        let mut site = site(session, listing, stored, reporter)?;
+        let Source::Compose(source) = &session.install.source else { return Ok(Held { hold: None, site }) };
+        let project = Project::of(source, &session.place())?;
+        project.answers()?;
+        interrupt::listen()?;
+        // What is begun here is not left in the middle.
+        interrupt::shield();
+        let hold = ComposeHold { project, stops: true };
+        let seen = hold.seen(&mut site)?;
+        let title = hold.title();
+        let mut held = Held { hold: Some((hold, seen)), site };
+        let stopped = during(reporter, title, || match &held.hold {
+            Some((hold, _)) => hold.apply(&mut held.site),
+            None => Ok(()),
+        });
+        match stopped {
+            Ok(()) => Ok(held),
+            Err(error) => {
+                let back = held.release(reporter);
+                Err(back.into_iter().fold(error.while_("nothing was restored"), Error::because))
+            }
+        }
+    }
+
+    /// Makes them what they were; what tells otherwise.
+    fn release(mut self, reporter: &dyn Reporter) -> Vec<String> {
+        let Some((hold, seen)) = self.hold.take() else { return Vec::new() };
+        let title = hold.undo_title().unwrap_or_default();
+        let back = during(reporter, title, || hold.undo(&mut self.site, &seen));
+        back.unwrap_or_else(|error| vec![error.to_string()])
+    }
+}
+
+fn site<'a>(session: &Session, listing: &Listing, stored: &Stored, reporter: &'a dyn Reporter) -> Result<Site<'a>> {
+    let plan =
+        Plan { root: listing.root.clone(), owner: session.install.owner.clone(), ..Plan::empty(&session.install.name) };
+    Site::new(&plan, &listing.id, &stored.directory, reporter)
 }
 
 /// Stops what runs, puts the data back, and starts it again; remarks tell what does not.
@@ -280,9 +339,7 @@ fn exchange(
         pairs.flat_map(|(unit, here)| here.states.iter().map(|(name, _)| (unit.scope, name.clone())))
     });
     let quiesce = Quiesce { units: units.collect() };
-    let plan =
-        Plan { root: listing.root.clone(), owner: session.install.owner.clone(), ..Plan::empty(&session.install.name) };
-    let mut site = Site::new(&plan, &listing.id, &stored.directory, reporter)?;
+    let mut site = site(session, listing, stored, reporter)?;
     interrupt::listen()?;
     // What is begun here is not left in the middle.
     interrupt::shield();

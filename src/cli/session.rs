@@ -10,10 +10,11 @@ use crate::hook::Store;
 use crate::host::account::Account;
 use crate::host::fs::must_be_ours;
 use crate::ledger::{Ledger, last_downtime, open_run};
-use crate::manifest::{self, Install, Layer, RepositoryManifest};
+use crate::manifest::{self, Install, Layer, RepositoryManifest, Source};
 use crate::plan::{Blocker, Contents, Intent, ManifestPlan, PeerPlan, Plan, Request, build};
 use crate::report::Reporter;
 use crate::run::{self, Lock};
+use crate::source::compose::Project;
 use crate::source::git::{Mirror, Target, offer, repository_manifest, unknown_commit, was_shipped};
 use crate::source::{self, Offer, Place, Upstream};
 use crate::survey::Survey;
@@ -213,16 +214,22 @@ impl Session {
     }
 
     /// What belongs to a backup; `None`: the manifest declares none.
-    pub fn backup_scope(&self) -> Option<backup::Scope> {
-        let declared = self.install.backup.as_ref()?;
+    pub fn backup_scope(&self) -> Result<Option<backup::Scope>> {
+        let Some(declared) = self.install.backup.as_ref() else { return Ok(None) };
         let paths = |list: &[manifest::RelPath]| {
             list.iter().map(|path| PathBuf::from(self.install.layout.outliving(path).as_str())).collect()
         };
-        Some(backup::Scope { paths: paths(&declared.paths), databases: paths(&declared.sqlite) })
+        let volumes = match &self.install.source {
+            Source::Compose(source) if !declared.volumes.is_empty() => {
+                Project::of(source, &self.place())?.volumes(&declared.volumes)?
+            }
+            _ => Vec::new(),
+        };
+        Ok(Some(backup::Scope { paths: paths(&declared.paths), databases: paths(&declared.sqlite), volumes }))
     }
 
     fn backup_outlook(&self) -> Result<Option<backup::Outlook>> {
-        let Some(scope) = self.backup_scope() else { return Ok(None) };
+        let Some(scope) = self.backup_scope()? else { return Ok(None) };
         let of_run = |stored: backup::Stored| {
             let listing = stored.listing.ok().filter(|listing| listing.reason == backup::Reason::Run)?;
             Some((listing.run?, listing.id))
@@ -294,11 +301,11 @@ impl Session {
             let obstacles = run::in_the_way(install, &self.owner, &offer.added)?;
             offer.blockers.extend(in_the_way(install, &obstacles));
         }
+        survey.backup = self.backup_outlook()?;
         upstream.complete(&place, mirror, &survey, &mut offer)?;
         if request.intent == Intent::Rollback {
             source::releases::reuse(&place, mirror, &mut offer.changes)?;
         }
-        survey.backup = self.backup_outlook()?;
         let (mut plan, contents) = build(install, &survey, &offer, request)?;
         plan.manifest = self.manifest_changes()?;
         plan.blockers.extend(run::missing_keys(install, &plan, &contents)?);

@@ -78,6 +78,7 @@ fn text(session: &Session, survey: &Survey, open: Option<String>, itself: &Outlo
     let install = &session.install;
     let at = abbreviate(&survey.checkout.head);
     let here = match install.layout {
+        Layout::InPlace if install.checkout().is_none() => format!("release {at}"),
         Layout::InPlace => format!("{} at {at}", survey.checkout.branch.as_deref().unwrap_or("detached")),
         Layout::Releases => survey.release.as_ref().map_or("nothing yet".into(), |name| format!("{name}, {at}")),
     };
@@ -171,7 +172,11 @@ fn remarks(
 ) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(activation) = surveyed.activation.as_ref().filter(|activation| activation.revision != head) {
-        let at = if install.layout == Layout::Releases { "`current` leads to" } else { "the checkout is at" };
+        let at = match install.layout {
+            Layout::Releases => "`current` leads to",
+            Layout::InPlace if install.checkout().is_none() => "what is installed is",
+            Layout::InPlace => "the checkout is at",
+        };
         remarks.push(format!(
             "runs {}, {at} {}: the next upgrade finishes the job",
             abbreviate(&activation.revision),

@@ -90,7 +90,8 @@ fn said(wanted: &Wanted, told: &[Value]) -> Outcome {
     }
     for container in told {
         let text = |pointer: &str| container.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let argv = [&wanted.engine, "logs", "--since", text("/State/StartedAt"), "--tail", LINES, text("/Id")];
+        let since = since(container).into_iter().flat_map(|time| ["--since", time]);
+        let argv = [wanted.engine.as_str(), "logs", "--tail", LINES].into_iter().chain(since).chain([text("/Id")]);
         let output = match Command::new(argv).output() {
             Ok(output) => output,
             Err(error) => return Outcome::CouldNotRun(error.to_string()),
@@ -106,6 +107,13 @@ fn said(wanted: &Wanted, told: &[Value]) -> Outcome {
         }
     }
     Outcome::Passed
+}
+
+/// Where its present life begins in its log: at the end of the one before, and from its first line on where there was none.
+/// When it was started is noted after that, so that its first lines may be older.
+fn since(container: &Value) -> Option<&str> {
+    let ended = container.pointer("/State/FinishedAt").and_then(Value::as_str);
+    ended.filter(|time| !time.is_empty() && !time.starts_with("0001-"))
 }
 
 #[cfg(test)]
@@ -133,6 +141,13 @@ mod tests {
         assert!(matches!(asked(container("running", Some("starting"), 0)), Outcome::Failed(_)));
         assert_eq!(asked(container("exited", None, 0)), Outcome::Failed("it ended with 3".into()));
         assert!(matches!(judged(&[], &mut Vec::new()), Outcome::Failed(_)));
+    }
+
+    #[test]
+    fn what_a_container_says_first_counts_and_what_it_said_in_an_earlier_life_does_not() {
+        let state = |ended: &str| json!({ "State": { "StartedAt": "2026-01-02T00:00:00Z", "FinishedAt": ended } });
+        assert_eq!(since(&state("0001-01-01T00:00:00Z")), None);
+        assert_eq!(since(&state("2026-01-01T23:59:59.5Z")), Some("2026-01-01T23:59:59.5Z"));
     }
 
     #[test]

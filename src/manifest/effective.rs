@@ -233,6 +233,7 @@ fn backup(backup: &Backup) -> raw::Backup {
     raw::Backup {
         paths: texts(&backup.paths),
         sqlite: texts(&backup.sqlite),
+        volumes: backup.volumes.clone(),
         keep: i64::try_from(backup.keep).ok(),
         when: Some(match backup.when {
             BackupWhen::Prepare => raw::BackupWhen::Prepare,

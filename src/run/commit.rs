@@ -12,7 +12,7 @@ use crate::ledger::{Activation, FailedRelease, KnownGood, Ledger, MigrationRan};
 use crate::plan::{ComponentPlan, Intent, Plan};
 use crate::report::Event;
 use crate::source::git::{self, switch};
-use crate::source::releases;
+use crate::source::{compose, releases};
 
 /// Finishes a run whose `commit` is recorded.
 pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result<()> {
@@ -62,7 +62,8 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
         ledger.remember_failed(rolled_back(journal, plan))?;
     }
     // The ledger says by now what is kept.
-    for text in releases::prune(plan, site, &known_good)? {
+    let remarks = releases::prune(plan, site, &known_good)?;
+    for text in remarks.into_iter().chain(compose::prune(plan, state, &known_good)) {
         site.reporter.tell(Event::Warning { text });
     }
     journal.append(Body::End(End { outcome: Outcome::Done, why: None, detail: Vec::new() }))

@@ -70,6 +70,8 @@ pub struct Backup {
     pub paths: Vec<RelPath>,
     /// SQLite databases, relative to the root.
     pub sqlite: Vec<RelPath>,
+    /// Named volumes of the Compose project, as its files call them.
+    pub volumes: Vec<String>,
     /// How many backups are kept.
     pub keep: usize,
     /// When a run takes its backup.

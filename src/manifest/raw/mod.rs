@@ -204,11 +204,15 @@ pub(super) struct Backup {
     /// SQLite databases, relative to the root: copied by SQLite's own backup, whether `paths` holds them or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sqlite: Vec<String>,
+    /// Named volumes of the Compose project, as its files call them: `data`. They are copied when nothing writes to them, so
+    /// that `when = "quiesced"` belongs to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
     /// How many backups are kept, at least 1. Default: 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep: Option<i64>,
-    /// `prepare`: while everything runs. `quiesced`: when the units of the components are stopped, before the tree is
-    /// switched. Default: `prepare`.
+    /// `prepare`: while everything runs. `quiesced`: when the units of the components, or the containers of the project, are stopped,
+    /// before the tree is switched. Default: `prepare`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<BackupWhen>,
     /// Where backups are kept, absolute: each install in a directory of its own. Default: `/var/lib/relift/NAME/backups`.

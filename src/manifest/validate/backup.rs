@@ -7,6 +7,7 @@ use super::super::problem::{Fault, Looked};
 use super::super::{Backup, BackupWhen, RelPath, raw, words};
 use super::Look;
 use super::policy::keep;
+use super::source::compose_name;
 
 /// How many backups are kept where the manifest says nothing.
 const KEEP: usize = 5;
@@ -17,7 +18,7 @@ pub(super) fn backup(look: &mut Look<'_>, top: &Key, raw: &raw::Manifest) -> Opt
     let Some(table) = &raw.backup else {
         return if needs_one(look, top, raw) { None } else { Some(None) };
     };
-    if table.paths.is_empty() && table.sqlite.is_empty() {
+    if table.paths.is_empty() && table.sqlite.is_empty() && table.volumes.is_empty() {
         let fault = Fault::new("nothing is named, so there would be nothing in a backup");
         look.fault(&key, fault.help("name files and directories under `paths`, SQLite databases under `sqlite`"));
         return None;
@@ -35,13 +36,34 @@ pub(super) fn backup(look: &mut Look<'_>, top: &Key, raw: &raw::Manifest) -> Opt
             );
         }
     }
+    let volumes = volumes(look, &key, raw, table);
     let keep = look.take_or(&key.name("keep"), table.keep.map(keep), KEEP);
     let directory = look.take_optional(&key.name("directory"), table.directory.as_deref().map(directory));
     let when = match table.when {
         None | Some(raw::BackupWhen::Prepare) => BackupWhen::Prepare,
         Some(raw::BackupWhen::Quiesced) => BackupWhen::Quiesced,
     };
-    Some(Some(Backup { paths: paths?, sqlite: sqlite?, keep: keep?, when, directory: directory? }))
+    Some(Some(Backup { paths: paths?, sqlite: sqlite?, volumes: volumes?, keep: keep?, when, directory: directory? }))
+}
+
+/// Named volumes: a Compose project's, copied when its containers are stopped.
+fn volumes(look: &mut Look<'_>, top: &Key, raw: &raw::Manifest, table: &raw::Backup) -> Option<Vec<String>> {
+    let key = top.name("volumes");
+    if table.volumes.is_empty() {
+        return Some(Vec::new());
+    }
+    look.unique("volume", names(&key, &table.volumes));
+    let volumes = look.each(&key, &table.volumes, |text| compose_name(text, "a volume"));
+    if raw.source.compose.is_none() {
+        look.fault(&key, Fault::new("only a Compose project has volumes").help("name files under `paths`"));
+        return None;
+    }
+    if !matches!(table.when, Some(raw::BackupWhen::Quiesced)) {
+        let fault = Fault::new("a volume is copied when its containers are stopped");
+        look.fault(&key, fault.help("add when = \"quiesced\" to [backup]"));
+        return None;
+    }
+    volumes
 }
 
 /// Whether a step is undone by a backup that is declared nowhere.

@@ -8,14 +8,14 @@ use crate::manifest::BackupWhen;
 /// `[backup]` of `manager/data`, taken at `when`.
 pub(super) fn declared(when: BackupWhen) -> manifest::Backup {
     let path = manifest::RelPath::parse("manager/data").unwrap();
-    manifest::Backup { paths: vec![path], sqlite: vec![], keep: 3, when, directory: None }
+    manifest::Backup { paths: vec![path], sqlite: vec![], volumes: vec![], keep: 3, when, directory: None }
 }
 
 /// The install backs that up, and there is something.
 fn backed_up(mut world: World, when: BackupWhen) -> World {
     world.install.backup = Some(declared(when));
     world.survey.backup = Some(Outlook {
-        scope: Data { paths: vec!["manager/data".into()], databases: vec![] },
+        scope: Data { paths: vec!["manager/data".into()], databases: vec![], volumes: vec![] },
         store: "/var/lib/relift/app/backups".into(),
         cache: "/var/cache/relift/app".into(),
         measured: Measured { bytes: 4096, files: 1, largest_database: 0 },

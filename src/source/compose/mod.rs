@@ -4,21 +4,28 @@ mod difference;
 mod known;
 mod merge;
 mod offer;
+mod program;
 pub mod project;
 mod registry;
 pub mod release;
+mod volume;
+
+use std::path::Path;
+
+use git2::Repository;
 
 use super::git::{Checkout, Mirror, Target};
 use super::{Offer, Place, Upstream, snapshot};
 use crate::action::Action;
-use crate::error::{Error, Result};
-use crate::ledger::Ledger;
+use crate::error::{Context, Error, Result};
+use crate::ledger::{KnownGood, Ledger};
 use crate::manifest::ComposeSource;
 use crate::plan::{Blocker, Plan};
 use crate::report::{Event, Reporter, during};
 use crate::survey::Survey;
 pub use project::Project;
 use release::Pin;
+pub use volume::Volume;
 
 /// What must be free where images lie before one is pulled, bytes.
 const ROOM: u64 = 200 << 20;
@@ -83,8 +90,8 @@ impl Upstream for ComposeSource {
             .hint("what takes the room: docker system df"));
         }
         let (name, repository) = (&place.install.name, mirror.repository());
-        let of = |revision: &str| Ok(release::apart(release::files(repository, revision)?).1);
-        let (now, next): (Vec<Pin>, Vec<Pin>) = (of(&plan.from.revision)?, of(&plan.to.revision)?);
+        let of = |revision: &str| -> Result<Vec<Pin>> { Ok(release::apart(release::files(repository, revision)?).1) };
+        let (now, next) = (of(&plan.from.revision)?, of(&plan.to.revision)?);
         for pin in &next {
             let (image, own) = (pin.reference(), pin.kept(name));
             if project.keep(name, &image, &own)?.is_none() {
@@ -106,12 +113,31 @@ impl Upstream for ComposeSource {
                 reporter.tell(Event::Warning { text });
             }
         }
-        let mut wanted: Vec<String> = now.iter().chain(&next).map(|pin| pin.kept(name)).collect();
-        for entry in Ledger::below(place.state).known_good()? {
-            // One that the mirror does not have any more keeps nothing.
-            let pins: Result<Vec<Pin>> = of(&entry.revision);
-            wanted.extend(pins.unwrap_or_default().iter().map(|pin| pin.kept(name)));
-        }
-        project.let_go(name, &wanted)
+        let known_good = Ledger::below(place.state).known_good()?;
+        let known_good = known_good.iter().map(|entry| entry.revision.as_str());
+        let needed = [plan.from.revision.as_str(), plan.to.revision.as_str()].into_iter().chain(known_good);
+        project.let_go(name, &kept(name, repository, needed))
     }
+}
+
+/// The names under which the images of these releases are kept. One that the mirror does not have any more keeps nothing.
+fn kept<'r>(install: &str, repository: &Repository, revisions: impl Iterator<Item = &'r str>) -> Vec<String> {
+    let files = revisions.filter_map(|revision| release::files(repository, revision).ok());
+    let pins = files.flat_map(|files| release::apart(files).1);
+    pins.map(|pin| pin.kept(install)).collect()
+}
+
+/// Lets go of the images of releases that are no way back any more; remarks tell why one stays.
+pub fn prune(plan: &Plan, state: &Path, known_good: &[KnownGood]) -> Vec<String> {
+    let project = plan.actions.iter().find_map(|action| match action {
+        Action::ComposeUp(up) => Some(&up.project),
+        _ => None,
+    });
+    let Some(project) = project else { return Vec::new() };
+    let pruned = Repository::open(state.join("mirror.git")).context("the mirror cannot be read").and_then(|mirror| {
+        let known_good = known_good.iter().map(|entry| entry.revision.as_str());
+        let needed = std::iter::once(plan.to.revision.as_str()).chain(known_good);
+        project.let_go(&plan.install, &kept(&plan.install, &mirror, needed))
+    });
+    pruned.err().map(|error| format!("images of older releases stay until the next run: {error}")).into_iter().collect()
 }

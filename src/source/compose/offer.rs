@@ -48,6 +48,7 @@ pub fn complete(
     let (base, now) = release::apart(release::files(repository, &from)?);
     let (next_files, next) = release::apart(release::files(repository, &to)?);
     let root = Rooted::open(&place.install.root)?;
+    foreign(&project, survey, offer)?;
     let files = merged(place, (&base, &next_files), &root, offer)?;
     let pins = pinned(place, &project, &next)?;
     if offer.blockers.iter().any(|blocker| !blocker.refused) || (files.is_empty() && pins.is_none()) {
@@ -75,6 +76,25 @@ pub fn complete(
     let directory = project.pins.parent().unwrap_or(Path::new("/")).to_owned();
     offer.changes.push(Action::ComposeFiles(ComposeFiles { swaps, pins: of_pins, directory }));
     act(source, place, project, &found, &after, offer)
+}
+
+/// Whoever else runs with a volume that is backed up would write to it meanwhile.
+fn foreign(project: &Project, survey: &Survey, offer: &mut Offer) -> Result<()> {
+    let Some(outlook) = survey.backup.as_ref().filter(|outlook| !outlook.scope.volumes.is_empty()) else {
+        return Ok(());
+    };
+    let own: Vec<String> = project.containers()?.into_iter().map(|one| one.name).collect();
+    for volume in &outlook.scope.volumes {
+        let strangers: Vec<String> = volume.users()?.into_iter().filter(|user| !own.contains(user)).collect();
+        if !strangers.is_empty() {
+            let names = strangers.join(" ");
+            offer.blockers.push(Blocker::impossible(
+                format!("the volume {} is in use by {names}, which is not of {}", volume.name, project.name),
+                format!("stop it for the run, since the volume is backed up: {} stop {names}", volume.engine),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A file with what is there and what will be.

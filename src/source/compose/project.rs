@@ -48,6 +48,9 @@ pub struct Container {
     pub service: String,
     /// Its id.
     pub id: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
     /// The image as it was asked for.
     pub named: String,
     /// The id of the image.
@@ -61,7 +64,7 @@ pub struct Container {
 impl Project {
     /// The project that a source declares. What carries it out must be there, where the manifest does not name it.
     pub fn of(source: &ComposeSource, place: &Place) -> Result<Project> {
-        let program = source.program.map_or_else(installed, Ok)?;
+        let program = super::program::chosen(source.program)?;
         Ok(Project {
             name: source.project.clone(),
             root: place.install.root.clone(),
@@ -275,18 +278,6 @@ pub fn pins(state: &Path) -> PathBuf {
     state.join("compose/override.yml")
 }
 
-/// What carries Compose out on this host.
-fn installed() -> Result<ComposeProgram> {
-    let is_there = |program: &ComposeProgram| {
-        let words = program.word().split(' ').chain(["version"]);
-        Command::new(words).output().is_ok_and(|output| output.success())
-    };
-    ComposeProgram::ALL.into_iter().find(is_there).ok_or_else(|| {
-        Error::failed("nothing here carries Compose out: docker compose, docker-compose or podman-compose")
-            .hint("install one of them: apt-get install docker-compose")
-    })
-}
-
 /// The ids of a project's containers, of one service or of all.
 pub fn ids(engine: &str, project: &str, service: Option<&str>) -> Result<Vec<String>> {
     let mut argv: Vec<String> = [engine, "ps", "-aq", "--no-trunc", "--filter"].map(str::to_owned).into();
@@ -328,6 +319,7 @@ fn container(told: &Value) -> Container {
     Container {
         service: label("com.docker.compose.service"),
         id: text("/Id"),
+        name: text("/Name").trim_start_matches('/').to_owned(),
         named: text("/Config/Image"),
         image: text("/Image"),
         hash: label("com.docker.compose.config-hash"),

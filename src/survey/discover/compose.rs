@@ -240,4 +240,5 @@ fn volumes(text: &mut String, project: &Project) {
     );
     line(text, "# [backup]");
     line(text, &format!("# volumes = {}", list(&names)));
+    line(text, "# when = \"quiesced\"      # the containers are stopped for as long as it takes");
 }

@@ -174,7 +174,7 @@ impl Arena {
     /// A backup of what is raced for, put back at once.
     fn back_up(&self) -> relift::Result<()> {
         let (store, cache) = (self.place.path().join("store"), self.place.path().join("cache"));
-        let scope = Scope { paths: vec!["data".into(), ".env".into()], databases: Vec::new() };
+        let scope = Scope { paths: vec!["data".into(), ".env".into()], databases: Vec::new(), volumes: Vec::new() };
         let taken = backup::take(&Order {
             store: &store,
             cache: &cache,

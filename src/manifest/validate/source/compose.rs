@@ -85,7 +85,7 @@ fn images(look: &mut Look<'_>, key: &Key, raw: &[raw::ComposeImage]) -> Option<V
 
 /// Names that Compose takes: <https://github.com/compose-spec/compose-spec/blob/main/spec.md#name-top-level-element>, and what
 /// version 1 makes of them.
-fn name(text: &str, what: &str) -> Looked<String> {
+pub(in super::super) fn name(text: &str, what: &str) -> Looked<String> {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(inner) {
         true => Ok(text.to_owned()),

@@ -13,6 +13,7 @@ use super::super::problem::{Fault, Looked};
 use super::super::{Follow, GitSource, Source, raw, words};
 use super::Look;
 
+pub(super) use compose::name as compose_name;
 pub(super) use packages::name as package;
 
 pub(super) fn source(look: &mut Look<'_>, key: &Key, raw: &raw::Manifest, root: Option<&Path>) -> Option<Source> {
