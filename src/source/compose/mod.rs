@@ -2,11 +2,11 @@
 
 mod difference;
 mod known;
-mod merge;
 mod offer;
 pub mod project;
 mod registry;
 pub mod release;
+mod shown;
 
 use super::git::{Checkout, Mirror, Target};
 use super::{Offer, Place, Upstream, snapshot};
@@ -19,6 +19,7 @@ use crate::report::{Event, Reporter, during};
 use crate::survey::Survey;
 pub use project::Project;
 use release::Pin;
+pub use shown::redacted;
 
 /// What must be free where images lie before one is pulled, bytes.
 const ROOM: u64 = 200 << 20;
