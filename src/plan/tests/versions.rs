@@ -42,6 +42,9 @@ fn a_major_step_and_what_leaves_the_range_want_a_named_target() {
     for (from, to, range, is_explicit, refused) in [
         ("1.0.0", "2.0.0", None, false, Some("manager 1.0.0 -> 2.0.0 is a major step, which has its own guide")),
         ("1.0.0", "2.0.0", None, true, None),
+        // As packages often have it.
+        ("1.2", "2.0", None, false, Some("manager 1.2 -> 2.0 is a major step, which has its own guide")),
+        ("1.2", "1.3", None, false, None),
         ("1.9.0", "1.10.0", None, false, None),
         (
             "1.0.0",
