@@ -5,6 +5,7 @@ mod artifact;
 mod backup;
 mod check;
 mod compose;
+mod conffiles;
 mod directory;
 mod enablement;
 mod env_file;
@@ -32,6 +33,7 @@ pub use artifact::{Artifact, save as save_artifact};
 pub use backup::{Backup, in_order_of_stopping, stop_units};
 pub use check::Check;
 pub use compose::{ComposeFiles, ComposeHold, ComposeUp};
+pub use conffiles::Conffiles;
 pub use directory::Directory;
 pub use enablement::{Link, Links};
 pub use env_file::EnvFile;
@@ -65,6 +67,8 @@ pub enum Action {
     Tree(Tree),
     /// Runs a transaction of the package manager.
     Packages(Packages),
+    /// Writes configuration files of packages, merged.
+    Conffiles(Conffiles),
     /// Replaces a configuration file.
     EnvFile(EnvFile),
     /// Guards what steps make.
@@ -180,6 +184,7 @@ impl Action {
             Action::Backup(action) => action,
             Action::Tree(action) => action,
             Action::Packages(action) => action,
+            Action::Conffiles(action) => action,
             Action::EnvFile(action) => action,
             Action::Artifact(action) => action,
             Action::Step(action) => action,

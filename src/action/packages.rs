@@ -77,7 +77,13 @@ impl Packages {
             PackageManager::Apt => installed_by_dpkg()?,
             PackageManager::Dnf => installed_by_rpm()?,
         };
-        Ok(all.into_iter().map(|one| (one.package.name.clone(), one)).collect())
+        let mut found: BTreeMap<String, Installed> = BTreeMap::new();
+        for mut one in all {
+            // Both versions are there where rpm was killed between the new one and the old one.
+            one.is_whole &= !found.contains_key(&one.package.name);
+            found.insert(one.package.name.clone(), one);
+        }
+        Ok(found)
     }
 
     fn look(&self) -> Result<Sight> {
@@ -167,6 +173,12 @@ impl Packages {
         match self.manager {
             PackageManager::Apt if !names.is_empty() => {
                 self.run(site, "marks", &["apt-mark", "-q", "auto", "--"], names)
+            }
+            PackageManager::Dnf if !names.is_empty() => {
+                // Its own database of who asked for what, without a repository.
+                let cache = format!("--setopt=cachedir={}", self.config.display());
+                let words = ["dnf", "-q", "-y", "-C", "--disablerepo=*", &cache, "mark", "remove"];
+                self.run(site, "marks", &words, names)
             }
             _ => Ok(()),
         }

@@ -48,7 +48,8 @@ pub fn document(plan: &Plan) -> serde_json::Value {
     let mut value = serde_json::to_value(plan).unwrap_or_default();
     if let Some(object) = value.as_object_mut() {
         object.insert("actions".into(), serde_json::json!(titles));
-        object.insert("reversible".into(), plan.irreversible().is_empty().into());
+        let is_reversible = plan.irreversible().is_empty() && plan.without_way_back().is_empty();
+        object.insert("reversible".into(), is_reversible.into());
         object.insert("backup".into(), serde_json::to_value(backup(plan)).unwrap_or_default());
     }
     for component in value["components"].as_array_mut().into_iter().flatten() {
@@ -370,10 +371,13 @@ impl Page {
             (false, None) => "until the probes answer; the first run measures it".to_owned(),
         };
         self.line(format_args!("  {} {time}", paint(DIM, "without service")));
-        let undo = match plan.irreversible().as_slice() {
-            [] if plan.intent == Intent::Reconfigure => "everything but what the package manager changed".to_owned(),
-            [] => "everything, by itself when a step or the proof fails".to_owned(),
-            steps => paint(BAD, format!("not from {} on", steps.join(", "))),
+        let undo = match (plan.without_way_back().as_slice(), plan.irreversible().as_slice()) {
+            ([], []) if plan.intent == Intent::Reconfigure => {
+                "everything but what the package manager changed".to_owned()
+            }
+            ([], []) => "everything, by itself when a step or the proof fails".to_owned(),
+            (lost @ [_, ..], _) => paint(BAD, format!("not the packages: no file is kept of {}", lost.join(", "))),
+            ([], steps) => paint(BAD, format!("not from {} on", steps.join(", "))),
         };
         self.line(format_args!("  {} {undo}", paint(DIM, "can be undone  ")));
         if let Some(backup) = backup(plan) {

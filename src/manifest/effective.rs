@@ -50,7 +50,7 @@ fn source(source: &Source) -> raw::Source {
     let allow = source.allow().map(ToString::to_string);
     match source {
         Source::Git(source) => told.git = Some(git(source)),
-        Source::Packages(PackagesSource { packages, repositories, manager, timeout, lock_timeout, .. }) => {
+        Source::Packages(PackagesSource { packages, repositories, manager, timeout, lock_timeout, merge, .. }) => {
             told.packages = Some(raw::Packages {
                 packages: packages.clone(),
                 repositories: repositories.clone(),
@@ -60,6 +60,7 @@ fn source(source: &Source) -> raw::Source {
                 }),
                 timeout: Some(span(*timeout)),
                 lock_timeout: Some(span(*lock_timeout)),
+                merge: merge.clone(),
                 allow,
             });
         }

@@ -2,7 +2,6 @@
 
 use super::subject::Case;
 use super::{Blocker, Intent, Plan, abbreviate, lockstep, origin, procedures, reach, steps};
-use crate::action::Action;
 use crate::manifest::Install;
 use crate::source::Direction;
 use crate::trust::{self, Standing};
@@ -139,13 +138,7 @@ pub(super) fn unvouched(install: &Install, standing: &Standing, revision: &str) 
 /// Packages of which there is no file any more, so that nothing puts them back.
 fn packages_for_good(case: &Case, plan: &Plan) -> Option<Blocker> {
     let is_allowed = case.request.allow_irreversible && !case.request.unattended;
-    let lost: Vec<&str> = plan
-        .actions
-        .iter()
-        .filter_map(|action| if let Action::Packages(packages) = action { Some(&packages.without) } else { None })
-        .flatten()
-        .map(String::as_str)
-        .collect();
+    let lost = plan.without_way_back();
     (!lost.is_empty() && !is_allowed).then(|| {
         Blocker::refused(
             format!("this cannot be undone: the repository has no longer {}, and no file of it is kept here", lost.join(", ")),

@@ -2,6 +2,7 @@
 
 use semver::{Version, VersionReq};
 
+use super::reach::read;
 use super::{Blocker, ComponentPlan, Plan};
 use crate::manifest::{Install, Reach};
 use crate::source::Offer;
@@ -14,7 +15,7 @@ pub fn broken(install: &Install, survey: &Survey, offer: &Offer, only: &[String]
         let (_, offered) = installed.find(|((_, component, _), _)| component.name == *name)?;
         let moves = only.is_empty() || only.contains(name);
         let text = if moves { &offered.to_version } else { &offered.from_version };
-        Some((name.clone(), Version::parse(text.as_deref()?).ok()?))
+        Some((name.clone(), read(text.as_deref())?))
     };
     let mut blockers = Vec::new();
     for group in &install.lockstep {
@@ -54,10 +55,8 @@ pub fn major_steps(plan: &Plan, is_explicit: bool) -> Vec<Blocker> {
 
 /// Components that would leave the range that the manifest allows.
 pub fn outside(plan: &Plan, range: &VersionReq) -> Vec<Blocker> {
-    let parsed = plan
-        .components
-        .iter()
-        .filter_map(|component| Some((component, Version::parse(component.to_version.as_deref()?).ok()?)));
+    let parsed =
+        plan.components.iter().filter_map(|component| Some((component, read(component.to_version.as_deref())?)));
     parsed
         .filter(|(_, version)| !range.matches(version))
         .map(|(component, _)| {
@@ -71,8 +70,8 @@ pub fn outside(plan: &Plan, range: &VersionReq) -> Vec<Blocker> {
 
 /// How far a component goes up; `None` where a version is missing, is no semver, or did not go up.
 fn step(component: &ComponentPlan) -> Option<Reach> {
-    let from = Version::parse(component.from_version.as_deref()?).ok()?;
-    let to = Version::parse(component.to_version.as_deref()?).ok()?;
+    let from = read(component.from_version.as_deref())?;
+    let to = read(component.to_version.as_deref())?;
     match () {
         () if to <= from => None,
         () if to.major != from.major => Some(Reach::Major),

@@ -431,6 +431,15 @@ impl Plan {
         all.filter(|(runs, undo, _)| *runs && **undo == StepUndo::Irreversible).map(|(.., name)| name).collect()
     }
 
+    /// Packages of which there is no file any more, so that nothing puts them back.
+    pub fn without_way_back(&self) -> Vec<&str> {
+        let packages = self.actions.iter().filter_map(|action| match action {
+            Action::Packages(packages) => Some(&packages.without),
+            _ => None,
+        });
+        packages.flatten().map(String::as_str).collect()
+    }
+
     /// Units that are restarted or started.
     pub fn restarts(&self) -> Vec<&UnitPlan> {
         self.components

@@ -7,6 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::migrations::{chain, unguided};
+use super::reach::read;
 use super::subject::{Case, Part, Subject};
 use super::{Blocker, Intent, Origin, may_run_as_root};
 use crate::action::{self, Action, MigrationOf, Rerun, With};
@@ -157,10 +158,10 @@ impl Procedures {
         if declared.is_empty() || from == to {
             return;
         }
-        let (from, to) = match (Version::parse(from), Version::parse(to)) {
-            (Ok(from), Ok(to)) => (from, to),
-            (read, _) => {
-                let unread = if read.is_err() { from } else { to };
+        let (from, to) = match (read(Some(from)), read(Some(to))) {
+            (Some(from), Some(to)) => (from, to),
+            (readable, _) => {
+                let unread = if readable.is_none() { from } else { to };
                 self.blockers.push(Blocker::impossible(
                     format!("which migrations of {name} are due is not known: its version \"{unread}\" cannot be read"),
                     "migrations need versions of the form MAJOR.MINOR.PATCH, as in 3.39.0",
@@ -234,7 +235,7 @@ pub(super) fn without_guide(case: &Case) -> Vec<Blocker> {
     for part in case.parts() {
         let versions = (part.offer.from_version.as_deref(), part.offer.to_version.as_deref());
         let (Some(from), Some(to)) = versions else { continue };
-        let (Ok(from), Ok(to)) = (Version::parse(from), Version::parse(to)) else { continue };
+        let (Some(from), Some(to)) = (read(Some(from)), read(Some(to))) else { continue };
         let missing = unguided(&from, &to, &of(case, &part.component.name));
         if let Some(first) = missing.first() {
             let numbers = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

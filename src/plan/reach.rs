@@ -86,8 +86,11 @@ fn step(component: &ComponentPlan, plan: &Plan) -> Step {
     }
 }
 
-fn read(text: Option<&str>) -> Option<Version> {
-    Version::parse(text?).ok()
+/// A version of a component. Packages often have but two numbers: 2.4 is 2.4.0.
+pub(super) fn read(text: Option<&str>) -> Option<Version> {
+    let text = text?;
+    let is_short = text.split('.').count() == 2 && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    Version::parse(text).ok().or_else(|| is_short.then(|| Version::parse(&format!("{text}.0")).ok()).flatten())
 }
 
 /// The words for a release that failed here before with this configuration.

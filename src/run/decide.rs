@@ -81,7 +81,12 @@ fn past(records: &[Record], plan: &Plan, sights: &Sights) -> Decision {
         // What a step or a service made of it since is theirs; these stay as they were made.
         let stays = matches!(
             action,
-            Action::Tree(_) | Action::Packages(_) | Action::EnvFile(_) | Action::Units(_) | Action::ComposeFiles(_)
+            Action::Tree(_)
+                | Action::Packages(_)
+                | Action::Conffiles(_)
+                | Action::EnvFile(_)
+                | Action::Units(_)
+                | Action::ComposeFiles(_)
         );
         if is_done(at) && stays && *sight != Sight::After {
             return Decision::AskOperator(format!("`{title}` was done, and is not as it was made any more"));

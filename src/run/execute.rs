@@ -126,7 +126,8 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
         if interrupt::requested() && systemd::is_stopping() {
             return Err(left_to_boot(&plan, error));
         }
-        let is_its_fault = !interrupt::requested() && has_room(engine).is_ok();
+        let is_its_fault =
+            !interrupt::requested() && has_room(engine).is_ok() && !says_that_room_is_short(&error.detail);
         reserve::give_up(journal.directory());
         // Recovery undoes a run without this record as well; what counts now is that the undo begins.
         let aborted = journal.append(Body::Abort { why: error.to_string() });
@@ -254,6 +255,12 @@ fn left_to_boot(plan: &Plan, error: Error) -> Error {
         .hint(format!("where that is not enabled: relift recover {}", plan.install))
 }
 
+/// Whether a command died of a full disk, which may have room again by now: what it left half done is gone.
+fn says_that_room_is_short(lines: &[String]) -> bool {
+    let is_of_rpm = |line: &str| line.contains(" needs ") && line.contains(" on the ") && line.ends_with(" filesystem");
+    lines.iter().any(|line| line.contains("No space left on device") || is_of_rpm(line.trim()))
+}
+
 fn remember(
     engine: &Engine,
     plan: &Plan,
@@ -280,5 +287,22 @@ pub(super) fn title(plan: &Plan) -> String {
         Intent::Upgrade => format!("the upgrade of {} to {}", plan.install, plan.target_words()),
         Intent::Rollback => format!("the rollback of {} to {}", plan.install, plan.target_words()),
         Intent::Reconfigure => format!("the reconfiguration of {}", plan.install),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_died_of_a_full_disk_is_told_from_others() {
+        for (line, is) in [
+            ("dpkg-deb: error: paste subprocess was killed: cannot copy: No space left on device", true),
+            ("\tinstalling package app-1.1-1.noarch needs 3MB more space on the / filesystem", true),
+            ("app needs a database on the same host", false),
+            ("exit status 1", false),
+        ] {
+            assert_eq!(says_that_room_is_short(&[line.to_owned()]), is, "{line}");
+        }
     }
 }

@@ -73,6 +73,7 @@ fn leaves_something(action: &Action) -> bool {
             | Action::Packages(_)
             | Action::EnvFile(_)
             | Action::Units(_)
+            | Action::Conffiles(_)
             | Action::ComposeFiles(_)
             | Action::ComposeHold(_)
     )

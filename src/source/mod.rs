@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod compose;
 pub mod git;
+pub mod merge;
 pub mod packages;
 pub mod releases;
 pub mod snapshot;

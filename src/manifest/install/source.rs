@@ -94,6 +94,8 @@ pub struct PackagesSource {
     pub timeout: Duration,
     /// How long to wait for the package manager's lock.
     pub lock_timeout: Duration,
+    /// Paths of configuration files that are merged by lines, `*` stands for anything.
+    pub merge: Vec<String>,
     /// Versions that a run may move to by itself.
     pub allow: Option<VersionReq>,
 }

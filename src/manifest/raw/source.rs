@@ -24,6 +24,12 @@ pub struct Packages {
     /// How long to wait for another package manager that holds the lock. Default: `1min`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock_timeout: Option<String>,
+    /// Configuration files of the packages that are merged by lines, absolute; `*` stands for anything: `["/etc/app/*.conf"]`. Where one was
+    /// edited here, the edits stay and what the release changes comes in; where both changed the same lines, nothing is done and both
+    /// sides are shown, without values. What is declared as `env` is merged key by key instead. Default: none; an edited one is kept,
+    /// and the release's is put beside it (`.dpkg-dist`, `.rpmnew`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merge: Vec<String>,
     /// The versions that a run may move to by itself, in Cargo's notation. `2.4-1` of Debian counts as 2.4.0, `1:3.0~rc2-1` as
     /// 3.0.0-rc2.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -310,7 +310,16 @@ fn range(text: &str) -> Looked<VersionReq> {
 }
 
 fn first_with_version(manifest: &raw::Manifest) -> Option<&str> {
-    manifest.component.iter().find(|component| component.version.is_some()).map(|component| component.name.as_str())
+    manifest
+        .component
+        .iter()
+        .find(|component| has_version(component, manifest))
+        .map(|component| component.name.as_str())
+}
+
+/// Packages and Compose projects have versions of their own.
+fn has_version(component: &raw::Component, manifest: &raw::Manifest) -> bool {
+    component.version.is_some() || manifest.source.packages.is_some() || manifest.source.compose.is_some()
 }
 
 /// A component that has a version: the one that is named, or the first.
@@ -329,7 +338,7 @@ fn versioned(
         return first.map(str::to_owned);
     };
     let key = key.name("component");
-    if known(look, &key, name, manifest)?.version.is_none() {
+    if !has_version(known(look, &key, name, manifest)?, manifest) {
         let fault = Fault::new(format!("\"{name}\" declares no version"));
         look.fault(&key, fault.help(format!("add version = {{ file = \"VERSION\" }} to component {name}")));
         return None;

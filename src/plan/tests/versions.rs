@@ -42,6 +42,9 @@ fn a_major_step_and_what_leaves_the_range_want_a_named_target() {
     for (from, to, range, is_explicit, refused) in [
         ("1.0.0", "2.0.0", None, false, Some("manager 1.0.0 -> 2.0.0 is a major step, which has its own guide")),
         ("1.0.0", "2.0.0", None, true, None),
+        // As packages often have it.
+        ("1.2", "2.0", None, false, Some("manager 1.2 -> 2.0 is a major step, which has its own guide")),
+        ("1.2", "1.3", None, false, None),
         ("1.9.0", "1.10.0", None, false, None),
         (
             "1.0.0",
@@ -151,6 +154,43 @@ fn an_irreversible_step_wants_the_flag_and_somebody_who_gives_it() {
     }
     let world = World::single(&step("migrate", "when = { changed = [\"migrations\"] }"));
     assert_eq!(world.blockers(), Vec::<String>::new(), "it does not run");
+}
+
+#[test]
+fn packages_that_nothing_puts_back_are_told_whether_or_not_that_is_allowed() {
+    let package = |version: &str| crate::source::packages::Package {
+        name: "app".into(),
+        version: version.into(),
+        arch: "all".into(),
+    };
+    let change =
+        crate::source::packages::Change { name: "app".into(), from: Some(package("1.0-1")), to: package("1.1-1") };
+    let mut world = World::pair();
+    world.offer.changes.push(crate::action::Action::Packages(crate::action::Packages {
+        manager: manifest::PackageManager::Apt,
+        label: "app 1.1-1".into(),
+        back: "app 1.0-1".into(),
+        changes: vec![change],
+        automatic: Vec::new(),
+        without: vec!["app 1.0-1".into()],
+        conffiles: Vec::new(),
+        keep: Vec::new(),
+        store: "/var/lib/relift/app/packages".into(),
+        config: "/var/cache/relift/app/apt/apt.conf".into(),
+        timeout: 1,
+        lock_timeout: 1,
+    }));
+    assert!(
+        world
+            .blockers()
+            .iter()
+            .any(|said| said.starts_with("this cannot be undone: the repository has no longer app 1.0-1"))
+    );
+    world.request.allow_irreversible = true;
+    let plan = world.plan();
+    assert!(!plan.blockers.iter().any(|blocker| blocker.what.contains("cannot be undone")), "{:?}", plan.blockers);
+    assert_eq!(plan.without_way_back(), ["app 1.0-1"]);
+    assert_eq!(crate::cli::describe::document(&plan)["reversible"], false);
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 mod difference;
 mod known;
-mod merge;
 mod offer;
 mod program;
 pub mod project;
 mod registry;
 pub mod release;
+mod shown;
 mod volume;
 
 use std::path::Path;
@@ -25,6 +25,7 @@ use crate::report::{Event, Reporter, during};
 use crate::survey::Survey;
 pub use project::Project;
 use release::Pin;
+pub use shown::redacted;
 pub use volume::Volume;
 
 /// What must be free where images lie before one is pulled, bytes.

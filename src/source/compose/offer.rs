@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::super::git::Mirror;
+use super::super::merge::{Merged, three};
 use super::super::snapshot::{self, Entry, EntryKind};
 use super::difference::{Difference, difference};
-use super::merge::{Merged, three};
 use super::project::Project;
+use super::redacted;
 use super::release::{self, Pin};
 use crate::action::{Action, ComposeFiles, ComposeHold, ComposeUp, FileSwap};
 use crate::error::{Context, Error, Result};
@@ -159,7 +160,7 @@ fn merged(place: &Place, (base, next): (&[Entry], &[Entry]), root: &Rooted, offe
         let (old, new, here) = (of(base), of(next), root.read(Path::new(name))?);
         let bytes = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.bytes.clone());
         let (theirs, mine) = (bytes(&new), here.as_ref().map(|content| content.bytes.clone()));
-        let after = match three(bytes(&old).as_deref(), theirs.as_deref(), mine.as_deref()) {
+        let after = match three(bytes(&old).as_deref(), theirs.as_deref(), mine.as_deref(), redacted) {
             Merged::Mine => continue,
             Merged::Gone => None,
             Merged::Taken { bytes, kept } => {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::locks::Locks;
 use super::package::{Change, Package, Transaction};
 use super::tool::{Available, Conffile, Installed, Tool};
 use crate::error::{Context, Error, Result};
@@ -18,6 +19,8 @@ const UPDATE: Duration = Duration::from_secs(300);
 const DOWNLOAD: Duration = Duration::from_secs(1800);
 /// A package of rpm, as it is asked for.
 const PACKAGE: &str = "%{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\t%{ARCH}\\n";
+/// What is said where dependencies cannot be had, or conflict.
+const NO_WAY: &str = "dnf finds no way to install these versions";
 /// What ends the table of a transaction.
 const TABLE: &str = "Transaction Summary";
 /// The largest configuration file that is read, bytes.
@@ -48,6 +51,10 @@ impl Dnf {
         let cache = format!("--setopt=cachedir={}", self.cache.display());
         let mut words =
             vec!["dnf".to_owned(), "-q".into(), "-y".into(), cache, "--setopt=install_weak_deps=False".into()];
+        // What it holds it would hide, as if there were nothing: it is told instead.
+        if Locks::are_in_use() {
+            words.push("--disableplugin=versionlock".into());
+        }
         if !repositories.is_empty() {
             words.push("--disablerepo=*".into());
             words.extend(repositories.iter().filter(|id| !id.is_empty()).map(|id| format!("--enablerepo={id}")));
@@ -92,19 +99,8 @@ fn read(line: &str) -> Option<Package> {
 
 impl Tool for Dnf {
     fn installed(&self) -> Result<Vec<Installed>> {
-        let mut all = installed()?;
-        // versionlock is a plugin, and its list is what there is of holds.
-        let locks = std::fs::read_to_string("/etc/dnf/plugins/versionlock.list").unwrap_or_default();
-        let is_held = |name: &str| {
-            let lock = |line: &str| {
-                line.split_once(':')
-                    .map_or(line, |(_, rest)| rest)
-                    .strip_prefix(name)
-                    .is_some_and(|rest| rest.starts_with('-'))
-            };
-            locks.lines().filter(|line| !line.starts_with(['#', '!'])).any(lock)
-        };
-        all.iter_mut().for_each(|one| one.is_held = is_held(&one.package.name));
+        let (mut all, locks) = (installed()?, Locks::of_host());
+        all.iter_mut().for_each(|one| one.is_held = locks.holds(&one.package.name));
         Ok(all)
     }
 
@@ -158,10 +154,15 @@ impl Tool for Dnf {
         };
         let mut found: Vec<Available> = output.text().lines().filter_map(line).collect();
         found.dedup_by(|one, other| one.package == other.package);
-        for one in &mut found {
-            one.needs = self.needs(&one.package);
-        }
+        let locks = Locks::of_host();
+        found.retain(|one| !locks.excludes(&one.package));
         Ok(found)
+    }
+
+    fn needs(&self, one: &Available) -> Vec<String> {
+        let query = ["-C", "repoquery", "--available", "--requires", "--resolve", "--queryformat", "%{name}"];
+        let output = self.command().args(query).args([nevra(&one.package)]).timeout(UPDATE).output();
+        output.map(|output| output.text().lines().map(str::to_owned).collect()).unwrap_or_default()
     }
 
     fn fetch(&self, packages: &[Package]) -> Result<()> {
@@ -219,9 +220,14 @@ impl Tool for Dnf {
             let lines: Vec<String> = lines
                 .filter(|line| line.contains("Error") || line.contains("Problem") || line.contains(" - "))
                 .collect();
-            return Err(Error::failed("dnf finds no way to install these versions").detail(lines));
+            return Err(Error::failed(NO_WAY).detail(lines));
         }
-        Ok(transaction(&said, &of))
+        let found = transaction(&said, &of);
+        let locks = Locks::of_host();
+        match found.changes.iter().find(|change| locks.excludes(&change.to)) {
+            Some(change) => Err(Error::failed(format!("{} is excluded by versionlock", change.to.words()))),
+            None => Ok(found),
+        }
     }
 
     fn conffiles(&self, file: &Path) -> Result<Vec<Conffile>> {
@@ -270,8 +276,12 @@ impl Tool for Dnf {
     }
 
     fn automatic(&self) -> Result<BTreeSet<String>> {
-        // dnf's own database knows, and files that rpm installs do not change what it says.
-        Ok(BTreeSet::new())
+        // dnf's own database knows it, by name; of what it knows nothing, somebody asked for.
+        let query = ["-C", "repoquery", "--userinstalled", "--queryformat", "%{name}"];
+        let asked = self.asking(&[String::new()]).args(query).timeout(UPDATE).succeed()?.text();
+        let asked: BTreeSet<&str> = asked.lines().map(str::trim).collect();
+        let all = installed()?.into_iter().map(|one| one.package.name);
+        Ok(all.filter(|name| !asked.contains(name.as_str())).collect())
     }
 
     fn vouched(&self) -> Option<String> {
@@ -294,15 +304,6 @@ impl Tool for Dnf {
     }
 }
 
-impl Dnf {
-    /// The names of what gives a package what it needs.
-    fn needs(&self, package: &Package) -> Vec<String> {
-        let query = ["-C", "repoquery", "--available", "--requires", "--resolve", "--queryformat", "%{name}"];
-        let output = self.command().args(query).args([nevra(package)]).timeout(UPDATE).output();
-        output.map(|output| output.text().lines().map(str::to_owned).collect()).unwrap_or_default()
-    }
-}
-
 /// Reads the table of a transaction: a heading, then `NAME ARCH VERSION REPOSITORY SIZE` lines.
 fn transaction<'a>(said: &str, here: &dyn Fn(&str) -> Option<&'a Package>) -> Transaction {
     let mut found = Transaction::default();
@@ -316,6 +317,12 @@ fn transaction<'a>(said: &str, here: &dyn Fn(&str) -> Option<&'a Package>) -> Tr
             continue;
         }
         let words: Vec<&str> = line.split_whitespace().collect();
+        // Below what takes its place: `replacing NAME.ARCHITECTURE VERSION`.
+        if let ["replacing", replaced, _] = words.as_slice() {
+            let name = replaced.rsplit_once('.').map_or(*replaced, |(name, _)| name);
+            found.removes.push(name.to_owned());
+            continue;
+        }
         let (true, [name, arch, version, _, ..]) = (line.starts_with(' '), words.as_slice()) else { continue };
         // Before the first heading stand the names of the columns.
         let Some(removes) = removes else { continue };
@@ -338,6 +345,8 @@ fn unreachable(output: &Output) -> Error {
             Error::failed("a repository or a package is signed by a key that dnf does not know here, or not at all")
                 .hint("name the key of the repository: gpgkey=, dnf.conf(5); look at it and import it: rpm --import")
         }
+        () if has("Problem") => Error::failed(NO_WAY)
+            .hint("allow the repository that has what is missing under `repositories`, or install that first"),
         () if has("Unknown repo") || has("No matching repo") => {
             Error::failed("no repository of this host is one of `repositories`")
                 .hint("the ids that there are: dnf repolist --all")
@@ -354,11 +363,11 @@ mod tests {
 
     #[test]
     fn the_table_of_a_transaction_is_read() {
-        let said = "Dependencies resolved.\n===\n Package  Arch  Version  Repository  Size\n===\nUpgrading:\n app  noarch  2.0-1  app  7 k\nInstalling dependencies:\n appdep  noarch  1:1.0-1  app  6 k\nRemoving dependent packages:\n old  noarch  1-1  @System  0\n\nTransaction Summary\n===\nUpgrade 1 Package\n";
+        let said = "Dependencies resolved.\n===\n Package  Arch  Version  Repository  Size\n===\nUpgrading:\n app  noarch  2.0-1  app  7 k\n     replacing  older.noarch 1.0-1\nInstalling dependencies:\n appdep  noarch  1:1.0-1  app  6 k\nRemoving dependent packages:\n old  noarch  1-1  @System  0\n\nTransaction Summary\n===\nUpgrade 1 Package\n";
         let old = Package { name: "app".into(), version: "1.0-1".into(), arch: "noarch".into() };
         let told = transaction(said, &|name| (name == "app").then_some(&old));
         let lines: Vec<String> = told.changes.iter().map(|one| format!("{} {}", one.from.is_some(), one.to)).collect();
         assert_eq!(lines, ["true app=2.0-1 noarch", "false appdep=1:1.0-1 noarch"]);
-        assert_eq!(told.removes, ["old"]);
+        assert_eq!(told.removes, ["older", "old"]);
     }
 }

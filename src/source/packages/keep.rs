@@ -7,7 +7,7 @@ use super::package::Package;
 use super::tool::{Tool, store};
 use crate::action;
 use crate::error::{Context, Error, Kind, Result};
-use crate::host::fs::{sync_filesystem, write_durably};
+use crate::host::fs::{free_bytes, sync_filesystem, write_durably};
 use crate::host::packages::{busy, holder};
 use crate::ledger::Ledger;
 use crate::plan::Plan;
@@ -46,6 +46,33 @@ pub fn wait_for_lock(bound: Duration) -> Result<()> {
     Ok(())
 }
 
+/// Gets package files into the store.
+///
+/// # Errors
+/// Where there is no room for them: nothing was downloaded.
+pub fn fetch(place: &Place, tool: &dyn Tool, packages: &[Package]) -> Result<()> {
+    let names: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let available = tool.available(&names)?;
+    let need = available.iter().filter(|one| packages.contains(&one.package)).map(|one| one.size).sum();
+    match short_of(need, &store(place.state))? {
+        Some((what, hint)) => Err(Error::failed(what).hint(hint)),
+        None => tool.fetch(packages),
+    }
+}
+
+/// Where a directory's filesystem has less than `need` bytes: what to say of it, and what to do.
+pub fn short_of(need: u64, at: &Path) -> Result<Option<(String, String)>> {
+    let free = free_bytes(at)?;
+    let (free_words, need_words) = (crate::text::bytes(free), crate::text::bytes(need));
+    Ok((free < need).then(|| {
+        let at = at.display();
+        (
+            format!("only {free_words} are free on the filesystem of {at}, and the packages need {need_words}"),
+            format!("make room: df -h {at}"),
+        )
+    }))
+}
+
 /// Brings everything that a transaction and its undo need, and notes which release needs what.
 pub fn bring(
     place: &Place,
@@ -78,7 +105,7 @@ pub fn bring(
         .collect();
     if !missing.is_empty() {
         let words: Vec<String> = missing.iter().map(Package::words).collect();
-        during(reporter, format!("download {}", words.join(", ")), || tool.fetch(&missing))?;
+        during(reporter, format!("download {}", words.join(", ")), || fetch(place, tool, &missing))?;
     }
     note(place, &plan.from.revision, &old)?;
     note(place, &plan.to.revision, &new)?;

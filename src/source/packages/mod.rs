@@ -5,6 +5,8 @@ mod apt;
 mod dnf;
 mod dpkg;
 mod keep;
+mod locks;
+mod merged;
 mod offered;
 mod package;
 mod release;
@@ -71,6 +73,9 @@ impl Upstream for PackagesSource {
         let tool = tool::tool(self, place)?;
         let here = self.here(&tool.installed()?);
         let wanted = offered::wanted(self, tool.as_ref(), &here, to)?;
+        if !offline && wanted != here {
+            merged::bring_bases(self, place, tool.as_ref(), &here)?;
+        }
         let revision = match release::known(place, mirror, &wanted) {
             Some(revision) => revision,
             None if wanted == here => release::observed(place, mirror, tool.as_ref(), &here)?,
@@ -85,7 +90,7 @@ impl Upstream for PackagesSource {
                 if !missing.is_empty() {
                     let what =
                         format!("download {}", missing.iter().map(Package::words).collect::<Vec<_>>().join(", "));
-                    during(reporter, what, || tool.fetch(&missing))?;
+                    during(reporter, what, || keep::fetch(place, tool.as_ref(), &missing))?;
                 }
                 release::import(place, mirror, tool.as_ref(), &wanted)?
             }

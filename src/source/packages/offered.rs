@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use super::package::{Change, Package, Transaction};
 use super::tool::{Available, Installed, Tool, store};
 use super::version::{compare, semantic, upstream};
-use super::{keep, leading, manager, release, shown, tool};
+use super::{keep, leading, manager, merged, release, shown, tool};
 use crate::action::{self, Action};
 use crate::error::{Error, Result};
-use crate::host::fs::free_bytes;
 use crate::host::packages::matches;
 use crate::manifest::PackagesSource;
 use crate::plan::Blocker;
@@ -36,7 +35,7 @@ pub fn wanted(source: &PackagesSource, tool: &dyn Tool, here: &[Package], to: Op
             let alike = || offered.iter().copied().filter(|one| upstream(&one.version) == to).collect();
             let is_here = first.version == to || upstream(&first.version) == to;
             let found = newest(if exact.is_empty() { alike() } else { exact });
-            found.or_else(|| is_here.then(|| first.clone())).ok_or_else(|| no_version(first, to, &offered))?
+            found.or_else(|| is_here.then(|| first.clone())).ok_or_else(|| no_version(source, first, to, &offered))?
         }
         None => {
             let is_allowed = |one: &&Package| {
@@ -73,11 +72,17 @@ pub fn wanted(source: &PackagesSource, tool: &dyn Tool, here: &[Package], to: Op
     Ok(here.iter().map(follow).collect())
 }
 
-fn no_version(first: &Package, to: &str, offered: &[&Package]) -> Error {
+fn no_version(source: &PackagesSource, first: &Package, to: &str, offered: &[&Package]) -> Error {
     let mut versions: Vec<&str> = offered.iter().map(|one| one.version.as_str()).collect();
     versions.sort_by(|a, b| compare(b, a));
     versions.truncate(8);
-    let there = if versions.is_empty() { "none of it".to_owned() } else { versions.join(", ") };
+    let there = match (versions.is_empty(), manager(source)) {
+        (false, _) => versions.join(", "),
+        (true, crate::manifest::PackageManager::Apt) => "none of it".to_owned(),
+        (true, crate::manifest::PackageManager::Dnf) => {
+            "none of it, unless it is excluded on this host: excludepkgs, dnf.conf(5)".to_owned()
+        }
+    };
     Error::failed(format!("the repositories have no {} {to}", first.name)).hint(format!("they have {there}"))
 }
 
@@ -119,11 +124,17 @@ pub fn complete(
         }
     };
     let names: Vec<&str> = transaction.changes.iter().map(|one| one.name.as_str()).collect();
-    let available = tool.available(&names)?;
+    let mut available = tool.available(&names)?;
+    for one in &mut available {
+        if transaction.changes.iter().any(|change| change.to == one.package) {
+            one.needs = tool.needs(one);
+        }
+    }
     offer.blockers.extend(stops(source, &transaction, &installed));
     offer.blockers.extend(room(place, tool, &transaction, &available)?);
     offer.sections.push(shown::packages(source, tool, place, &transaction, &available));
-    offer.sections.extend(shown::conffiles(place, mirror, offer, tool));
+    let merged = merged::merged(source, place, mirror, tool, offer)?;
+    offer.sections.extend(shown::conffiles(place, mirror, offer, tool, &merged));
     let automatic = tool.automatic()?;
     offer.changes.push(Action::Packages(action::Packages {
         manager: manager(source),
@@ -132,13 +143,15 @@ pub fn complete(
         automatic: names.iter().filter(|name| automatic.contains(**name)).map(|name| name.to_string()).collect(),
         without: without_way_back(place, tool, &transaction, &available),
         conffiles: watched(place, mirror, offer, tool, &transaction)?,
-        keep: declared(place),
+        keep: declared(place).into_iter().chain(merged.keys().cloned()).collect(),
         store: store(place.state),
         config: tool.config(),
         timeout: source.timeout.as_secs(),
         lock_timeout: source.lock_timeout.as_secs(),
         changes: transaction.changes,
     }));
+    let write = merged::action(&merged, offer);
+    offer.changes.extend(write);
     Ok(())
 }
 
@@ -214,18 +227,7 @@ fn room(place: &Place, tool: &dyn Tool, transaction: &Transaction, available: &[
     let mut found = Vec::new();
     // dpkg and rpm unpack beside what is there.
     for (need, at) in [(download, store(place.state)), (unpacked, PathBuf::from("/usr"))] {
-        let free = free_bytes(&at)?;
-        if free < need {
-            found.push(Blocker::impossible(
-                format!(
-                    "only {} MiB are free on the filesystem of {}, and the packages need {} MiB",
-                    free >> 20,
-                    at.display(),
-                    need >> 20
-                ),
-                format!("make room: df -h {}", at.display()),
-            ));
-        }
+        found.extend(keep::short_of(need, &at)?.map(|(what, hint)| Blocker::impossible(what, hint)));
     }
     Ok(found)
 }
@@ -265,7 +267,7 @@ fn watched(
 }
 
 /// The configuration files that relift itself merges, absolute: the package manager's version of them is not what stays.
-fn declared(place: &Place) -> Vec<PathBuf> {
+pub(super) fn declared(place: &Place) -> Vec<PathBuf> {
     let files = place
         .install
         .components

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::offered::is_named;
 use super::package::{Change, Transaction};
 use super::tool::{Available, Tool};
-use super::{keep, release};
+use super::{keep, merged, release};
 use crate::manifest::PackagesSource;
 use crate::source::git::Mirror;
 use crate::source::{Offer, Place, Section};
@@ -51,7 +51,13 @@ pub fn packages(
 }
 
 /// The packages' configuration files of which the release brings another version, and what becomes of each.
-pub fn conffiles(place: &Place, mirror: &Mirror, offer: &Offer, tool: &dyn Tool) -> Option<Section> {
+pub fn conffiles(
+    place: &Place,
+    mirror: &Mirror,
+    offer: &Offer,
+    tool: &dyn Tool,
+    merged: &merged::Changes,
+) -> Option<Section> {
     let mut rows = BTreeMap::new();
     for component in &place.install.components {
         let old = release::conffiles(mirror, &offer.from.revision, component);
@@ -64,6 +70,9 @@ pub fn conffiles(place: &Place, mirror: &Mirror, offer: &Offer, tool: &dyn Tool)
                 rows.insert(path.clone(), becomes);
             }
         }
+    }
+    for path in merged.keys() {
+        rows.insert(path.clone(), "merged: your changes stay, and the release's come in".into());
     }
     let row = |(path, becomes): (PathBuf, String)| vec![harmless(&path.display().to_string()), becomes];
     (!rows.is_empty())
@@ -85,6 +94,32 @@ fn becomes(path: &Path, base: Option<&Vec<u8>>, theirs: &[u8], is_merged: bool, 
     })
 }
 
+/// A line of a configuration file without anything that may be a secret: its indentation, what it is called, and `***`.
+pub fn redacted(line: &str) -> String {
+    let text = line.trim_end();
+    let start = text.len() - text.trim_start_matches([' ', '\t', '-', '#', ';', '/', '"', '\'', '<', '{', '[']).len();
+    let (lead, rest) = text.split_at(start);
+    if rest.is_empty() || lead.ends_with('[') && rest.ends_with(']') && rest[..rest.len() - 1].chars().all(is_of_name) {
+        return text.to_owned();
+    }
+    let name = &rest[..rest.find(|c| !is_of_name(c)).unwrap_or(rest.len())];
+    let after = rest[name.len()..].trim_start_matches(['"', '\'']);
+    let value = after.trim_start().trim_start_matches(['=', ':']);
+    // Padding at the end of what is encoded is no value, and a word alone may be a secret itself.
+    let is_called = match after.trim_start().starts_with(['=', ':']) {
+        true => !value.trim().is_empty(),
+        false => after.starts_with([' ', '\t']) && name.chars().all(|c| c.is_ascii_alphabetic() || "_-.".contains(c)),
+    };
+    match is_called && !name.is_empty() {
+        true => format!("{lead}{name} ***"),
+        false => format!("{lead}***"),
+    }
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-.".contains(c)
+}
+
 /// As apt-get tells sizes.
 fn bytes(size: u64) -> String {
     match size {
@@ -92,5 +127,32 @@ fn bytes(size: u64) -> String {
         1_000..1_000_000 => format!("{:.1} kB", size as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.1} MB", size as f64 / 1e6),
         _ => format!("{:.1} GB", size as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_configuration_file_is_shown_by_its_name_and_never_by_what_may_be_a_secret() {
+        for (line, shown) in [
+            ("password = hunter2", "password ***"),
+            ("  - api_key: \"hunter2\"", "  - api_key ***"),
+            ("# token=hunter2", "# token ***"),
+            ("auth hunter2 now", "auth ***"),
+            ("<Directory /srv/hunter2>", "<Directory ***"),
+            ("\"secret\": \"hunter2\",", "\"secret ***"),
+            ("[database]", "[database]"),
+            ("[hunter2 x]", "[***"),
+            ("hunter2", "***"),
+            ("hunter2aHVudGVyMg==", "***"),
+            ("hunter2 is a word with a digit", "***"),
+            ("https://me:hunter2@example.org/", "https ***"),
+            ("", ""),
+            ("}", "***"),
+        ] {
+            assert_eq!(redacted(line), shown, "{line}");
+        }
     }
 }

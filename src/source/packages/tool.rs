@@ -52,6 +52,11 @@ pub trait Tool {
     /// What the repositories have of these names, all versions.
     fn available(&self, names: &[&str]) -> Result<Vec<Available>>;
 
+    /// The names of what gives a package what it needs, where asking for each of [`Tool::available`] takes too long.
+    fn needs(&self, one: &Available) -> Vec<String> {
+        one.needs.clone()
+    }
+
     /// Brings package files into the store.
     fn fetch(&self, packages: &[Package]) -> Result<()>;
 

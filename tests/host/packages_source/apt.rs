@@ -53,3 +53,42 @@ fn an_upgrade_by_apt_moves_the_named_packages_and_what_they_need_and_comes_back_
     assert_eq!(host.must("cat /run/engine/a"), "1.0");
     assert_eq!(host.read("/etc/app/app.conf"), "color = red\n");
 }
+
+#[test]
+fn each_release_on_the_way_is_migrated_once_and_a_change_of_the_first_number_wants_its_guide() {
+    let host = with_debs();
+    ["1.1-1", "1.2-1", "2.0-1"].iter().for_each(|version| deb(&host, "app", version, "", ""));
+    publish(&host);
+    let migration = |version: &str| {
+        format!(
+            "\n[[migration]]\nversion = \"{version}\"\nnote = \"What {version} wants.\"\nurl = \"https://example.org/{version}\"\n\
+             run = [\"sh\", \"-c\", \"echo {version} >> /etc/app/migrated\"]\nundo = {{ run = [\"sed\", \"-i\", \"/{version}/d\", \"/etc/app/migrated\"] }}\n"
+        )
+    };
+    let manifest = host.read("/etc/relift/app.toml").replace("allow = \"^1\"\n", "");
+    let manifest = ["1.1.0", "1.2.0"].map(migration).iter().fold(manifest, |manifest, one| manifest + one);
+    host.write("/etc/relift/app.toml", &manifest, 0o644, "root");
+    let out = host.relift(&["plan", "app", "--to", "1.2"]);
+    for part in ["What 1.1.0 wants.", "https://example.org/1.1.0", "What 1.2.0 wants."] {
+        assert!(out.stdout.contains(part), "{part}: {out}");
+    }
+    host.relift(&["upgrade", "app", "--yes", "--to", "1.2"]).exits(0);
+    assert_eq!(host.read("/etc/app/migrated"), "1.1.0\n1.2.0\n");
+    host.relift(&["rollback", "app", "--yes"]).exits(0);
+    assert_eq!(host.read("/etc/app/migrated"), "");
+    host.relift(&["upgrade", "app", "--yes", "--to", "1.1"]).exits(0);
+    host.relift(&["upgrade", "app", "--yes", "--to", "1.2"]).exits(0);
+    assert_eq!(host.read("/etc/app/migrated"), "1.1.0\n1.2.0\n", "each once");
+
+    let before = state(&host);
+    for arguments in [&UPGRADE[..], &["upgrade", "app", "--yes", "--to", "2.0"]] {
+        let out = host.relift(arguments).exits(2);
+        assert!(out.stderr.contains("is a change of the first number, and no [[migration]] is a guide to 2"), "{out}");
+    }
+    host.write("/etc/relift/app.toml", manifest + &migration("2.0.0"), 0o644, "root");
+    let out = host.relift(&UPGRADE).exits(2);
+    assert!(out.stderr.contains("is a major step, which has its own guide"), "{out}");
+    assert_eq!(state(&host), before);
+    host.relift(&["upgrade", "app", "--yes", "--to", "2.0"]).exits(0);
+    assert_eq!(host.read("/etc/app/migrated"), "1.1.0\n1.2.0\n2.0.0\n");
+}

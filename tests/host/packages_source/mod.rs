@@ -3,5 +3,7 @@
 mod apt;
 mod crashes;
 mod dnf;
+mod merged;
+mod neighbours;
 mod platform;
 mod refusals;

@@ -21,6 +21,14 @@ pub fn with_debs() -> Host {
     host
 }
 
+/// The manifest with more keys under `[source.packages]`.
+pub fn configure(host: &Host, keys: &str) {
+    let now = host.read("/etc/relift/app.toml");
+    let line = if now.lines().any(|line| line.starts_with("manager = ")) { "manager = \"dnf\"" } else { "" };
+    let manifest = MANIFEST.replace("# manager = \"dnf\"", &format!("{line}\n{keys}\n#"));
+    host.write("/etc/relift/app.toml", manifest, 0o644, "root");
+}
+
 /// The same with rpm and dnf.
 pub fn with_rpms() -> Host {
     needs(&[("rpmbuild", "rpm"), ("dnf", "dnf"), ("createrepo_c", "createrepo-c"), ("cpio", "cpio")]);
@@ -36,13 +44,22 @@ pub fn with_rpms() -> Host {
     host
 }
 
-/// Builds an .rpm of the same content.
+/// Builds an .rpm of the same content. `requires`: lines of its header are whole, else what it needs.
 pub fn rpm(host: &Host, name: &str, version: &str, requires: &str) {
-    let requires = if requires.is_empty() { String::new() } else { format!("Requires: {requires}\n") };
+    rpm_with(host, name, version, requires, "");
+}
+
+/// The same with more of the script that rpm runs afterwards.
+pub fn rpm_with(host: &Host, name: &str, version: &str, requires: &str, more: &str) {
+    let requires = match requires {
+        "" => String::new(),
+        line if line.contains(": ") => format!("{line}\n"),
+        name => format!("Requires: {name}\n"),
+    };
     let (files, post) = match name {
         "app" => (
             "%config(noreplace) /etc/app/*\n/usr/lib/app\n/usr/lib/systemd/system/*\n",
-            "%post\nchown app: /etc/app /etc/app/app.env\nsystemctl daemon-reload\nsystemctl try-restart 'engine@*.service'\n",
+            "%post\nchown app: /etc/app /etc/app/app.env\nsystemctl daemon-reload\nsystemctl try-restart 'engine@*.service'\n{more}\n",
         ),
         // What rpm knows nothing of on a host of dpkg's.
         "base" => ("", ""),
@@ -59,6 +76,7 @@ pub fn rpm(host: &Host, name: &str, version: &str, requires: &str) {
         "Name: {name}\nVersion: {version}\nRelease: 1\nSummary: x\nLicense: x\nBuildArch: noarch\nAutoReqProv: no\n{requires}{provides}\n%description\nx\n%install\nsh /srv/body %{{buildroot}}\n{post}%files\n{files}"
     );
     let spec = if name == "base" { spec.replace("sh /srv/body %{buildroot}", "true") } else { spec };
+    let spec = spec.replace("{more}", more);
     host.write("/srv/one.spec", spec, 0o644, "root");
     host.must("rpmbuild -bb --quiet --define '_topdir /root/rpm' --define '_rpmdir /srv/rpm' /srv/one.spec");
 }
@@ -81,7 +99,9 @@ fn body(name: &str, version: &str, postinst: &str) -> String {
     match name {
         "app" => format!(
             r#"mkdir -p $d/usr/lib/app $d/etc/app $d/usr/lib/systemd/system
-printf '#!/bin/sh\n{first}\nmkdir -p /run/engine\necho {upstream} > /run/engine/$1\necho started {upstream}\nexec sleep infinity\n' > $d/usr/lib/app/engine
+printf '#!/bin/sh\n{first}\nmkdir -p /run/engine\necho {upstream} > /run/engine/$1\necho started {upstream}\n[ ! -x /usr/lib/app/sleeper ] || exec /usr/lib/app/sleeper infinity\nexec sleep infinity\n' > $d/usr/lib/app/engine
+[ ! -e /srv/sleeper ] || cp /srv/sleeper $d/usr/lib/app/sleeper
+[ ! -e /srv/more ] || . /srv/more
 printf '#!/bin/sh\necho "{upstream} $*" > /etc/app/edition\n' > $d/usr/lib/app/appinit
 printf '#!/bin/sh\necho {upstream} > /etc/app/configured\n' > $d/usr/lib/app/app-reconfigure
 printf '#!/bin/sh\ngrep -qx {upstream} /run/engine/a\n' > $d/usr/lib/app/healthy
@@ -89,16 +109,33 @@ chmod 755 $d/usr/lib/app/*
 printf '[Unit]\nDescription=engine %%i of {upstream}\nPartOf=engine.target\n[Service]\nExecStart=/usr/lib/app/engine %%i\n[Install]\nWantedBy=engine.target\n' > $d/usr/lib/systemd/system/engine@.service
 printf '[Unit]\nDescription=engines\n[Install]\nWantedBy=multi-user.target\n' > $d/usr/lib/systemd/system/engine.target
 printf '# of {upstream}\nWORKERS=2\n{key}=1\n' > $d/etc/app/app.env
-printf 'color = blue\nversion = {upstream}\n' > $d/etc/app/app.conf
+printf 'color = blue\nsize = 3\nshape = round\nport = 80\nversion = {upstream}\n' > $d/etc/app/app.conf
 printf 'greeting of {upstream}\n' > $d/etc/app/motd
 printf '/etc/app/app.env\n/etc/app/app.conf\n/etc/app/motd\n' > $d/DEBIAN/conffiles
-printf '#!/bin/sh\nset -e\nchown app: /etc/app /etc/app/app.env\nif [ "$1" = configure ]; then systemctl daemon-reload; systemctl try-restart "engine@*.service"; {postinst} fi\n' > $d/DEBIAN/postinst
+printf '#!/bin/sh\nset -e\nchown app: /etc/app /etc/app/app.env\nif [ "$1" = configure ]; then systemctl daemon-reload; [ -n "$NO_RESTART" ] || systemctl try-restart "engine@*.service"; {postinst} fi\n' > $d/DEBIAN/postinst
 chmod 755 $d/DEBIAN/postinst"#,
             first = if upstream == "1.3" { "exit 1" } else { "" },
             postinst = if postinst.is_empty() { String::new() } else { format!("{postinst};") },
         ),
         _ => format!("mkdir -p $d/usr/share/{name}; echo {version} > $d/usr/share/{name}/version"),
     }
+}
+
+/// An OpenPGP key that signs: /srv/keys/NAME.asc is the public one.
+pub fn key(host: &Host, name: &str) {
+    host.must(&format!("mkdir -p -m 700 /srv/gpg /srv/keys; export GNUPGHOME=/srv/gpg; gpg -q --batch --passphrase '' --quick-gen-key {name}@example.org rsa2048 sign never 2>/dev/null; gpg -q --armor --export {name}@example.org > /srv/keys/{name}.asc; chmod 755 /srv/keys"));
+}
+
+/// Signs the repository in /srv/deb.
+pub fn sign_debs(host: &Host, key: &str) {
+    host.must(&format!(
+        "cd /srv/deb; GNUPGHOME=/srv/gpg gpg -q --batch --yes -u {key}@example.org --clearsign -o InRelease Release"
+    ));
+}
+
+/// Signs a package in /srv/rpm, in place of who did before.
+pub fn sign_rpm(host: &Host, key: &str, package: &str) {
+    host.must(&format!("rpm --define '__gpg /usr/bin/gpg' --define '_gpg_path /srv/gpg' --define '_gpg_name {key}@example.org' --resign /srv/rpm/noarch/{package}.noarch.rpm >/dev/null 2>&1"));
 }
 
 /// The packages in /srv/deb as the repository `app-main`, and those of `other` as another one.
@@ -114,12 +151,27 @@ pub fn packages(host: &Host) -> String {
     host.must("dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\\n' app appdep other 2>/dev/null; apt-mark showauto app appdep other 2>/dev/null; true")
 }
 
+/// Who asked for what: packages that came because others need them.
+pub fn automatic_rpms(host: &Host) -> String {
+    host.must("dnf -q -C --disablerepo='*' repoquery --installed --qf '%{name}' | sort > /run/all; dnf -q -C --disablerepo='*' repoquery --userinstalled --qf '%{name}' | sort | comm -23 /run/all -")
+}
+
+/// The same as [`state`] on a host of rpm's.
+pub fn state_of_rpms(host: &Host) -> String {
+    format!("{}\n{}\n{}", host.must("rpm -qa | sort"), automatic_rpms(host), host.must(&files_and_units()))
+}
+
 /// Everything that is exactly old or exactly new: packages, files, configuration, units and what runs.
 pub fn state(host: &Host) -> String {
-    host.must(
-        "dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\\n' | md5sum; dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\\n' app appdep other 2>/dev/null || true
+    host.must(&format!(
+        "dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\\n' | md5sum; dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\\n' app appdep other 2>/dev/null || true
          apt-mark showauto app appdep other 2>/dev/null; dpkg --audit
-         find /etc/app /usr/lib/app /usr/share/appdep /usr/lib/systemd/system/engine* -type f 2>/dev/null | sort | xargs stat -c '%n %a %U' ; find /etc/app /usr/lib/app /usr/share/appdep /usr/lib/systemd/system/engine* -type f 2>/dev/null | sort | xargs md5sum
-         for u in engine@a engine@b; do systemctl show -p ActiveState -p UnitFileState -p Description -p NeedDaemonReload $u; done; cat /run/engine/a /run/engine/b",
-    )
+{}",
+        files_and_units()
+    ))
+}
+
+fn files_and_units() -> String {
+    "find /etc/app /usr/lib/app /usr/share/appdep /usr/lib/systemd/system/engine* -type f 2>/dev/null | sort > /run/files; xargs stat -c '%n %a %U' < /run/files; xargs md5sum < /run/files
+     for u in engine@a engine@b; do systemctl show -p ActiveState -p UnitFileState -p Description -p NeedDaemonReload $u; done; cat /run/engine/a /run/engine/b".to_owned()
 }

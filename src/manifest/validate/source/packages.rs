@@ -23,6 +23,7 @@ pub(super) fn packages(look: &mut Look<'_>, key: &Key, raw: &raw::Packages) -> O
     let repositories = look.each(&key.name("repositories"), &raw.repositories, repository);
     let timeout = look.take_or(&key.name("timeout"), raw.timeout.as_deref().map(words::bound), TRANSACTION);
     let lock_timeout = look.take_or(&key.name("lock-timeout"), raw.lock_timeout.as_deref().map(words::bound), LOCK);
+    let merge = look.each(&key.name("merge"), &raw.merge, conffile);
     let manager = raw.manager.map(|manager| match manager {
         raw::PackageManager::Apt => PackageManager::Apt,
         raw::PackageManager::Dnf => PackageManager::Dnf,
@@ -33,6 +34,7 @@ pub(super) fn packages(look: &mut Look<'_>, key: &Key, raw: &raw::Packages) -> O
         manager,
         timeout: timeout?,
         lock_timeout: lock_timeout?,
+        merge: merge?,
         allow: allow?,
     })
 }
@@ -59,6 +61,15 @@ fn repository(text: &str) -> Looked<String> {
     }
 }
 
+fn conffile(text: &str) -> Looked<String> {
+    let is_plain = text.split('/').all(|part| part != "..") && !text.chars().any(char::is_control);
+    match text.starts_with('/') && is_plain {
+        true => Ok(text.to_owned()),
+        false => Err(Fault::new(format!("\"{}\" is not the whole path of a file", crate::text::harmless(text)))
+            .help("write it from `/` on, without `..`; `*` stands for anything: \"/etc/app/*.conf\"")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -66,7 +77,7 @@ mod tests {
     use crate::manifest::{Source, effective, parse};
 
     const GOOD: &str = "schema = 1\n[install]\nroot = \"/etc/app\"\nowner = \"app\"\n[source.packages]\npackages = [\"app\", \"app-*\"]\n\
-        repositories = [\"app*\"]\nmanager = \"dnf\"\ntimeout = \"5min\"\nallow = \"^1\"\n[[component]]\nname = \"engine\"\npackages = [\"app\"]\n\
+        repositories = [\"app*\"]\nmanager = \"dnf\"\ntimeout = \"5min\"\nmerge = [\"/etc/app/*.conf\"]\nallow = \"^1\"\n[[component]]\nname = \"engine\"\npackages = [\"app\"]\n\
         [[component.unit]]\nname = \"engine@.service\"\ninstances = [\"*\"]\n[[component]]\nname = \"web\"\npackages = [\"app-web\"]\n";
 
     fn parsed(text: &str) -> Result<crate::manifest::Install, String> {
@@ -86,6 +97,15 @@ mod tests {
     }
 
     #[test]
+    fn a_package_has_a_version_that_migrations_are_about() {
+        let migration = "[[migration]]\nversion = \"1.2.0\"\nrun = [\"migrate\"]\nundo = \"pure\"\n";
+        let install = parsed(&format!("{GOOD}{migration}")).unwrap();
+        assert_eq!(install.migrations[0].component, "engine");
+        let of_web = format!("{GOOD}{migration}component = \"web\"\n");
+        assert_eq!(parsed(&of_web).unwrap().migrations[0].component, "web");
+    }
+
+    #[test]
     fn the_template_is_a_manifest() {
         let text = include_str!("../../../../templates/manifests/packages.toml");
         let install = parsed(text).unwrap();
@@ -101,6 +121,8 @@ mod tests {
             ("\"app*\"]", "\"-x\"]", "names no repository"),
             ("\"dnf\"", "\"zypper\"", "zypper"),
             ("\"5min\"", "\"0s\"", "timeout"),
+            ("/etc/app/*.conf", "app.conf", "is not the whole path of a file"),
+            ("/etc/app/*.conf", "/etc/app/../shadow", "is not the whole path of a file"),
             ("name = \"engine@.service\"", "name = \"a/engine@.service\"", "is a path, not the name of a unit"),
             ("name = \"engine@.service\"", "name = \"engine@.service\"\nfile = \"x.service\"", "are both given"),
             ("name = \"engine@.service\"\n", "", "neither `file` nor `name` is given"),
