@@ -175,6 +175,7 @@ pub fn words(body: &Body, begin: &Begin) -> String {
         Body::Commit => "committed".into(),
         Body::Abort { why } => format!("aborted: {why}"),
         Body::Undone { action } => format!("undone {}", title(*action)),
+        Body::NotUndone { action, why } => format!("not undone {}: {why}", title(*action)),
         Body::End(end) => format!("end: {}", end.outcome.words()),
     }
 }

@@ -209,8 +209,7 @@ impl Procedures {
             (true, StepUndo::Run(command)) => {
                 plan.why = format!("takes back what {} asked for", migration.version);
                 plan.run = command.clone();
-                let undo = StepUndo::Run(procedure.run.clone());
-                self.stages.back.push(Action::Step(action::Step { run: command.clone(), undo, ..step }));
+                self.stages.back.push(Action::Step(step.inverse(command.clone())));
             }
             // It stays `runs` and irreversible: the plan is refused for it.
             (true, StepUndo::Irreversible) => {}
@@ -339,6 +338,7 @@ fn step(
         as_root: procedure.run_as == RunAs::Root,
         timeout: procedure.timeout.as_secs(),
         undo: procedure.undo.clone(),
+        undo_timeout: procedure.undo_timeout.map(|bound| bound.as_secs()),
         idempotent: procedure.idempotent,
         origin: origin.unwrap_or_default(),
         with,

@@ -89,6 +89,14 @@ pub(super) fn note_migrations(journal: &Journal, state: &Path) -> Result<()> {
     ledger.set_migrations(&ran)
 }
 
+/// The same of a run that was undone but for what a command failed to: that has run, and never does again.
+pub(super) fn note_given_up(journal: &Journal, state: &Path) -> Result<()> {
+    match journal.has(|body| matches!(body, Body::NotUndone { .. })) {
+        true => note_migrations(journal, state),
+        false => Ok(()),
+    }
+}
+
 /// Pins and tags all of them: two children, however many they are.
 fn keep_all(plan: &Plan, state: &Path, site: &Site, known_good: &[KnownGood]) -> Result<()> {
     let revisions: BTreeSet<&str> = known_good.iter().map(|entry| entry.revision.as_str()).collect();
