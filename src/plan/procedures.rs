@@ -169,7 +169,7 @@ impl Procedures {
             }
         };
         let is_back = to.cmp_precedence(&from).is_lt();
-        if is_back && case.request.intent != Intent::Rollback {
+        if is_back && case.request.intent != Intent::Rollback && !case.is_downgrade() {
             return;
         }
         let ran = case.survey.migrations.iter().filter(|ran| ran.component == *name);

@@ -58,7 +58,7 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     ledger.set_activated(&activated(&ledger, plan)?)?;
     note_migrations(journal, state)?;
     ledger.forget_failed(&plan.to.revision)?;
-    if plan.intent == Intent::Rollback {
+    if plan.intent == Intent::Rollback || plan.is_downgrade {
         ledger.remember_failed(rolled_back(journal, plan))?;
     }
     // The ledger says by now what is kept.
@@ -114,7 +114,7 @@ fn rolled_back(journal: &Journal, plan: &Plan) -> FailedRelease {
         revision: plan.from.revision.clone(),
         configuration: String::new(),
         run: journal.run().to_owned(),
-        why: "it was rolled back".into(),
+        why: if plan.is_downgrade { "it was left for an older release" } else { "it was rolled back" }.into(),
         time: journal.span().map_or(0, |(began, _)| began),
     }
 }

@@ -282,8 +282,9 @@ fn remember(
 /// What a run is called in messages.
 pub(super) fn title(plan: &Plan) -> String {
     match plan.intent {
-        Intent::Upgrade => format!("the upgrade of {} to {}", plan.install, plan.target_words()),
-        Intent::Rollback => format!("the rollback of {} to {}", plan.install, plan.target_words()),
+        Intent::Upgrade | Intent::Rollback => {
+            format!("the {} of {} to {}", plan.verb(), plan.install, plan.target_words())
+        }
         Intent::Reconfigure => format!("the reconfiguration of {}", plan.install),
     }
 }
