@@ -32,6 +32,9 @@ pub struct Step {
     pub timeout: u64,
     /// How it is undone.
     pub undo: StepUndo,
+    /// The bound of the command that undoes it, seconds, where that has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_timeout: Option<u64>,
     /// Running it again after an interruption does no harm.
     #[serde(default)]
     pub idempotent: bool,
@@ -44,6 +47,13 @@ pub struct Step {
 }
 
 impl Step {
+    /// The step that takes this one back by `command`, and is undone by making it again; each keeps its own bound.
+    pub fn inverse(self, command: Vec<String>) -> Step {
+        let timeout = self.undo_timeout.unwrap_or(self.timeout);
+        let (undo, undo_timeout) = (StepUndo::Run(self.run), Some(self.timeout));
+        Step { run: command, undo, timeout, undo_timeout, ..self }
+    }
+
     pub(super) fn invocation<'a>(&'a self, site: &mut Site, run: &'a [String]) -> Result<Invocation<'a>> {
         Ok(Invocation {
             name: &self.name,
@@ -115,7 +125,8 @@ impl Act for Step {
             // A rerun and a restore happen when the old tree is back: see `Rerun` and `Backup`.
             StepUndo::Pure | StepUndo::Rerun | StepUndo::RestoreBackup => Ok(Vec::new()),
             StepUndo::Run(run) => {
-                let invocation = self.invocation(site, run)?;
+                let timeout = Duration::from_secs(self.undo_timeout.unwrap_or(self.timeout));
+                let invocation = Invocation { timeout, ..self.invocation(site, run)? };
                 site.invoke(&invocation)?;
                 sync_filesystem(&site.root)?;
                 Ok(Vec::new())
@@ -130,5 +141,33 @@ impl Act for Step {
 
     fn is_repeatable(&self) -> bool {
         self.idempotent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_and_what_takes_it_back_keep_their_bounds_whichever_comes_first() {
+        let step = Step {
+            component: "app".into(),
+            path: ".".into(),
+            base: None,
+            name: "migrate".into(),
+            run: vec!["up".into()],
+            as_root: false,
+            timeout: 60,
+            undo: StepUndo::Run(vec!["down".into()]),
+            undo_timeout: Some(5),
+            idempotent: true,
+            origin: Origin::default(),
+            with: With::default(),
+        };
+        let back = step.clone().inverse(vec!["down".into()]);
+        assert_eq!((back.run[0].as_str(), back.timeout, back.undo_timeout), ("down", 5, Some(60)));
+        assert_eq!(back.inverse(vec!["up".into()]), step);
+        let shared = Step { undo_timeout: None, ..step }.inverse(vec!["down".into()]);
+        assert_eq!((shared.timeout, shared.undo_timeout), (60, Some(60)));
     }
 }

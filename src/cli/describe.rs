@@ -91,18 +91,13 @@ impl Page {
     }
 
     fn head(&mut self, plan: &Plan) {
-        let verb = match plan.intent {
-            Intent::Upgrade => "upgrade",
-            Intent::Rollback => "rollback",
-            Intent::Reconfigure => "reconfigure",
-        };
         let way = match plan.from.revision == plan.to.revision {
             true => format!("at {}", plan.from.short()),
             false => format!("{} -> {}", plan.from.short(), plan.to.short()),
         };
         self.line(format_args!(
             "{} {way} {}",
-            paint(BOLD, format!("{verb} {}", plan.install)),
+            paint(BOLD, format!("{} {}", plan.verb(), plan.install)),
             paint(DIM, format!("in {}", plan.root.display()))
         ));
         self.line(format_args!(""));
@@ -284,10 +279,11 @@ impl Page {
             return;
         }
         let word = if plan.commits_total == 1 { "commit" } else { "commits" };
-        let away = match (plan.commits_total, plan.intent) {
-            (_, Intent::Upgrade | Intent::Reconfigure) => "",
-            (1, Intent::Rollback) => " goes away",
-            (_, Intent::Rollback) => " go away",
+        let goes_back = plan.is_downgrade || plan.intent == Intent::Rollback;
+        let away = match (goes_back, plan.commits_total) {
+            (false, _) => "",
+            (true, 1) => " goes away",
+            (true, _) => " go away",
         };
         // Fewer than `git log` counts: those elsewhere in the repository change nothing here.
         let places: Vec<&str> = plan.components.iter().map(|component| component.name.as_str()).collect();

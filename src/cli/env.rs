@@ -43,7 +43,7 @@ enum Verb {
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     match &args.verb {
         Verb::Diff(wanted) => {
-            let looked = wanted.plan(globals)?;
+            let looked = wanted.plan(globals, false)?;
             show(&looked, globals);
             nothing_needed(&looked)
         }
@@ -53,7 +53,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
 }
 
 fn merge(wanted: &Wanted, globals: &Globals) -> Result<Exit> {
-    let mut looked = wanted.plan(globals)?;
+    let mut looked = wanted.plan(globals, false)?;
     if output::is_attended() && !globals.yes && !globals.dry_run && !globals.json {
         let answers = ask::decisions(&looked.planned.plan)?;
         if !answers.is_empty() {

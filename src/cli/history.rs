@@ -124,9 +124,8 @@ fn what(run: &Past) -> String {
         Standing::Pinned { .. } => " (pinned by hand)",
         Standing::Unverified => " (unverified)",
     };
-    let intent = format!("{:?}", plan.intent).to_lowercase();
     let way = if plan.intent == Intent::Reconfigure { "at" } else { "to" };
-    format!("{intent} {way} {}{standing}", plan.target_words())
+    format!("{} {way} {}{standing}", plan.verb(), plan.target_words())
 }
 
 /// The end of a run's id, which `show` and `logs` take: a table with whole ones is wider than many a terminal.
@@ -175,6 +174,7 @@ pub fn words(body: &Body, begin: &Begin) -> String {
         Body::Commit => "committed".into(),
         Body::Abort { why } => format!("aborted: {why}"),
         Body::Undone { action } => format!("undone {}", title(*action)),
+        Body::NotUndone { action, why } => format!("not undone {}: {why}", title(*action)),
         Body::End(end) => format!("end: {}", end.outcome.words()),
     }
 }

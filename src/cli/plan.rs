@@ -12,6 +12,9 @@ use crate::plan::{Intent, Request, Restore};
 pub struct Args {
     #[command(flatten)]
     wanted: Wanted,
+    /// With --to: an older release as well, as `relift upgrade` would go back to it
+    #[arg(long, requires = "to")]
+    allow_downgrades: bool,
 }
 
 /// What an upgrade is asked to do by the command line.
@@ -20,6 +23,7 @@ pub fn request(globals: &Globals, to: Option<&str>) -> Request {
         intent: Intent::Upgrade,
         is_explicit: to.is_some(),
         allow_irreversible: false,
+        allow_downgrades: false,
         unattended: false,
         attended: output::is_attended() && !globals.yes,
         only: globals.only.clone(),
@@ -30,7 +34,7 @@ pub fn request(globals: &Globals, to: Option<&str>) -> Request {
 
 /// Shows what an upgrade would do; a plan with blockers is shown too, and exits as the upgrade would.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
-    let mut looked = args.wanted.plan(globals)?;
+    let mut looked = args.wanted.plan(globals, args.allow_downgrades)?;
     looked.planned.itself = itself::of_plan(&looked.session, globals, &looked.mirror, &looked.planned)?;
     let (session, planned) = (&looked.session, &looked.planned);
     show(session, planned, globals);

@@ -89,11 +89,13 @@ fn one(args: &Args, globals: &Globals, name: &str, died: &mut Option<(Happening,
     if let Some((happening, _)) = died {
         timeline.fill(happening);
     }
-    let recovered = recovered?;
-    if let Err(error) = boot::let_go(name) {
+    // A run that is over without everything being back is over all the same.
+    if (recovered.is_ok() || matches!(open_run(&state), Ok(None)))
+        && let Err(error) = boot::let_go(name)
+    {
         reporter.tell(Event::Warning { text: format!("the order of the next boot stays: {error}") });
     }
-    let text = match recovered {
+    let text = match recovered? {
         Recovered::Nothing => format!("{name}: no interrupted run"),
         Recovered::Closed(run) => format!("{name}: run {run} is closed"),
         Recovered::Undone(run) => format!("{name}: run {run} was undone: everything is as before it"),

@@ -39,7 +39,7 @@ struct Diff {
 /// Compares.
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let Verb::Diff(Diff { wanted, side_by_side }) = &args.verb;
-    let looked = wanted.plan(globals)?;
+    let looked = wanted.plan(globals, false)?;
     let planned = &looked.planned;
     if globals.json {
         output::document(&document(&planned.plan));

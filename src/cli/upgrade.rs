@@ -7,7 +7,7 @@ use super::style::{GOOD, paint};
 use super::{aftermath, ask, describe, itself, output};
 use crate::error::{Error, Exit, Result};
 use crate::manifest::Follow;
-use crate::plan::{Intent, Plan, Request};
+use crate::plan::{Plan, Request};
 use crate::report::{Event, Reporter};
 use crate::run::record::Begin;
 use crate::run::{self, Engine};
@@ -30,6 +30,9 @@ pub struct Args {
     /// Run steps that nothing undoes
     #[arg(long)]
     allow_irreversible: bool,
+    /// With --to: take an older release, even one that never ran here
+    #[arg(long, requires = "to", conflicts_with = "unattended")]
+    allow_downgrades: bool,
 }
 
 /// Upgrades an install.
@@ -55,6 +58,7 @@ fn upgrade(
         unattended: args.unattended,
         attended: output::is_attended() && !globals.yes && !args.unattended,
         allow_irreversible: args.allow_irreversible,
+        allow_downgrades: args.allow_downgrades,
         ..request(globals, args.to.as_deref())
     };
     let planned = session.plan_on(survey, &mirror, &target, &asked)?;
@@ -124,8 +128,7 @@ pub fn execute(
         plan: planned.plan.clone(),
         trace: Trace::of_caller(otlp::endpoint(&session.install).is_some()),
     };
-    let verb = if planned.plan.intent == Intent::Rollback { "rollback" } else { "upgrade" };
-    let inhibition = itself::keep_up(&session.install.name, verb, reporter);
+    let inhibition = itself::keep_up(&session.install.name, planned.plan.verb(), reporter);
     run::execute(&engine, begin, &planned.contents)?;
     drop(inhibition);
     report(session, &planned.plan, globals)?;

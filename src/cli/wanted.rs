@@ -33,7 +33,7 @@ pub struct Looked {
 
 impl Wanted {
     /// Plans, telling of progress but on standard error: what these verbs print on standard output is one answer.
-    pub fn plan(&self, globals: &Globals) -> Result<Looked> {
+    pub fn plan(&self, globals: &Globals, allow_downgrades: bool) -> Result<Looked> {
         let session = Session::open(globals, self.name.as_deref())?;
         let told = Globals { json: false, quiet: globals.quiet || globals.json, ..globals.clone() };
         let reporter = output::reporter(&told);
@@ -41,7 +41,7 @@ impl Wanted {
         let mirror = session.mirror()?;
         let (session, target, survey) = session.aim(globals, &mirror, self.to.as_deref(), &*reporter)?;
         // What an upgrade would be refused for is told by the upgrade; here it is only looked at.
-        let request = Request { allow_irreversible: true, ..request(globals, self.to.as_deref()) };
+        let request = Request { allow_irreversible: true, allow_downgrades, ..request(globals, self.to.as_deref()) };
         let planned = session.plan_on(survey, &mirror, &target, &request)?;
         Ok(Looked { session, planned, mirror, target, request, _locks: locks })
     }

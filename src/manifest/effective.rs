@@ -302,20 +302,20 @@ fn step(step: &Step) -> raw::Step {
         run: step.run.clone(),
         run_as: Some(run_as(step.run_as)),
         when: (!step.when_changed.is_empty()).then(|| raw::When { changed: texts(&step.when_changed) }),
-        undo: Some(undo(&step.undo)),
+        undo: Some(undo(&step.undo, step.undo_timeout)),
         idempotent: Some(step.idempotent),
         timeout: Some(span(step.timeout)),
         env_file: step.env_files.clone(),
     }
 }
 
-fn undo(undo: &StepUndo) -> raw::Undo {
+fn undo(undo: &StepUndo, timeout: Option<Duration>) -> raw::Undo {
     match undo {
         StepUndo::Pure => raw::Undo::Rule(raw::UndoRule::Pure),
         StepUndo::Rerun => raw::Undo::Rule(raw::UndoRule::Rerun),
         StepUndo::RestoreBackup => raw::Undo::Rule(raw::UndoRule::RestoreBackup),
         StepUndo::Irreversible => raw::Undo::Rule(raw::UndoRule::Irreversible),
-        StepUndo::Run(run) => raw::Undo::Command(raw::UndoCommand { run: run.clone() }),
+        StepUndo::Run(run) => raw::Undo::Command(raw::UndoCommand { run: run.clone(), timeout: timeout.map(span) }),
     }
 }
 

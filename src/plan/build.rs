@@ -68,6 +68,7 @@ fn frame(case: &Case) -> Plan {
         root: install.root.clone(),
         owner: install.owner.clone(),
         intent: request.intent,
+        is_downgrade: case.is_downgrade(),
         from: offer.from.clone(),
         to: offer.to.clone(),
         standing: offer.standing.clone(),

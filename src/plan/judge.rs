@@ -4,7 +4,7 @@ use super::subject::Case;
 use super::{Blocker, Intent, Plan, abbreviate, lockstep, origin, procedures, reach, steps};
 use crate::manifest::Install;
 use crate::source::Direction;
-use crate::trust::{self, Standing};
+use crate::trust::Standing;
 
 /// Adds what refuses a plan, and what failed here before.
 pub(super) fn judge(case: &Case, plan: &mut Plan) {
@@ -72,12 +72,41 @@ fn upgrade(case: &Case, plan: &mut Plan) {
 fn older(case: &Case) -> Option<Blocker> {
     let name = &case.install.name;
     let is_older = case.offer.direction == Direction::Back && case.request.intent == Intent::Upgrade;
-    is_older.then(|| {
-        Blocker::refused(
-            format!("{} is older than what is installed: that is a step back", case.offer.to.short()),
-            format!("go back to a known-good release: relift rollback {name}; what there is: relift status {name}"),
-        )
+    (is_older && !case.is_downgrade()).then(|| {
+        let what = format!("{} is older than what is installed: that is a step back", case.offer.to.short());
+        Blocker::refused(what, way_back(name, &case.offer.to.short()))
     })
+}
+
+fn way_back(name: &str, to: &str) -> String {
+    format!(
+        "go back to a known-good release: relift rollback {name}; what there is: relift status {name}; to one that never ran here: relift upgrade {name} --to {to} --allow-downgrades"
+    )
+}
+
+/// What an operator should know who takes a step back that no rollback takes: above all, of data.
+fn downgrade(case: &Case, plan: &mut Plan) {
+    let (name, to) = (&case.install.name, case.offer.to.short());
+    let floor = case.lower().map(|lower| format!("{lower}: it goes below the floor")).unwrap_or_else(|| {
+        let behind = case.offer.lineage.behind.as_ref();
+        let above = behind.map(|tag| format!(" and than {tag}, which was proven here")).unwrap_or_default();
+        format!("it is older than what is installed{above}")
+    });
+    plan.warnings.push(format!("{to} is a step back that was asked for (--allow-downgrades): {floor}"));
+    let known = case.survey.known_good.iter().rev().find(|entry| entry.revision == case.offer.to.revision);
+    plan.warnings.extend(known.map(|entry| {
+        format!(
+            "{to} was proven here: relift rollback {name} --to {} brings back its .env and what its steps made as well",
+            entry.tag
+        )
+    }));
+    let backup = match case.install.backup {
+        Some(_) => format!("a backup is taken before; what there is: relift backup list {name}"),
+        None => "no backup is declared, and none is taken".into(),
+    };
+    plan.warnings.push(format!(
+        "data stays as newer releases left it, but for migrations that are taken back, and {to} has to read it: {backup}"
+    ));
 }
 
 /// What was proven here is not left for something older: by itself never, by an operator who names it with a warning.
@@ -88,9 +117,11 @@ fn floor(case: &Case, plan: &mut Plan) {
         return;
     }
     let to = offer.to.short();
-    let versions = plan.components.iter().map(|component| (component.name.as_str(), component.to_version.as_deref()));
+    if plan.is_downgrade {
+        return downgrade(case, plan);
+    }
     let is_new = offer.direction != Direction::Same;
-    let lower = trust::below(versions, &case.survey.known_good).filter(|_| is_new);
+    let lower = case.lower().filter(|_| is_new);
     let behind = offer.lineage.behind.as_ref().map(|tag| format!("{tag}, which was proven here, came after it"));
     let beside = offer.lineage.beside.as_ref().filter(|_| request.unattended && is_new);
     let beside = beside.map(|tag| format!("it does not descend from {tag}, the last known-good release"));
@@ -102,9 +133,7 @@ fn floor(case: &Case, plan: &mut Plan) {
     let is_lower_aside = offer.direction == Direction::Diverged && lower.is_some();
     if request.unattended || !request.is_explicit || is_lower_aside {
         let hint = match is_lower_aside {
-            true => {
-                format!("go back to a known-good release: relift rollback {name}; what there is: relift status {name}")
-            }
+            true => way_back(name, &to),
             false => format!(
                 "ask upstream whether a release was withdrawn; where it is right, name it: relift upgrade {name} --to {to}"
             ),

@@ -63,6 +63,7 @@ mod tests {
             run_as: RunAs::Owner,
             cwd: None,
             undo: StepUndo::Pure,
+            undo_timeout: None,
             idempotent: true,
             timeout: Duration::from_secs(1),
             env_files: Vec::new(),

@@ -87,6 +87,9 @@ pub struct Plan {
     pub layout: Layout,
     /// What was asked for.
     pub intent: Intent,
+    /// An upgrade that was told to go back to an older release.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_downgrade: bool,
     /// What is checked out now.
     pub from: Release,
     /// What will be.
@@ -359,6 +362,7 @@ impl Plan {
             root: PathBuf::from("/"),
             owner: "root".into(),
             intent: Intent::Upgrade,
+            is_downgrade: false,
             from: nowhere.clone(),
             to: nowhere,
             standing: Standing::Unverified,
@@ -380,6 +384,16 @@ impl Plan {
             soak: 0,
             warnings: Vec::new(),
             blockers: Vec::new(),
+        }
+    }
+
+    /// What it is called, by an operator.
+    pub fn verb(&self) -> &'static str {
+        match self.intent {
+            Intent::Upgrade if self.is_downgrade => "downgrade",
+            Intent::Upgrade => "upgrade",
+            Intent::Rollback => "rollback",
+            Intent::Reconfigure => "reconfigure",
         }
     }
 

@@ -170,7 +170,7 @@ impl Procedures {
             }
         };
         let is_back = to.cmp_precedence(&from).is_lt();
-        if is_back && case.request.intent != Intent::Rollback {
+        if is_back && case.request.intent != Intent::Rollback && !case.is_downgrade() {
             return;
         }
         let ran = case.survey.migrations.iter().filter(|ran| ran.component == *name);
@@ -210,8 +210,7 @@ impl Procedures {
             (true, StepUndo::Run(command)) => {
                 plan.why = format!("takes back what {} asked for", migration.version);
                 plan.run = command.clone();
-                let undo = StepUndo::Run(procedure.run.clone());
-                self.stages.back.push(Action::Step(action::Step { run: command.clone(), undo, ..step }));
+                self.stages.back.push(Action::Step(step.inverse(command.clone())));
             }
             // It stays `runs` and irreversible: the plan is refused for it.
             (true, StepUndo::Irreversible) => {}
@@ -340,6 +339,7 @@ fn step(
         as_root: procedure.run_as == RunAs::Root,
         timeout: procedure.timeout.as_secs(),
         undo: procedure.undo.clone(),
+        undo_timeout: procedure.undo_timeout.map(|bound| bound.as_secs()),
         idempotent: procedure.idempotent,
         origin: origin.unwrap_or_default(),
         with,

@@ -15,6 +15,8 @@ pub struct Request {
     pub is_explicit: bool,
     /// Steps that nothing undoes may run.
     pub allow_irreversible: bool,
+    /// The named target may be older than what is installed.
+    pub allow_downgrades: bool,
     /// Nobody is asked: the policy decides.
     pub unattended: bool,
     /// Somebody at a terminal approves the plan.

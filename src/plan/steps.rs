@@ -53,7 +53,7 @@ fn plan_step(subject: &Subject, request: &Request, step: &Step) -> Planned {
             planned.after_tree = Some(Action::Step(action));
         }
         (Intent::Rollback, StepUndo::Run(command)) => {
-            let back = action::Step { run: command.clone(), undo: StepUndo::Run(step.run.clone()), ..action };
+            let back = action.inverse(command.clone());
             planned.plan.run = command.clone();
             planned.before_tree = Some(Action::Step(back));
         }
@@ -127,6 +127,7 @@ fn action(subject: &Subject, step: &Step, of_present: bool) -> action::Step {
         as_root: step.run_as == RunAs::Root,
         timeout: step.timeout.as_secs(),
         undo: step.undo.clone(),
+        undo_timeout: step.undo_timeout.map(|bound| bound.as_secs()),
         idempotent: step.idempotent,
         origin: subject.origin(step.run_as, of_present).unwrap_or_default(),
         with: With { env_files: step.env_files.clone(), ..With::default() },
@@ -145,6 +146,7 @@ pub(super) fn check(subject: &Subject, check: &Check) -> Action {
         as_root: check.run_as == RunAs::Root,
         timeout: check.timeout.as_secs(),
         undo: StepUndo::Pure,
+        undo_timeout: None,
         idempotent: true,
         origin: subject.origin(check.run_as, false).unwrap_or_default(),
         with: With { env_files: check.env_files.clone(), ..With::default() },

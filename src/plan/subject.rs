@@ -7,8 +7,9 @@ use super::{Intent, Origin, Request, may_run_as_root, services};
 use crate::action::{Action, Layout};
 use crate::host::systemd::UnitState;
 use crate::manifest::{Component, Install, RunAs};
-use crate::source::{ComponentOffer, Offer, releases};
+use crate::source::{ComponentOffer, Direction, Offer, releases};
 use crate::survey::{Survey, Surveyed};
+use crate::trust;
 
 /// Everything that is known when a plan is made.
 pub(super) struct Case<'a> {
@@ -40,6 +41,25 @@ impl<'a> Case<'a> {
     /// Whether there is a release that the run begins with.
     pub fn has_present(&self) -> bool {
         self.leads().is_none_or(|layout| layout.from.is_some())
+    }
+
+    /// Whether an operator takes a step back to a release that they named, as to one that was never here.
+    pub fn is_downgrade(&self) -> bool {
+        let request = self.request;
+        let is_asked = request.intent == Intent::Upgrade && request.allow_downgrades;
+        let is_back = match self.offer.direction {
+            Direction::Back => true,
+            Direction::Diverged => self.lower().is_some(),
+            Direction::Same | Direction::Forward => false,
+        };
+        is_asked && request.is_explicit && !request.unattended && is_back
+    }
+
+    /// A component that would go below what was proven here, in words.
+    pub fn lower(&self) -> Option<String> {
+        let parts = self.parts();
+        let versions = parts.map(|part| (part.component.name.as_str(), part.offer.to_version.as_deref()));
+        trust::below(versions, &self.survey.known_good)
     }
 
     /// The installed components that the request is about.

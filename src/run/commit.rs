@@ -58,7 +58,7 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     ledger.set_activated(&activated(&ledger, plan)?)?;
     note_migrations(journal, state)?;
     ledger.forget_failed(&plan.to.revision)?;
-    if plan.intent == Intent::Rollback {
+    if plan.intent == Intent::Rollback || plan.is_downgrade {
         ledger.remember_failed(rolled_back(journal, plan))?;
     }
     // The ledger says by now what is kept.
@@ -90,6 +90,14 @@ pub(super) fn note_migrations(journal: &Journal, state: &Path) -> Result<()> {
     ledger.set_migrations(&ran)
 }
 
+/// The same of a run that was undone but for what a command failed to: that has run, and never does again.
+pub(super) fn note_given_up(journal: &Journal, state: &Path) -> Result<()> {
+    match journal.has(|body| matches!(body, Body::NotUndone { .. })) {
+        true => note_migrations(journal, state),
+        false => Ok(()),
+    }
+}
+
 /// Pins and tags all of them: two children, however many they are.
 fn keep_all(plan: &Plan, state: &Path, site: &Site, known_good: &[KnownGood]) -> Result<()> {
     let revisions: BTreeSet<&str> = known_good.iter().map(|entry| entry.revision.as_str()).collect();
@@ -107,7 +115,7 @@ fn rolled_back(journal: &Journal, plan: &Plan) -> FailedRelease {
         revision: plan.from.revision.clone(),
         configuration: String::new(),
         run: journal.run().to_owned(),
-        why: "it was rolled back".into(),
+        why: if plan.is_downgrade { "it was left for an older release" } else { "it was rolled back" }.into(),
         time: journal.span().map_or(0, |(began, _)| began),
     }
 }

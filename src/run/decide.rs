@@ -56,11 +56,15 @@ pub fn past_return(records: &[Record]) -> Option<usize> {
     })
 }
 
-/// What was begun and not undone, the last first.
+/// What was begun, and neither undone nor given up, the last first.
 pub fn way_back(records: &[Record], plan: &Plan) -> Vec<Back> {
     let was_begun =
         |at: usize| records.iter().any(|record| matches!(record.body, Body::Intent { action, .. } if action == at));
-    let was_undone = |at: usize| records.iter().any(|record| record.body == Body::Undone { action: at });
+    let was_undone = |at: usize| {
+        let is_it =
+            |body: &Body| matches!(body, Body::Undone { action } | Body::NotUndone { action, .. } if *action == at);
+        records.iter().any(|record| is_it(&record.body))
+    };
     let open = (0..plan.actions.len()).rev().filter(|at| was_begun(*at) && !was_undone(*at));
     open.map(|action| Back {
         action,
@@ -133,6 +137,7 @@ mod tests {
             as_root: false,
             timeout: 1,
             undo,
+            undo_timeout: None,
             idempotent,
             origin: Default::default(),
             with: Default::default(),
@@ -182,6 +187,16 @@ mod tests {
         let plan = plan(actions);
         assert_eq!(way_back(&begun(1), &plan), [back(1, false), back(0, true)]);
         assert_eq!(way_back(&begun(2), &plan), [back(2, false), back(1, false), back(0, false)]);
+    }
+
+    #[test]
+    fn what_a_command_failed_to_undo_is_left_and_everything_before_it_is_undone() {
+        let command = step(StepUndo::Run(vec!["false".into()]), true);
+        let plan = plan(vec![Action::Step(step(StepUndo::Pure, true)), Action::Step(command)]);
+        let given_up = Body::NotUndone { action: 1, why: "it exited with 1".into() };
+        let records = records(vec![prepared(), intent(0), done(0), intent(1), done(1), given_up]);
+        let left = vec![Back { action: 0, is_moot: false }];
+        assert_eq!(decide(&records, &plan, &Sights::new()), Decision::Undo(left));
     }
 
     /// An env file that stays, a step that nothing undoes, and a check.

@@ -55,7 +55,10 @@ pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()>
     deadman::arm(&install, engine.prefix)?;
     boot::hold_back(&install, &system_units(&begin.plan))?;
     let ended = watched(engine, begin, contents);
-    if matches!(open_run(engine.state), Ok(None))
+    let is_settled = ended.as_ref().err().is_none_or(|error| error.kind != Kind::NeedsOperator);
+    // Who puts right by hand what nothing undid, needs it.
+    if is_settled
+        && matches!(open_run(engine.state), Ok(None))
         && let Err(error) = remove_scratch(&engine.cache.join(SCRATCH))
     {
         engine.reporter.tell(Event::Warning { text: format!("what hooks saved is left: {error}") });
@@ -65,7 +68,6 @@ pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()>
         engine.reporter.tell(Event::Warning { text: format!("what root ran is left: {error}") });
     }
     // Of a run that may have left anything half made, a boot comes before its services.
-    let is_settled = ended.as_ref().err().is_none_or(|error| error.kind != Kind::NeedsOperator);
     if (is_settled || matches!(open_run(engine.state), Ok(None)))
         && let Err(error) = boot::let_go(&install)
     {
@@ -232,7 +234,10 @@ fn come_back(engine: &Engine, plan: &Plan, journal: &mut Journal, site: &mut Sit
         (true, Some(lost)) => (Outcome::Restored, Kind::Restored { minutes: lost.minutes() }),
         (false, _) => (Outcome::NeedsOperator, Kind::NeedsOperator),
     };
-    let detail = lost.iter().map(ToString::to_string).chain(error.detail.clone()).collect();
+    if let Err(trouble) = commit::note_given_up(journal, engine.state) {
+        remarks.push(format!("which migrations were not taken back could not be noted: {trouble}"));
+    }
+    let detail = lost.iter().map(ToString::to_string).chain(remarks.clone()).chain(error.detail.clone()).collect();
     let end = End { outcome, why: Some(error.to_string()), detail };
     let error = lost.into_iter().fold(error, |error, lost| error.because(lost));
     let error = remarks.into_iter().fold(error.while_(what).kind(kind), Error::because);
@@ -284,8 +289,9 @@ fn remember(
 /// What a run is called in messages.
 pub(super) fn title(plan: &Plan) -> String {
     match plan.intent {
-        Intent::Upgrade => format!("the upgrade of {} to {}", plan.install, plan.target_words()),
-        Intent::Rollback => format!("the rollback of {} to {}", plan.install, plan.target_words()),
+        Intent::Upgrade | Intent::Rollback => {
+            format!("the {} of {} to {}", plan.verb(), plan.install, plan.target_words())
+        }
         Intent::Reconfigure => format!("the reconfiguration of {}", plan.install),
     }
 }

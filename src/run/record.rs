@@ -81,6 +81,13 @@ pub enum Body {
         /// Its place in the plan.
         action: usize,
     },
+    /// The command that undoes an action failed. It is not run again: what comes after it was undone without it.
+    NotUndone {
+        /// Its place in the plan.
+        action: usize,
+        /// Why, in a sentence without secrets.
+        why: String,
+    },
     /// The run is over.
     End(End),
 }
@@ -184,6 +191,7 @@ impl Body {
             Body::Commit => "commit",
             Body::Abort { .. } => "abort",
             Body::Undone { .. } => "undone",
+            Body::NotUndone { .. } => "not-undone",
             Body::End(_) => "end",
         }
     }

@@ -60,7 +60,7 @@ pub fn outlook(state: &Path, reporter: &dyn Reporter) -> Result<Option<Outlook>>
 pub fn recover(state: &Path, manifest: &dyn Fn() -> Result<Install>, reporter: &dyn Reporter) -> Result<Recovered> {
     let scratch = open_run(state)?.as_ref().and_then(scratch);
     let recovered = resolve(state, manifest, reporter);
-    forget(state, scratch, reporter);
+    forget(state, scratch.filter(|_| recovered.is_ok()), reporter);
     if let Err(error) = remove_exports(state) {
         reporter.tell(Event::Warning { text: format!("what root ran is left: {error}") });
     }
@@ -120,7 +120,7 @@ fn resolve(state: &Path, manifest: &dyn Fn() -> Result<Install>, reporter: &dyn 
             let error = Error::failed(why).hint("settle it by hand, then close the run: relift recover --close");
             Err(stuck(error, &begin.plan, &journal, &mut site))
         }
-        Decision::Undo(_) => back(&mut journal, &begin.plan, &mut site).map(|lost| match lost {
+        Decision::Undo(_) => back(&mut journal, state, &begin.plan, &mut site).map(|lost| match lost {
             None => Recovered::Undone(run),
             Some(lost) => Recovered::Restored(run, lost),
         }),
@@ -208,7 +208,7 @@ pub(super) fn with_account(error: Error, plan: &Plan, journal: &Journal, site: &
 }
 
 /// Undoes a run; gives what was lost, where data came back from a backup.
-fn back(journal: &mut Journal, plan: &Plan, site: &mut Site) -> Result<Option<Lost>> {
+fn back(journal: &mut Journal, state: &Path, plan: &Plan, site: &mut Site) -> Result<Option<Lost>> {
     site.reporter.tell(Event::Phase { phase: Phase::Undo });
     let run = journal.run().to_owned();
     let mut remarks = match undo::undo(journal, site) {
@@ -232,6 +232,7 @@ fn back(journal: &mut Journal, plan: &Plan, site: &mut Site) -> Result<Option<Lo
         (true, Some(_)) => Outcome::Restored,
         (false, _) => Outcome::NeedsOperator,
     };
+    commit::note_given_up(journal, state)?;
     let detail = lost.iter().map(ToString::to_string).chain(remarks.clone()).collect();
     journal.append(Body::End(End { outcome, why: interrupted(), detail }))?;
     if remarks.is_empty() {
@@ -273,6 +274,7 @@ mod tests {
             as_root: false,
             timeout: 1,
             undo: StepUndo::Irreversible,
+            undo_timeout: None,
             idempotent: false,
             origin: Default::default(),
             with: With { migration: Some(id), ..With::default() },

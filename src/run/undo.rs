@@ -6,13 +6,14 @@ use super::record::Body;
 use super::reserve;
 use crate::action::{Action, Sight, Site};
 use crate::error::{Error, Result};
-use crate::host::systemd::Verb;
-use crate::manifest::Scope;
+use crate::host::systemd::{self, Verb};
+use crate::manifest::{Scope, StepUndo};
 use crate::plan::Plan;
 use crate::report::{Event, during};
 use crate::source::releases;
 
-/// Undoes everything that was begun and not undone, and looks whether it is. Remarks tell what could not be put back exactly.
+/// Undoes everything that was begun and not undone, and looks whether it is. Remarks tell what could not be put back exactly: a
+/// command that fails to undo its step keeps nothing else from being put back.
 pub(super) fn undo(journal: &mut Journal, site: &mut Site) -> Result<Vec<String>> {
     let Some(plan) = journal.start().map(|begin| begin.plan.clone()) else { return Ok(Vec::new()) };
     if let Some(step) = past_return(journal.records()) {
@@ -29,17 +30,56 @@ pub(super) fn undo(journal: &mut Journal, site: &mut Site) -> Result<Vec<String>
         if let Some((_, seen)) = begun.iter().find(|(at, _)| *at == back.action && !back.is_moot) {
             tell_of_interruption(journal, site, back.action, action);
             let reporter = site.reporter;
-            remarks.extend(match action.act().undo_title() {
-                None => action.act().undo(site, seen)?,
-                Some(title) => during(reporter, title, || action.act().undo(site, seen))?,
-            });
+            let undone = match action.act().undo_title() {
+                None => action.act().undo(site, seen),
+                Some(title) => during(reporter, title, || action.act().undo(site, seen)),
+            };
+            match undone {
+                Ok(said) => remarks.extend(said),
+                Err(error) if is_command(action) && !systemd::is_stopping() => {
+                    journal.append(Body::NotUndone { action: back.action, why: told(&error) })?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
         }
         journal.append(Body::Undone { action: back.action })?;
     }
+    remarks.splice(0..0, given_up(journal, &plan));
     // Unpacked in prepare, it may be there before the action that guards it was begun.
     releases::discard(&plan, site)?;
     remarks.extend(checked(journal, &plan, site)?);
     Ok(remarks)
+}
+
+/// Whether it is undone by a command of the operator's: what follows does not build on it.
+fn is_command(action: &Action) -> bool {
+    matches!(action, Action::Step(step) if matches!(step.undo, StepUndo::Run(_)))
+}
+
+/// Why a command failed, with the last that it said.
+fn told(error: &Error) -> String {
+    match error.detail.last() {
+        Some(line) => format!("{error}: {line}"),
+        None => error.to_string(),
+    }
+}
+
+/// What could not be undone, with the command that would have: from the records alone, so that recovery says the same.
+fn given_up(journal: &Journal, plan: &Plan) -> Vec<String> {
+    let failed = journal.records().iter().filter_map(|record| match &record.body {
+        Body::NotUndone { action, why } => Some((&plan.actions[*action], why)),
+        _ => None,
+    });
+    let remark = |(action, why): (&Action, &String)| {
+        let saved = match action {
+            Action::Step(step) => step.with.scratch.as_ref(),
+            _ => None,
+        };
+        let saved = saved.map(|place| format!("; what hooks saved is kept in {}", place.display())).unwrap_or_default();
+        format!("`{}` was not undone, and everything else was: {why}{saved}", action.act().title())
+    };
+    failed.map(remark).collect()
 }
 
 /// What is there of each wanted action that was begun, undone since or not.

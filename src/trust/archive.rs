@@ -27,7 +27,7 @@ pub(super) fn assess(
     }
     let Some(verify) = &source.verify else { return Ok(()) };
     let verdict = files::check(install).and_then(|()| match known(repository, subject.revision) {
-        Some((version, sum)) => vouched((source, verify), repository, (&version, &sum), subject.revision, now),
+        Some((version, sum)) => vouched((install, source, verify), repository, (&version, &sum), subject.revision, now),
         None => Ok(Err("it was not made of an archive".into())),
     });
     match verdict {
@@ -44,7 +44,7 @@ pub(super) fn assess(
 }
 
 fn accept(found: &mut Assessment, verify: &ArchiveVerify, subject: &Subject, vouched: Vouched, now: i64) {
-    let Vouched { by, time } = vouched;
+    let Vouched { by, time, .. } = vouched;
     let remembered = Remembered { revision: subject.revision.to_owned(), by: by.clone(), at: now };
     found.learned.verified.insert(subject.revision.to_owned(), remembered);
     found.standing = Standing::Verified { by };

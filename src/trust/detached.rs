@@ -133,6 +133,7 @@ fn minisign(key: &PublicKey, name: &str, payload: Payload, signature: &str) -> R
         signer: "minisign".into(),
         key: format!("key {made}, \"{}\"", shortened(&harmless(comment), COMMENT)),
         time: said("timestamp:").and_then(|time| time.parse().ok()),
+        is_of_name: said("file:").is_some(),
     }))
 }
 

@@ -33,6 +33,8 @@ pub struct Signature {
     pub key: String,
     /// When it was made, where the signature itself says; seconds since the epoch.
     pub time: Option<i64>,
+    /// Whether it says the name of what it is of, and that is the right one.
+    pub is_of_name: bool,
 }
 
 #[cfg(test)]

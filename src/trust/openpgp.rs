@@ -79,7 +79,7 @@ pub fn judge(
     match own.into_iter().chain(primary).find(is_listed) {
         Some(key) => {
             let time = valid.get(3).and_then(|time| time.parse().ok());
-            Ok(Signature { signer: name.to_owned(), key: format!("OpenPGP {key}"), time })
+            Ok(Signature { signer: name.to_owned(), key: format!("OpenPGP {key}"), time, is_of_name: false })
         }
         None => Err(format!(
             "it is signed by {name} with the key {}, which is not one of `fingerprints`",

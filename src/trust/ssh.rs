@@ -43,7 +43,12 @@ pub fn verify_as(
         let who = [ask.signers(), ["-I".into(), principal.to_owned()]].concat();
         let checked = ask.on_payload("verify", &ask.revocable(&who))?;
         if checked.success() {
-            return Ok(Ok(Signature { signer: harmless(principal), key: format!("ssh {key}"), time: None }));
+            return Ok(Ok(Signature {
+                signer: harmless(principal),
+                key: format!("ssh {key}"),
+                time: None,
+                is_of_name: false,
+            }));
         }
         let is_revoked =
             trust.revoked.is_some() && ask.on_payload("verify", &[&who[..], &[ask.time()]].concat())?.success();

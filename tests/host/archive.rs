@@ -34,6 +34,13 @@ class H(http.server.SimpleHTTPRequestHandler):
             try:
                 while True: self.wfile.write(b'x' * 65536)
             except OSError: return
+        mode = open('/srv/mode').read().split() if os.path.exists('/srv/mode') else ['']
+        if mode[0] == 'error': return self.send_error(500)
+        if mode[0] == 'elsewhere':
+            self.send_response(302); self.send_header('Location', mode[1] + self.path); self.end_headers(); return
+        if mode[0] == 'cut' and self.path.endswith('.gz'):
+            self.send_response(200); self.send_header('Content-Length', '1000000'); self.end_headers()
+            self.wfile.write(b'x' * 1000); self.close_connection = True; return
         super().do_GET()
     def log_message(self, *a): pass
 os.chdir('/srv/www'); http.server.ThreadingHTTPServer(('127.0.0.1', 8098), H).serve_forever()
@@ -55,7 +62,7 @@ fn packed(version: &str, more: &[File]) -> Vec<u8> {
     let base: [File; 4] = [
         ("VERSION", version_line.as_bytes(), 0o644),
         ("serve.py", SERVE.as_bytes(), 0o755),
-        ("app.service", UNIT.as_bytes(), 0o644),
+        ("units/app.service", UNIT.as_bytes(), 0o644),
         ("CHANGELOG.md", b"# Changelog\n\n## 1.1.0\n\n- Faster.\n", 0o644),
     ];
     for (path, bytes, mode) in base.iter().chain(more) {
@@ -95,10 +102,27 @@ impl Archives {
         let source = source.replace("KEY", &self.pair.pk.to_base64());
         let manifest = format!(
             "schema = 1\n[install]\nroot = \"/opt/app\"\nowner = \"app\"\n\n[source.archive]\n{source}\n\n\
-             [[component]]\nname = \"app\"\nversion = {{ file = \"VERSION\" }}\n\n[[component.unit]]\nfile = \"app.service\"\n\n\
+             [[component]]\nname = \"app\"\nversion = {{ file = \"VERSION\" }}\n\n[[component.unit]]\nfile = \"units/app.service\"\n\n\
              [[component.health]]\nhttp = \"http://127.0.0.1:8099/\"\nexpect = {{ status = 200, json = {{ version = \"{{version}}\" }} }}\nwithin = \"10s\"\n\n\
              [policy]\nsoak = \"0s\"\nunattended = \"minor\"\n"
         );
+        self.host.write("/etc/relift/app.toml", manifest, 0o644, "root:root");
+    }
+
+    /// The manifest as the template has it, with this host's values in the place of those to be put in.
+    fn configure_as_the_template_says(&self) {
+        self.host.write("/etc/relift/app.pub", self.pair.pk.to_box().unwrap().to_string(), 0o644, "root:root");
+        let values = [
+            ("https://downloads.example.org/app/", "http://127.0.0.1:8098/"),
+            ("# verify  = {", "verify  = {"),
+            ("http://127.0.0.1:8080/version", "http://127.0.0.1:8099/"),
+            ("unattended = \"none\"", "unattended = \"minor\""),
+            ("soak       = \"2min\"", "soak       = \"0s\""),
+        ];
+        let manifest = values.into_iter().fold(TEMPLATE.to_owned(), |text, (of_template, of_host)| {
+            assert!(text.contains(of_template), "the template has no {of_template}");
+            text.replace(of_template, of_host)
+        });
         self.host.write("/etc/relift/app.toml", manifest, 0o644, "root:root");
     }
 
@@ -158,11 +182,14 @@ impl Archives {
 
 const SIGNED: &str = "url = \"http://127.0.0.1:8098/app-{version}.tar.gz\"\nchecksums = \"http://127.0.0.1:8098/SHA256SUMS\"\n\
                       verify = { minisign = \"KEY\" }";
+/// What is installed in `/usr/share/relift/templates`.
+const TEMPLATE: &str = include_str!("../../templates/manifests/archive.toml");
 const UPGRADE: &[&str] = &["upgrade", "app", "--yes"];
 
 #[test]
 fn a_signed_archive_is_installed_upgraded_undone_and_gone_back_to() {
     let mut app = Archives::new(SIGNED);
+    app.configure_as_the_template_says();
     let out = app.host.relift(UPGRADE).exits(0);
     app.answers("1.0.0");
     assert!(out.stdout.contains("verified by minisign (SHA256SUMS, key "), "{out}");
@@ -262,8 +289,9 @@ fn what_is_wrong_with_a_release_stops_it_and_changes_nothing() {
     app.host.relift(UPGRADE).exits(0);
     app.answers("1.1.0");
     assert_eq!(app.host.must("cat /opt/app/current/other"), "other");
-    // Older is a step back, which only a rollback does.
-    app.stops(&["upgrade", "app", "--yes", "--to", "1.0.0"], 2, "step back");
+    // Older is a step back, which a rollback does.
+    let out = app.stops(&["upgrade", "app", "--yes", "--to", "1.0.0"], 2, "step back");
+    assert!(out.stderr.contains("relift upgrade app --to 1.0.0 --allow-downgrades"), "{out}");
     app.host.relift(&["rollback", "app", "--yes"]).exits(0);
     app.answers("1.0.0");
 }
@@ -305,6 +333,154 @@ fn archives_come_from_a_directory_with_a_header_or_with_sums_of_their_own() {
     let out = app.host.relift(UPGRADE).exits(0);
     assert!(out.stdout.contains("verified by minisign (app-1.3.0.tar.gz, key "), "{out}");
     app.answers("1.3.0");
+    // An old archive as a new version: its signature is good, and neither names the other.
+    let bytes = packed("1.2.0", &[]);
+    let serve = |version: &str, comment: &str| {
+        let name = format!("app-{version}.tar.gz");
+        let signature =
+            minisign::sign(Some(&app.pair.pk), &app.pair.sk, bytes.as_slice(), Some(comment), None).unwrap();
+        app.host.write(&format!("/srv/www/{name}"), &bytes, 0o644, "root:root");
+        app.host.write(&format!("/srv/www/{name}.minisig"), signature.to_string(), 0o644, "root:root");
+        app.host.write(&format!("/srv/www/{name}.sha256"), format!("{}  {name}\n", sha256(&bytes)), 0o644, "root:root");
+        app.host.write("/srv/www/latest.txt", format!("{version}\n"), 0o644, "root:root");
+    };
+    serve("1.4.0", "timestamp:1700000000\tfile:app-1.2.0.tar.gz");
+    app.stops(UPGRADE, 2, "it was signed as app-1.2.0.tar.gz, and put under another name");
+    serve("1.4.0", "timestamp:1700000000");
+    app.stops(UPGRADE, 2, "1.4.0 is not verified: its archive is signed, and says that it is 1.2.0");
+}
+
+#[test]
+fn a_source_that_does_not_answer_or_says_what_cannot_be_used_is_named_and_changes_nothing() {
+    let mut app = Archives::new(SIGNED);
+    app.host.relift(UPGRADE).exits(0);
+    let noise: Vec<u8> = (0u32..100_000).flat_map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    app.publish("1.1.0", &[("noise", &noise, 0o644)]);
+    let mode = |text: &str| app.host.write("/srv/mode", text, 0o644, "root");
+    let list = "http://127.0.0.1:8098/SHA256SUMS cannot be fetched";
+    mode("error");
+    let out = app.stops(UPGRADE, 1, "the server answers 500");
+    assert!(out.stderr.contains(list) && out.stderr.contains("curl -sSIL http://127.0.0.1:8098/SHA256SUMS"), "{out}");
+    mode("elsewhere ftp://127.0.0.1:9");
+    app.stops(UPGRADE, 1, "it is redirected to ftp://127.0.0.1:9, which is not https");
+    mode("elsewhere http://127.0.0.1:9");
+    app.stops(UPGRADE, 1, "connection refused");
+    mode("elsewhere http://127.0.0.1:8098");
+    app.stops(UPGRADE, 1, "it is redirected more than 5 times");
+    mode("cut");
+    app.stops(UPGRADE, 1, "app-1.1.0.tar.gz cannot be fetched");
+    app.host.must("rm /srv/mode; mv /srv/www/SHA256SUMS /srv/away");
+    app.stops(UPGRADE, 1, "http://127.0.0.1:8098/SHA256SUMS is not there");
+    app.host.must("mv /srv/away /srv/www/SHA256SUMS");
+    // Two archives of one version.
+    let good = app.host.read("/srv/www/SHA256SUMS");
+    app.host.write("/srv/www/SHA256SUMS", format!("{good}{}  app-1.1.0.tar.gz\n", sha256(b"other")), 0o644, "root");
+    app.stops(UPGRADE, 1, "it has two sums of app-1.1.0.tar.gz");
+    app.list();
+    // What is called otherwise is no release; nothing is left of the list.
+    app.configure(&format!("{SIGNED}\nallow = \"^7\""));
+    app.stops(UPGRADE, 1, "offers no release within ^7");
+    let newest = SIGNED.replace("SHA256SUMS\"", "app-{version}.sums\"\nlatest = \"http://127.0.0.1:8098/latest\"");
+    app.configure(&newest);
+    app.host.write("/srv/www/latest", "the newest\n", 0o644, "root");
+    app.stops(UPGRADE, 1, "its first line is no version: the newest");
+    // No room for the archive itself.
+    app.configure(SIGNED);
+    app.host.must("mkdir -p /var/cache/relift/app; mount -t tmpfs -o size=64k,mode=755 none /var/cache/relift/app");
+    let out = app.stops(UPGRADE, 1, "it cannot be kept: No space left on device");
+    assert!(out.stderr.contains("next:  make room for it: df -h /var/cache/relift"), "{out}");
+    app.host.must("umount /var/cache/relift/app");
+    // A certificate of nobody's, and nobody at all.
+    app.host.must(
+        "cd /srv; openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out certificate -subj /CN=localhost -days 3650 2>/dev/null
+         systemd-run --quiet --unit=tls openssl s_server -accept 8443 -cert /srv/certificate -key /srv/key -WWW",
+    );
+    app.host.wait_for("ss -ltn | grep -q :8443");
+    app.configure(&SIGNED.replace("http://127.0.0.1:8098", "https://localhost:8443"));
+    let out = app.stops(UPGRADE, 1, "https://localhost:8443/SHA256SUMS cannot be fetched");
+    assert!(out.stderr.to_lowercase().contains("certificate"), "{out}");
+    app.configure(SIGNED);
+    app.host.must("systemctl stop web");
+    app.stops(UPGRADE, 1, "connection refused");
+    app.answers("1.0.0");
+}
+
+#[test]
+fn a_release_that_was_never_here_is_gone_down_to_only_when_that_is_asked_for() {
+    let mut app = Archives::new(SIGNED);
+    // What root does for a component that is the whole archive, in a copy that root wrote, and what undoes it.
+    let of_root = |what: &str| {
+        format!(
+            "[\"sh\", \"-c\", \"echo {what} $(cat VERSION) as $(id -un) in $(dirname $PWD) for $RELIFT_CHECKOUT >> /tmp/root\"]"
+        )
+    };
+    let of_root = format!(
+        "\n[[component.step]]\nname = \"set-up\"\nrun = {}\nas = \"root\"\nundo = {{ run = {} }}\n",
+        of_root("set up"),
+        of_root("taken back")
+    );
+    app.publish("0.9.0", &[("broken", b"", 0o644)]);
+    app.publish("1.1.0", &[]);
+    let said = "sh\", \"-c\", \"echo ";
+    let migration = format!(
+        "{of_root}\n[[migration]]\nversion = \"1.2.0\"\nrun = [\"{said}up >> /tmp/migrations\"]\nundo = {{ run = [\"{said}down >> /tmp/migrations\"] }}\n"
+    );
+    let manifest = app.host.read("/etc/relift/app.toml");
+    app.host.write("/etc/relift/app.toml", format!("{manifest}{migration}"), 0o644, "root:root");
+    app.host.relift(UPGRADE).exits(0);
+    app.publish("1.2.0", &[("lib/new", b"new", 0o644)]);
+    app.host.relift(UPGRADE).exits(0);
+    app.answers("1.2.0");
+    assert_eq!(app.host.must("cat /tmp/migrations"), "up");
+    let of_root = |did: &str| format!("{did} as root in /var/lib/relift/app/exports for /opt/app/");
+    let root = app.host.must("cat /tmp/root");
+    assert!(root.contains(&of_root("set up 1.2.0")) && !root.contains("taken back"), "{root}");
+
+    // It is refused, and foretold with the flag that takes it; a timer never does.
+    let to = |version: &'static str| ["upgrade", "app", "--yes", "--to", version, "--allow-downgrades"];
+    let out = app.stops(&["plan", "app", "--to", "1.0.0"], 2, "1.0.0 is older than what is installed");
+    assert!(out.stdout.contains("relift upgrade app --to 1.0.0 --allow-downgrades"), "{out}");
+    let unattended = ["upgrade", "app", "--unattended", "--to", "1.0.0", "--allow-downgrades"];
+    app.stops(&unattended, 2, "'--unattended' cannot be used with '--allow-downgrades'");
+    app.stops(&["upgrade", "app", "--yes", "--allow-downgrades"], 2, "--to <REV>");
+    // What nobody vouches for is refused as ever.
+    let list = app.host.read("/srv/www/SHA256SUMS");
+    app.sign("SHA256SUMS", list.as_bytes(), &minisign::KeyPair::generate_unencrypted_keypair().unwrap());
+    app.stops(&to("1.0.0"), 2, "1.0.0 is not verified");
+    app.sign("SHA256SUMS", list.as_bytes(), &app.pair);
+
+    let plan = app.host.relift(&["plan", "app", "--to", "1.0.0", "--allow-downgrades"]).exits(0);
+    let text = plan.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        "downgrade app 1.2.0 -> 1.0.0",
+        "takes back what 1.2.0 asked for",
+        "app 1.0.0 is below 1.2.0, which was proven here: it goes below the floor",
+        "data stays as newer releases left it, but for migrations that are taken back, and 1.0.0 has to read it: no backup is declared",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in {plan}");
+    }
+
+    // One that does not start comes back whole, and the migration is made again.
+    let before = app.tree();
+    let out = app.host.relift(&to("0.9.0")).exits(3);
+    assert!(out.stderr.contains("the downgrade of app to 0.9.0 failed"), "{out}");
+    assert_eq!(app.tree(), before);
+    app.answers("1.2.0");
+    assert_eq!(app.host.must("cat /tmp/migrations; rm /tmp/migrations"), "up\ndown\nup");
+    let root = app.host.must("cat /tmp/root");
+    assert!(root.contains(&of_root("set up 0.9.0")) && root.contains(&of_root("taken back 0.9.0")), "{root}");
+
+    app.host.must("systemctl reset-failed");
+    app.host.relift(&to("1.0.0")).exits(0);
+    app.answers("1.0.0");
+    assert_eq!(app.host.must("cat /tmp/migrations"), "down");
+    assert!(app.host.relift(&["history", "app"]).exits(0).stdout.contains("downgrade to 1.0.0"));
+    // No timer undoes what an operator decided; the operator does, either way.
+    let out = app.host.relift(&["upgrade", "app", "--unattended"]).exits(0);
+    assert!(out.stderr.contains("it was left for an older release"), "{out}");
+    app.answers("1.0.0");
+    app.host.relift(&["rollback", "app", "--yes"]).exits(0);
+    app.answers("1.2.0");
 }
 
 #[test]

@@ -132,6 +132,31 @@ impl Host {
         self.upstream = Some(upstream);
     }
 
+    /// Installs the sample with `layout = "releases"`, as relift does it, from a first release that was changed. What outlives
+    /// releases is in `shared/manager/data`.
+    pub fn settle_in_releases(&mut self, name: &str, change: impl FnOnce(Release) -> Release) {
+        // The release's units name what they find on a host: `current`.
+        let site = Site { root: format!("/opt/{name}/current"), soak: 0, ..Site::new(name) };
+        let mut upstream = Upstream::create(self, site);
+        upstream.release(self, change);
+        upstream.site = upstream.site.configure(&upstream.last);
+        let top = format!("/opt/{name}");
+        self.must(&format!("useradd --create-home --shell /bin/sh {name}; loginctl enable-linger {name}; install -d -o {name} -g {name} {top}"));
+        self.wait_for(&format!("test -e /run/user/$(id -u {name})/systemd/private"));
+        let (of_site, of_top) = (
+            format!("root  = \"{top}/current\""),
+            format!("root  = \"{top}\"\nlayout = \"releases\"\nshared = [\"manager/data\"]"),
+        );
+        let manifest = upstream.site.manifest().replace(&of_site, &of_top);
+        self.write(&format!("/etc/relift/{name}.toml"), manifest, 0o644, "root");
+        for (component, text) in &upstream.site.env {
+            self.write(&format!("{top}/shared/{component}/.env"), text, 0o600, name);
+        }
+        self.must(&format!("chown -R {name}: {top}/shared"));
+        self.relift(&["upgrade", name, "--yes"]).exits(0);
+        (self.site, self.upstream) = (Some(upstream.site.clone()), Some(upstream));
+    }
+
     /// Installs a site whose upstream is there, on this host or elsewhere.
     pub fn install(&mut self, site: &Site) {
         self.run(&["relift", "internal", "sample-install"], &serde_json::to_vec(site).unwrap()).exits(0);

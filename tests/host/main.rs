@@ -59,6 +59,7 @@ mod sights;
 mod sources;
 mod sparse;
 mod steps;
+mod templates;
 mod timers;
 mod try_;
 mod twins;

@@ -30,7 +30,7 @@ fn hooks() -> String {
         let undo = match *at {
             "preflight" | "verify" => String::new(),
             at => format!(
-                r#"undo = {{ run = ["sh", "-c", "echo un{at} $RELIFT_OLD_VERSION $RELIFT_NEW_VERSION in $(cat manager/VERSION) $(cat $RELIFT_SCRATCH/saved) >> {LOG}"] }}"#
+                r#"undo = {{ run = ["sh", "-c", "echo un{at} $RELIFT_OLD_VERSION $RELIFT_NEW_VERSION in $(cat manager/VERSION) $(cat $RELIFT_SCRATCH/saved) >> {LOG}; ! [ -e /tmp/undo-{at} ] || . /tmp/undo-{at}"], timeout = "2s" }}"#
             ),
         };
         format!(
@@ -110,6 +110,36 @@ fn every_place_of_a_run_has_its_hooks_in_order_and_inverses_run_in_reverse() {
         host.must(&format!("rm /tmp/do-{place}"));
     }
     assert_eq!(host.answers("manager").as_deref(), Some("1.0.0"));
+
+    // An inverse that fails, and one that hangs, keep nothing else from coming back: they are named, and tried no more.
+    host.must("echo 'exit 7' > /tmp/do-verify; echo 'echo no table; exit 9' > /tmp/undo-migrate; echo 'exec sleep 7654' > /tmp/undo-quiesce");
+    let names = |out: &Out, after: &str| {
+        let said = out.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in [
+            "`migrate` was not undone, and everything else was: migrate (sh -c echo unmigrate",
+            "exited with 9: no table; what hooks saved is kept in /var/cache/relift/app/scratch",
+            "`quiesce` was not undone, and everything else was: quiesce (sh -c echo unquiesce",
+            "did not end within 2s",
+        ] {
+            assert!(said.contains(words), "{after}: {words:?} is not in {out}");
+        }
+        assert_eq!(host.must("cat /var/cache/relift/app/scratch/*/migrate/saved | sort -u"), "of-migrate", "{after}");
+        before.assert_same(&host.snapshot());
+        assert_eq!(host.answers("manager").as_deref(), Some("1.0.0"), "{after}");
+        assert_eq!(host.relift(&["recover", "app"]).exits(0).stdout, "app: no interrupted run\n");
+        assert!(host.relift(&["history", "app"]).exits(0).stdout.contains("needs the operator"));
+    };
+    let out = upgrade(&host).exits(4);
+    assert_eq!(places(&host), [&all[..], &whole_way_back[..]].concat(), "{out}");
+    names(&out, "at once");
+    let out = killed(&host, "after-not-undone", "upgrade app --yes");
+    assert_eq!(out.code, 137, "{out}");
+    let out = host.relift(&["recover", "app"]).exits(4);
+    assert_eq!(places(&host), [&all[..], &whole_way_back[..]].concat(), "each is tried once: {out}");
+    names(&out, "by recovery");
+    host.must("rm /tmp/do-* /tmp/undo-*");
+    upgrade(&host).exits(0);
+    assert_eq!(host.answers("manager").as_deref(), Some("1.1.0"));
 }
 
 /// What going to a version asks for: the command tells itself and who it is for.

@@ -18,14 +18,20 @@ impl Snapshot {
     pub fn of(host: &Host) -> Snapshot {
         let site = host.site();
         let mut lines = BTreeMap::new();
-        git(host, &mut lines);
+        // Where each release has a directory of its own, there is no checkout.
+        let top = site.root.strip_suffix("/current");
+        if top.is_none() {
+            git(host, &mut lines);
+        }
         // Through PID 1's root, so that nothing has to be started in the host; no link is followed on the way.
         let root = format!("/proc/{}/root", host.twin().init());
         let home = host.must(&format!("getent passwd {} | cut -d: -f6", site.account));
-        for directory in [site.root.as_str(), "/etc/systemd/system", &format!("{home}/.config/systemd/user")] {
+        for directory in [top.unwrap_or(&site.root), "/etc/systemd/system", &format!("{home}/.config/systemd/user")] {
             walk(Path::new(&root), Path::new(directory), &mut lines);
         }
-        attributes(host, &mut lines);
+        if top.is_none() {
+            attributes(host, &mut lines);
+        }
         let lingers = format!("test -e /var/lib/systemd/linger/{} && echo yes || echo no", site.account);
         lines.insert("lingering".into(), host.must(&lingers));
         let runs = format!("test -S /run/user/$(id -u {})/systemd/private && echo yes || echo no", site.account);

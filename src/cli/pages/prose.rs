@@ -128,6 +128,10 @@ that the source offers and the policy allows; `--to` names another one.
 Losing the terminal stops nothing. An interrupt (`Ctrl-C`, SIGTERM) undoes what was done. A release that failed here is
 remembered with the configuration that it failed with.
 
+An older release is refused, and to one that was proven here `relift rollback` goes back. To one that never ran here, `--to REV
+--allow-downgrades` goes down: verified and proven like any other, and never `--unattended`. The present release's migrations are taken back
+where they can be; all other data stays as the newer releases left it, and the older one has to read it. The plan says so.
+
 `--unattended` is how timers and cron run it: it asks nothing, keeps to `[policy]` of the manifest, recovers a run that was
 interrupted first, and skips a release that failed here until the release or the configuration changes.",
         exits: RUN,
@@ -141,7 +145,8 @@ Goes back to a known-good release, by default the one before the present one, wi
 was left, units, and what its steps had made. Known-good releases are tags of the checkout: `git tag --list 'known-good/*'`.
 Data that steps changed is put back only by `relift backup restore`.
 
-The release that was left is remembered as failed, so that no timer installs it again.",
+The release that was left is remembered as failed, so that no timer installs it again. To a release that never ran here it does not go:
+see `--allow-downgrades` of relift-upgrade(1).",
         exits: RUN,
         files: &["/var/lib", "/run/"],
         see: &["relift-status(1)", "relift-backup(1)", "relift-upgrade(1)"],

@@ -4,7 +4,8 @@ use super::super::{Hook, HookPlace, Migration, Peer, PeerProbe, Procedure, raw};
 use super::{run_as, span, texts, undo};
 
 pub(super) fn hook(hook: &Hook) -> raw::Hook {
-    let Procedure { run, run_as: account, cwd, undo: how, idempotent, timeout, env_files } = &hook.procedure;
+    let Procedure { run, run_as: account, cwd, undo: how, undo_timeout, idempotent, timeout, env_files } =
+        &hook.procedure;
     raw::Hook {
         at: match hook.at {
             HookPlace::Preflight => raw::Place::Preflight,
@@ -19,7 +20,7 @@ pub(super) fn hook(hook: &Hook) -> raw::Hook {
         cwd: cwd.as_ref().map(ToString::to_string),
         run_as: Some(run_as(*account)),
         when: (!hook.when_changed.is_empty()).then(|| raw::When { changed: texts(&hook.when_changed) }),
-        undo: (!hook.at.only_looks()).then(|| undo(how)),
+        undo: (!hook.at.only_looks()).then(|| undo(how, *undo_timeout)),
         idempotent: Some(*idempotent),
         timeout: Some(span(*timeout)),
         env_file: env_files.clone(),
@@ -33,7 +34,7 @@ pub(super) fn migration(migration: &Migration) -> raw::Migration {
         component: Some(migration.component.clone()),
         run: procedure.map(|procedure| procedure.run.clone()).unwrap_or_default(),
         run_as: procedure.map(|procedure| run_as(procedure.run_as)),
-        undo: procedure.map(|procedure| undo(&procedure.undo)),
+        undo: procedure.map(|procedure| undo(&procedure.undo, procedure.undo_timeout)),
         idempotent: procedure.map(|procedure| procedure.idempotent),
         timeout: procedure.map(|procedure| span(procedure.timeout)),
         note: migration.note.clone(),

@@ -221,6 +221,8 @@ pub struct Step {
     pub when_changed: Vec<RelPath>,
     /// How it is undone.
     pub undo: StepUndo,
+    /// The bound of the command that undoes it, where that has one of its own.
+    pub undo_timeout: Option<Duration>,
     /// Whether it may be run again after an interruption, when how far it came is not known.
     pub idempotent: bool,
     /// How long it may take.

@@ -75,6 +75,8 @@ pub struct Procedure {
     pub cwd: Option<RelPath>,
     /// How it is undone.
     pub undo: StepUndo,
+    /// The bound of the command that undoes it, where that has one of its own.
+    pub undo_timeout: Option<Duration>,
     /// Whether it may be run again after an interruption.
     pub idempotent: bool,
     /// How long it may take.

@@ -193,6 +193,9 @@ pub(in crate::manifest) enum UndoRule {
 pub(in crate::manifest) struct UndoCommand {
     /// Program and arguments. It runs as the step did.
     pub run: Vec<String>,
+    /// The longest that it may take: `5min`. Default: that of the step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
 }
 
 /// A unit file that upstream ships.

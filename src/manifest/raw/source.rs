@@ -159,8 +159,8 @@ pub struct ArchiveVerify {
     /// The whole fingerprints of the OpenPGP keys that may sign: 40 or 64 hex digits each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fingerprints: Vec<String>,
-    /// What is signed: `checksums`, `archive`, or `both`. A signature of an archive alone does not say which version it is.
-    /// Default: `checksums`.
+    /// What is signed: `checksums`, `archive`, or `both`. Of an archive alone, the signature (by the file's name, as minisign writes
+    /// it) or a component's `version` file in the archive must say which version it is. Default: `checksums`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over: Option<Over>,
     /// How old the newest signature may be before `check` warns that upstream may be frozen: `30d`. Goes with `minisign` and

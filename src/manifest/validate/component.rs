@@ -199,7 +199,9 @@ fn step(look: &mut Look<'_>, key: &Key, raw: &raw::Step, component: &str) -> Opt
     }
     let env_files = env_files(look, &key.name("env-file"), &raw.env_file)?;
     let (run_as, when_changed) = (run_as(raw.run_as), when_changed?);
-    Some(Step { name: name?, run: run?, run_as, when_changed, undo: undo?, idempotent, timeout: timeout?, env_files })
+    let (undo, undo_timeout) = (undo?, undo_timeout(look, &key.name("undo"), raw.undo.as_ref())?);
+    let (name, run, timeout) = (name?, run?, timeout?);
+    Some(Step { name, run, run_as, when_changed, undo, undo_timeout, idempotent, timeout, env_files })
 }
 
 fn step_name(text: &str) -> Looked<String> {
@@ -225,4 +227,10 @@ pub(super) fn undo(look: &mut Look<'_>, key: &Key, raw: Option<&raw::Undo>) -> O
         Some(raw::Undo::Rule(raw::UndoRule::RestoreBackup)) => Some(StepUndo::RestoreBackup),
         Some(raw::Undo::Command(command)) => look.take(&key.name("run"), words::argv(&command.run)).map(StepUndo::Run),
     }
+}
+
+/// The bound of a command that undoes something, where it has one of its own.
+pub(super) fn undo_timeout(look: &mut Look<'_>, key: &Key, raw: Option<&raw::Undo>) -> Option<Option<Duration>> {
+    let Some(raw::Undo::Command(command)) = raw else { return Some(None) };
+    look.take_optional(&key.name("timeout"), command.timeout.as_deref().map(words::bound))
 }

@@ -11,7 +11,7 @@ use super::super::problem::{Fault, Looked};
 use super::super::{
     Accepts, Hook, HookPlace, Migration, Peer, PeerProbe, Procedure, RelPath, StepUndo, Template, raw, words,
 };
-use super::component::{changed, run_as, undo};
+use super::component::{changed, run_as, undo, undo_timeout};
 use super::{Look, health, near_or_list};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -67,13 +67,14 @@ fn hook(
     let timeout = look.take_or(&key.name("timeout"), raw.timeout.as_deref().map(words::bound), MINUTE * minutes);
     let cwd: Option<Option<RelPath>> = look.take_optional(&key.name("cwd"), cwd);
     let env_files = env_files(look, &key.name("env-file"), &raw.env_file);
-    let undo = undo?;
+    let (undo, undo_timeout) = (undo?, undo_timeout(look, &key.name("undo"), raw.undo.as_ref())?);
     let idempotent = raw.idempotent.unwrap_or(matches!(undo, StepUndo::Pure | StepUndo::Rerun));
     let procedure = Procedure {
         run: run?,
         run_as: run_as(raw.run_as),
         cwd: cwd?,
         undo,
+        undo_timeout,
         idempotent,
         timeout: timeout?,
         env_files: env_files?,
@@ -211,10 +212,11 @@ fn procedure(look: &mut Look<'_>, key: &Key, raw: &raw::Migration) -> Option<Pro
     if raw.undo.is_none() {
         look.warn(format!("migration {}: no undo is declared, so it counts as irreversible", raw.version));
     }
-    let undo = undo?;
+    let (undo, undo_timeout) = (undo?, undo_timeout(look, &key.name("undo"), raw.undo.as_ref())?);
     let idempotent = raw.idempotent.unwrap_or(undo == StepUndo::Pure);
     let (run_as, cwd) = (run_as(raw.run_as), None);
-    Some(Procedure { run: run?, run_as, cwd, undo, idempotent, timeout: timeout?, env_files: env_files? })
+    let (run, timeout, env_files) = (run?, timeout?, env_files?);
+    Some(Procedure { run, run_as, cwd, undo, undo_timeout, idempotent, timeout, env_files })
 }
 
 fn version(text: &str) -> Looked<Version> {

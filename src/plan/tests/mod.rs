@@ -95,6 +95,7 @@ impl World {
             intent: Intent::Upgrade,
             is_explicit: false,
             allow_irreversible: false,
+            allow_downgrades: false,
             unattended: false,
             attended: false,
             only: Vec::new(),

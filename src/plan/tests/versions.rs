@@ -262,15 +262,61 @@ fn below_the_floor_goes_nobody_by_itself_and_an_operator_who_names_it() {
     }
     // By version, beside the line of what is installed: not even by name.
     world.offer.lineage = Lineage::default();
-    world.survey.known_good = vec![crate::ledger::KnownGood {
-        tag: "known-good/3".into(),
-        revision: "c".repeat(40),
-        versions: [("manager".to_owned(), "9.0.0".to_owned())].into(),
-        run: None,
-        env: Default::default(),
-        artifacts: Default::default(),
-    }];
+    world.survey.known_good = vec![known_good("9.0.0", &"c".repeat(40))];
     world.offer.direction = Direction::Diverged;
     (world.request.unattended, world.request.is_explicit) = (false, true);
     assert_eq!(world.blockers(), [step("manager 1.1.0 is below 9.0.0, which was proven here")]);
+}
+
+#[test]
+fn a_step_back_to_what_was_never_here_is_an_operators_who_names_it_and_asks_for_it() {
+    let mut world = World::pair();
+    world.install.policy.unattended = Reach::Major;
+    world.offer.direction = Direction::Back;
+    let refused = ["bbbbbbbbbb is older than what is installed: that is a step back"];
+    // (asked for, named, nobody is asked, allowed)
+    for (asked, named, unattended, allowed) in
+        [(true, true, false, true), (false, true, false, false), (true, false, false, false), (true, true, true, false)]
+    {
+        let request = &mut world.request;
+        (request.allow_downgrades, request.is_explicit, request.unattended) = (asked, named, unattended);
+        assert_eq!(world.plan().is_downgrade, allowed);
+        match allowed {
+            true => assert_eq!(world.blockers(), Vec::<String>::new()),
+            false => assert_eq!(world.blockers()[0], refused[0], "{asked} {named} {unattended}"),
+        }
+    }
+    let request = &mut world.request;
+    (request.allow_downgrades, request.is_explicit, request.unattended) = (true, true, false);
+    world.offer.lineage.behind = Some("known-good/1".into());
+    let told = |world: &World, words: &str| {
+        let warnings = world.plan().warnings;
+        assert!(warnings.iter().any(|warning| warning.contains(words)), "{words}: {warnings:?}");
+    };
+    told(
+        &world,
+        "a step back that was asked for (--allow-downgrades): it is older than what is installed and than known-good/1",
+    );
+    told(&world, "data stays as newer releases left it");
+    told(&world, "no backup is declared, and none is taken");
+    world.survey.known_good = vec![known_good("9.0.0", &"c".repeat(40)), known_good("1.1.0", &world.offer.to.revision)];
+    told(&world, "manager 1.1.0 is below 9.0.0, which was proven here: it goes below the floor");
+    told(&world, "relift rollback app --to known-good/1.1.0 brings back");
+    // Beside the line of what is installed it is a step back by its version.
+    world.offer.direction = Direction::Diverged;
+    assert!(world.plan().is_downgrade && world.blockers().is_empty());
+    world.offer.direction = Direction::Forward;
+    assert!(!world.plan().is_downgrade, "forward is an upgrade, whatever is allowed");
+}
+
+/// A release that was proven here.
+fn known_good(version: &str, revision: &str) -> crate::ledger::KnownGood {
+    crate::ledger::KnownGood {
+        tag: format!("known-good/{version}"),
+        revision: revision.into(),
+        versions: [("manager".to_owned(), version.to_owned())].into(),
+        run: None,
+        env: Default::default(),
+        artifacts: Default::default(),
+    }
 }

@@ -113,6 +113,7 @@ fn failed(place: &Location, fault: &Fault) -> Error {
         Fault::Status(401 | 403) => {
             error.hint("name the headers that open it: `headers` of [source.archive] in the manifest")
         }
+        Fault::Sink(_) => error.hint("make room for it: df -h /var/cache/relift; and see who may write there"),
         _ if place.is_remote() => error.hint(format!("try it by hand: curl -sSIL {}", place.shown())),
         _ => error,
     }

@@ -258,3 +258,53 @@ fn the_seeds_of_the_fuzzer_hold() {
     }
     crate::text::each_seed("archive", super::robust::any_bytes);
 }
+
+/// What is said of 1.3.0, whose archive was signed, by what it says of itself.
+fn vouched_of(component: &str, over: &str, is_of_name: bool, version: Option<&str>) -> String {
+    let key = minisign::KeyPair::generate_unencrypted_keypair().unwrap().pk.to_base64();
+    let text = format!(
+        "schema = 1\n[install]\nroot = \"/opt/app\"\nowner = \"app\"\n[source.archive]\nurl = \"/srv/app-{{version}}.tar\"\n\
+         checksums = \"/srv/SHA256SUMS\"\nverify = {{ minisign = \"{key}\", over = \"{over}\" }}\n[[component]]\nname = \"app\"\n{component}\n"
+    );
+    let install = crate::manifest::parse("app", std::path::Path::new("/etc/relift/app.toml"), &text);
+    let install = install.map_err(|problems| problems.render(false)).unwrap();
+    let crate::manifest::Source::Archive(source) = &install.source else { panic!() };
+    let verify = source.verify.as_ref().unwrap();
+    let (_place, repository) = {
+        let place = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(place.path()).unwrap();
+        (place, repository)
+    };
+    let meta =
+        snapshot::Meta { snapshot: 1, version: "1.3.0".into(), identity: vec!["sum".into()], empty: vec![], time: 0 };
+    let file = |text: &str| {
+        Ok(snapshot::Entry { path: "VERSION".into(), kind: snapshot::EntryKind::File, bytes: text.as_bytes().to_vec() })
+    };
+    let revision = snapshot::write(&repository, version.map(file), &meta).unwrap().to_string();
+    super::vouch::note(
+        verify,
+        &repository,
+        &revision,
+        super::Vouched { by: "minisign".into(), time: None, is_of_name },
+    )
+    .unwrap();
+    let version = (&semver::Version::new(1, 3, 0), "sum");
+    match super::vouched((&install, source, verify), &repository, version, &revision, 0).unwrap() {
+        Ok(vouched) => vouched.by,
+        Err(why) => why,
+    }
+}
+
+#[test]
+fn an_archive_that_is_signed_alone_is_of_the_version_that_it_or_its_signature_says() {
+    let with = "version = { file = \"VERSION\" }";
+    let says = |is_of_name, version| vouched_of(with, "archive", is_of_name, version);
+    assert_eq!(says(false, Some("1.3.0\n")), "minisign");
+    assert_eq!(says(false, Some("v1.3.0\n")), "minisign");
+    assert_eq!(says(true, Some("1.2.0\n")), "minisign", "the name was signed");
+    assert_eq!(says(false, Some("1.2.0\n")), "its archive is signed, and says that it is 1.2.0");
+    assert_eq!(says(false, Some("1.2.0\u{1b}[2J")), says(false, None), "what is no version says nothing");
+    for nothing in [says(false, None), vouched_of("", "archive", false, Some("1.3.0\n"))] {
+        assert!(nothing.contains("neither that nor its signature says of which version it is"), "{nothing}");
+    }
+}

@@ -137,12 +137,42 @@ fn strike(bench: &Bench, cut: &Cut) -> Result<Ended, String> {
     }
 }
 
+/// What loses its power.
+#[derive(Clone, Copy)]
+struct Ground {
+    kind: Kind,
+    /// The state on a disk of its own.
+    is_parted: bool,
+    /// Each release in a directory of its own.
+    in_releases: bool,
+}
+
+impl Ground {
+    fn bench(self) -> Bench {
+        let places = if self.is_parted { STATE_APART } else { TOGETHER };
+        if self.in_releases { Bench::in_releases(self.kind, places) } else { Bench::new(self.kind, places) }
+    }
+
+    fn figure(self) -> Figure {
+        let disks = match (self.in_releases, self.is_parted) {
+            (false, false) => "everything on one disk",
+            (false, true) => "state and checkout on two disks",
+            (true, false) => "layout = \"releases\", everything on one disk",
+            (true, true) => "layout = \"releases\", state and releases on two disks",
+        };
+        let [name, options] = self.kind.words();
+        Figure::new("power cut", "GOINGDOWN without a flush", &format!("{name} ({options}), {disks}")).seeded(seed())
+    }
+}
+
 /// Cuts again and again on one host.
-fn rig(kind: Kind, is_parted: bool, share: usize, times: usize) -> Figure {
+fn rig(ground: Ground, share: usize, times: usize) -> Figure {
     needs(&[("mkfs.ext4", "e2fsprogs"), ("mkfs.xfs", "xfsprogs")]);
-    let bench = Bench::new(kind, if is_parted { STATE_APART } else { TOGETHER });
-    let mut figure = figure(kind, is_parted);
-    let variant = (share as u64) << 2 | u64::from(kind == Kind::Xfs) << 1 | u64::from(is_parted);
+    let Ground { kind, is_parted, in_releases } = ground;
+    let bench = ground.bench();
+    let mut figure = ground.figure();
+    let of_kind = u64::from(kind == Kind::Xfs) << 1 | u64::from(is_parted);
+    let variant = u64::from(in_releases) << 8 | (share as u64) << 2 | of_kind;
     let mut dice = Dice::new(seed() ^ variant << 32);
     let mut is_worn = false;
     for round in 0..times {
@@ -160,17 +190,11 @@ fn rig(kind: Kind, is_parted: bool, share: usize, times: usize) -> Figure {
     figure
 }
 
-fn figure(kind: Kind, is_parted: bool) -> Figure {
-    let disks = if is_parted { "state and checkout on two disks" } else { "everything on one disk" };
-    let [name, options] = kind.words();
-    Figure::new("power cut", "GOINGDOWN without a flush", &format!("{name} ({options}), {disks}")).seeded(seed())
-}
-
 /// The rig with two hosts side by side when it is long.
-fn cuts(kind: Kind, is_parted: bool, short: usize) {
+fn cuts(ground: Ground, short: usize) {
     let (times, hosts) = (rounds(short, 125), if is_soak() { 2 } else { 1 });
-    let share = |share: usize| rig(kind, is_parted, share, (times + hosts - 1 - share) / hosts);
-    let mut all = figure(kind, is_parted);
+    let share = |share: usize| rig(ground, share, (times + hosts - 1 - share) / hosts);
+    let mut all = ground.figure();
     thread::scope(|scope| {
         let hosts: Vec<_> = (0..hosts).map(|at| scope.spawn(move || share(at))).collect();
         hosts.into_iter().for_each(|host| all.add(host.join().unwrap()));
@@ -178,22 +202,35 @@ fn cuts(kind: Kind, is_parted: bool, short: usize) {
     all.publish();
 }
 
+fn in_place(kind: Kind, is_parted: bool) {
+    cuts(Ground { kind, is_parted, in_releases: false }, 4);
+}
+
 #[test]
 fn a_power_cut_leaves_the_old_or_the_new_release_on_ext4() {
-    cuts(Kind::Ext4, false, 4);
+    in_place(Kind::Ext4, false);
 }
 
 #[test]
 fn a_power_cut_leaves_the_old_or_the_new_release_on_xfs() {
-    cuts(Kind::Xfs, false, 4);
+    in_place(Kind::Xfs, false);
 }
 
 #[test]
 fn a_power_cut_leaves_the_old_or_the_new_release_on_two_disks_of_ext4() {
-    cuts(Kind::Ext4, true, 4);
+    in_place(Kind::Ext4, true);
 }
 
 #[test]
 fn a_power_cut_leaves_the_old_or_the_new_release_on_two_disks_of_xfs() {
-    cuts(Kind::Xfs, true, 4);
+    in_place(Kind::Xfs, true);
+}
+
+#[test]
+fn a_power_cut_leaves_current_at_the_old_or_the_new_release_in_a_directory_of_its_own() {
+    cuts(Ground { kind: Kind::Ext4, is_parted: true, in_releases: true }, 4);
+    // With few rounds, another host costs more than it finds.
+    if is_soak() {
+        cuts(Ground { kind: Kind::Xfs, is_parted: true, in_releases: true }, 4);
+    }
 }

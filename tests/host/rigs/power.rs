@@ -57,6 +57,18 @@ impl Bench {
             "cd /opt/app; install -d -o app -g app manager/data; echo precious > manager/data/db; echo mine > notes.txt
              chown app: manager/data/db notes.txt; chmod 600 manager/data/db",
         );
+        Bench::on(host, kind, places)
+    }
+
+    /// The same with each release in a directory of its own, `current` leading to the one that runs.
+    pub fn in_releases(kind: Kind, places: &[&[&'static str]]) -> Bench {
+        let mut host = Host::boot();
+        host.settle_in_releases("app", poor);
+        host.must("echo precious > /opt/app/shared/manager/data/db; chown app: /opt/app/shared/manager/data/db");
+        Bench::on(host, kind, places)
+    }
+
+    fn on(mut host: Host, kind: Kind, places: &[&[&'static str]]) -> Bench {
         host.release(rich);
         let mounts = ["/mnt/0", "/mnt/1", "/mnt/2"].into_iter().zip(places);
         let disks: Vec<_> = mounts.map(|(at, places)| (Disk::format(kind), at, places.to_vec())).collect();
@@ -214,7 +226,7 @@ impl Bench {
 
     /// What a run and its recovery left: exactly old or exactly new, or in words what is wrong.
     pub fn ended(&self) -> Result<Ended, String> {
-        let version = self.host.read("/opt/app/manager/VERSION").trim().to_owned();
+        let version = self.host.read(&format!("{}/manager/VERSION", self.host.site().root)).trim().to_owned();
         let settled = self.settled(&version);
         let now = self.host.snapshot();
         let (old, new) = (self.old.difference(&now), self.new.difference(&now));
@@ -232,7 +244,7 @@ impl Bench {
     /// The repositories are whole; a known-good release has its tag, its pin and its entry, or nothing of them.
     fn whole(&self, ended: Ended) -> Result<(), String> {
         let fsck = self.host.sh(
-            "set -e; runuser -u app -- git -C /opt/app fsck --full --strict --no-dangling --no-progress
+            "set -e; ! [ -e /opt/app/.git ] || runuser -u app -- git -C /opt/app fsck --full --strict --no-dangling --no-progress
              ! [ -e /var/lib/relift/app/mirror.git/HEAD ] || git -C /var/lib/relift/app/mirror.git fsck --full --strict --no-dangling --no-progress",
         );
         // It says of the mirror that its HEAD is nobody's, and that nothing was fetched yet.
@@ -240,10 +252,15 @@ impl Bench {
         if fsck.code != 0 || !fsck.stdout.is_empty() || !is_clean {
             return Err(format!("a repository is not whole: {fsck}"));
         }
-        let wanted = if ended == Ended::New { 2 } else { 0 };
+        // What relift itself installed is known-good before.
+        let before = usize::from(!self.has_checkout());
+        let wanted = if ended == Ended::New { 2 } else { before };
         let (tags, listed) = self.promised()?;
-        if tags != listed || listed.len() != wanted {
+        if (self.has_checkout() && tags != listed) || listed.len() != wanted {
             return Err(format!("tags: {tags:?}; the ledger: {listed:?}"));
+        }
+        if !self.has_checkout() {
+            return Ok(());
         }
         let git = "runuser -u app -- git -C /opt/app";
         let upstream = match ended {
@@ -254,9 +271,15 @@ impl Bench {
         if out.code == 0 { Ok(()) } else { Err(format!("a ref was lost: {out}")) }
     }
 
+    /// Whether what is upgraded is a git checkout: else a release is known-good without a tag.
+    fn has_checkout(&self) -> bool {
+        !self.host.site().root.ends_with("/current")
+    }
+
     /// The known-good tags of the checkout, and those of the ledger: each of these must have its tag and its pin, at any time.
     pub fn promised(&self) -> Result<(Vec<String>, Vec<String>), String> {
-        let tags = self.host.must("runuser -u app -- git -C /opt/app tag --list 'known-good/*'");
+        let list = "! [ -e /opt/app/.git ] || runuser -u app -- git -C /opt/app tag --list 'known-good/*'";
+        let tags = self.host.must(list);
         let tags: Vec<String> = tags.lines().map(str::to_owned).collect();
         let entries = self.ledger()?.get("known-good.json").and_then(|known| known["content"].as_array().cloned());
         let mut listed = Vec::new();
@@ -264,7 +287,7 @@ impl Bench {
             let [tag, revision] = ["tag", "revision"].map(|key| entry[key].as_str().unwrap_or_default().to_owned());
             let pin = format!("refs/relift/known-good/{revision}^{{commit}}");
             let look = format!("git --git-dir={STATE}/app/mirror.git rev-parse --verify --quiet '{pin}'");
-            if !tags.contains(&tag) || self.host.sh(&look).code != 0 {
+            if (self.has_checkout() && !tags.contains(&tag)) || self.host.sh(&look).code != 0 {
                 return Err(format!("the ledger names {tag}, which has no tag or no pin"));
             }
             listed.push(tag);
