@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::{PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -49,6 +49,8 @@ pub enum Input {
     Bytes(Vec<u8>),
     /// An open file or pipe.
     File(File),
+    /// What the caller writes to it.
+    Pipe,
 }
 
 /// How a child ended.
@@ -172,6 +174,24 @@ impl Command {
         Ok(Output { status, stdout, stderr })
     }
 
+    /// Runs it to its end or to the bound while `talk` speaks with it: what that found, where it got to its end.
+    pub fn converse<T: Send + 'static>(
+        self,
+        talk: impl FnOnce(ChildStdin, ChildStdout) -> T + Send + 'static,
+    ) -> Result<(Option<T>, Output)> {
+        let program = self.program();
+        let mut running = self.stdin(Input::Pipe).spawn()?;
+        let (sender, found) = mpsc::channel();
+        if let (Some(stdin), Some(stdout)) = (running.child.stdin.take(), running.child.stdout.take()) {
+            std::thread::spawn(move || sender.send(talk(stdin, stdout)).unwrap_or_default());
+        }
+        let stderr = running.child.stderr.take().map(read_tail);
+        let status = running.wait(&program)?;
+        let found = found.recv_timeout(DRAIN).ok();
+        let stderr = stderr.map(|reader| reader.recv_timeout(DRAIN).unwrap_or_default()).unwrap_or_default();
+        Ok((found, Output { status, stdout: Vec::new(), stderr }))
+    }
+
     /// Runs it and turns an unhappy end into an error that carries the tail of standard error.
     pub fn succeed(self) -> Result<Output> {
         let what = self.argv.iter().take(3).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
@@ -193,6 +213,7 @@ impl Command {
             Input::Empty => (Stdio::null(), None),
             Input::Bytes(bytes) => (Stdio::piped(), Some(bytes)),
             Input::File(file) => (file.into(), None),
+            Input::Pipe => (Stdio::piped(), None),
         };
         command.stdin(stdin).stdout(self.stdout.map_or_else(Stdio::piped, Into::into)).stderr(Stdio::piped());
         detach(&mut command);
