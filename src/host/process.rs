@@ -9,14 +9,14 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
-use std::sync::{PoisonError, RwLock, mpsc};
+use std::sync::{Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Gid, Pid};
 
 use super::account::Account;
 use crate::error::{Context, Error, Result};
@@ -428,17 +428,13 @@ fn die_with_us(command: &mut std::process::Command) {
 
 fn become_account(command: &mut std::process::Command, account: Account) {
     let caller_is_root = nix::unistd::geteuid().is_root();
-    let groups = nix::unistd::getgrouplist(
-        &std::ffi::CString::new(account.name.clone()).unwrap_or_default(),
-        nix::unistd::Gid::from_raw(account.gid),
-    )
-    .unwrap_or_else(|_| vec![nix::unistd::Gid::from_raw(account.gid)]);
+    let groups = groups_of(&account);
     // SAFETY: only async-signal-safe system calls run between fork and exec; the group list was made before.
     unsafe {
         command.pre_exec(move || {
             if caller_is_root {
                 nix::unistd::setgroups(&groups)?;
-                nix::unistd::setgid(nix::unistd::Gid::from_raw(account.gid))?;
+                nix::unistd::setgid(Gid::from_raw(account.gid))?;
                 nix::unistd::setuid(nix::unistd::Uid::from_raw(account.uid))?;
             }
             if account.uid != 0 && libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
@@ -447,6 +443,28 @@ fn become_account(command: &mut std::process::Command, account: Account) {
             Ok(())
         });
     }
+}
+
+/// How long what was looked up of an account's groups holds: a run starts a dozen children of it within a second.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The groups that were looked up last, of whom, and when.
+static GROUPS: Mutex<Option<(Account, Instant, Vec<Gid>)>> = Mutex::new(None);
+
+/// The groups of an account, getgrouplist(3). Where systemd is asked as well, nss-systemd(8), its manager has to answer.
+fn groups_of(account: &Account) -> Vec<Gid> {
+    let mut known = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((of, looked_up, groups)) = &*known
+        && of == account
+        && looked_up.elapsed() < FRESH
+    {
+        return groups.clone();
+    }
+    let primary = Gid::from_raw(account.gid);
+    let name = std::ffi::CString::new(account.name.clone()).unwrap_or_default();
+    let groups = nix::unistd::getgrouplist(&name, primary).unwrap_or_else(|_| vec![primary]);
+    *known = Some((account.clone(), Instant::now(), groups.clone()));
+    groups
 }
 
 fn read_capped(mut pipe: impl Read + Send + 'static, cap: usize) -> mpsc::Receiver<Vec<u8>> {
