@@ -87,7 +87,7 @@ impl Act for Service {
             other => format!("the job ended as `{}`, the service as `{other}`", result.0),
         };
         // The failure is told with or without its journal.
-        let journal = journal::tail(None, &origin, 15).unwrap_or_default();
+        let journal = journal::tail(0, &origin, 15).unwrap_or_default();
         Err(Error::failed(format!("{} cannot be done", self.title())).because(reason).detail(site.redacted(&journal)))
     }
 

@@ -7,7 +7,7 @@ use super::awake::Awake;
 use super::managers::Managers;
 use super::probe::{Outcome, Ready};
 use super::report::{Failure, Subject, When};
-use super::units::{ALONE, PROBED, Verdict, Watch};
+use super::units::{ALONE, KNOWN, PROBED, Verdict, Watch};
 use super::{Expected, Gate};
 use crate::error::Result;
 use crate::host::account::Account;
@@ -263,7 +263,11 @@ impl<'a> Proof<'a> {
 fn track<'a>(gate: &'a Gate, expected: &'a Expected) -> UnitTrack<'a> {
     // That no unwanted line has come yet is no evidence of life.
     let is_asked = gate.probes.iter().any(|health| !matches!(health.probe, Probe::Journal { .. }));
-    let settle = if is_asked { PROBED } else { ALONE };
+    let settle = match (is_asked, gate.is_known) {
+        (false, _) => ALONE,
+        (true, false) => PROBED,
+        (true, true) => KNOWN,
+    };
     let watch = Watch::new(expected.old_invocation.clone(), settle);
     let within = gate.probes.iter().map(|probe| probe.within).max().unwrap_or(WITHIN);
     let verdict = Verdict::Waiting("has not been looked at".into());
@@ -321,7 +325,9 @@ fn ask_on(at: usize, mut ready: Ready, sender: &Sender<Said>, stopped: &Receiver
 
 #[cfg(test)]
 mod tests {
+    use super::super::Mark;
     use super::*;
+    use crate::manifest::{Health, Scope, Template};
 
     fn gate() -> Gate {
         Gate {
@@ -332,13 +338,30 @@ mod tests {
             version: None,
             values: [("TOKEN".to_owned(), "a-long-secret".to_owned())].into(),
             secrets: vec!["a-long-secret".into()],
-            cursor: None,
+            mark: Mark::default(),
+            is_known: false,
         }
     }
 
     fn tracked(gate: &Gate, last: Option<Outcome>, failures: u32, has_passed: bool) -> ProbeTrack<'_> {
         let within = Duration::from_secs(10);
         ProbeTrack { gate, name: "GET /".into(), within, last, asked: None, has_passed, failures, _stop: channel().0 }
+    }
+
+    #[test]
+    fn what_was_proven_before_is_believed_sooner_and_only_where_a_probe_asks() {
+        let health = Health {
+            probe: Probe::Tcp { address: Template("127.0.0.1:1".into()) },
+            within: EARLY,
+            loopback_only: false,
+        };
+        let expected = Expected { scope: Scope::System, unit: "app.service".into(), old_invocation: None };
+        let settles = |gate: Gate| track(&gate, &expected).watch.settle();
+        let asked = || Gate { probes: vec![health.clone()], ..gate() };
+        assert_eq!(settles(gate()), ALONE);
+        assert_eq!(settles(Gate { is_known: true, ..gate() }), ALONE, "nothing but the unit tells");
+        assert_eq!(settles(asked()), PROBED);
+        assert_eq!(settles(Gate { is_known: true, ..asked() }), KNOWN);
     }
 
     const EARLY: Duration = Duration::from_secs(5);
@@ -380,14 +403,8 @@ mod tests {
                 }
             }
         });
-        let probe = Probe::Http {
-            url: crate::manifest::Template(url),
-            headers: Vec::new(),
-            status: 200,
-            json: Vec::new(),
-            body: None,
-        };
-        let health = crate::manifest::Health { probe, within: Duration::from_millis(1500), loopback_only: false };
+        let probe = Probe::Http { url: Template(url), headers: Vec::new(), status: 200, json: Vec::new(), body: None };
+        let health = Health { probe, within: Duration::from_millis(1500), loopback_only: false };
         let gates = [Gate { probes: vec![health], ..gate() }];
         let proven =
             prove("prove that it runs", &Account::root(), &gates, Duration::from_secs(1), &crate::report::Silent);

@@ -31,7 +31,7 @@ pub(super) fn ask(
     owner: &Account,
 ) -> Box<dyn FnMut(Duration) -> Outcome + Send> {
     let origins: Vec<Origin> = gate.units.iter().map(|expected| origin(expected, owner)).collect();
-    let mut cursor = gate.cursor.clone();
+    let mut cursor = gate.mark.cursor.clone();
     let mut seen = Seen { wanted, unwanted, found: None };
     Box::new(move |_| {
         if origins.is_empty() {

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::host::account::Account;
 use crate::host::clock;
-use crate::manifest::{Health, Scope, Template};
+use crate::manifest::{Health, Install, Probe, Scope, Template};
 use crate::report::Reporter;
 pub use http::descend;
 use managers::Managers;
@@ -61,8 +61,10 @@ pub struct Gate {
     pub values: BTreeMap<String, String>,
     /// What no message may show: the secrets among the configuration files' values.
     pub secrets: Vec<String>,
-    /// The journal cursor taken before the restart, see [`journal_cursor`]. `None`: the journal was empty then.
-    pub cursor: Option<String>,
+    /// Where the new release begins in the journal: taken before the restart.
+    pub mark: Mark,
+    /// This release was proven here before, and comes back as it was.
+    pub is_known: bool,
 }
 
 /// How a unit or a probe was before a run.
@@ -91,9 +93,23 @@ fn shown(text: &str, secrets: &[String]) -> String {
     crate::text::harmless(&crate::text::redact(text, secrets))
 }
 
-/// A cursor of the journal's end, for a later [`Gate`]. `None` where the journal is empty or absent.
-pub fn journal_cursor() -> Option<String> {
-    crate::host::systemd::journal::end()
+/// A place in the systemd journal, for a later [`Gate`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// A cursor, where a probe looks back. `None`: the journal was empty or absent then.
+    pub cursor: Option<String>,
+    /// The time, microseconds of the realtime clock: what is shown of a failure goes by it.
+    pub micros: u64,
+}
+
+impl Mark {
+    /// The journal's end, now. The cursor, which takes a journalctl(1), only where a probe of the install needs it.
+    pub fn now(install: &Install) -> Mark {
+        let is_probe = |health: &Health| matches!(health.probe, Probe::Journal { .. });
+        let looks_back = install.components.iter().flat_map(|component| &component.health).any(is_probe);
+        let micros = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default();
+        Mark { cursor: looks_back.then(crate::host::systemd::journal::end).flatten(), micros }
+    }
 }
 
 /// Proves what `what` names, such as `prove that it runs`: waits until every gate is reached, each probe within its own time and each unit within the longest of them (60 s where

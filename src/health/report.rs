@@ -76,7 +76,7 @@ impl Failure<'_> {
         let each = LINES / units.len().max(1);
         let tail = |expected: &&Expected| {
             let origin = journal::origin(expected, self.owner);
-            let lines = systemd_journal::tail(self.gate.cursor.as_deref(), &origin, each.max(3));
+            let lines = systemd_journal::tail(self.gate.mark.micros, &origin, each.max(3));
             // What cannot be read here is no reason to hide the failure itself.
             let lines = lines.unwrap_or_else(|error| vec![format!("(its journal cannot be read: {error})")]);
             let prefix = if units.len() > 1 { format!("{}: ", expected.unit) } else { String::new() };

@@ -23,6 +23,9 @@ pub(super) enum Verdict {
     Failed(String),
 }
 
+/// And where this release has run here before, as it comes back now: that it can live is known, that it came up is seen.
+pub(super) const KNOWN: Duration = Duration::from_millis(250);
+
 /// A unit that is being watched.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -40,6 +43,12 @@ impl Watch {
         // One that was restarted counts its automatic restarts from 0 again.
         let restarts = old_invocation.is_some().then_some(0);
         Watch { old_invocation, settle, restarts, been_up: false }
+    }
+
+    /// How long its process must have lived.
+    #[cfg(test)]
+    pub(super) fn settle(&self) -> Duration {
+        self.settle
     }
 
     /// Judges a sample taken at `now` of the monotonic clock.

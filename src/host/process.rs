@@ -8,15 +8,15 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus, Stdio};
-use std::sync::{PoisonError, RwLock, mpsc};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Gid, Pid};
 
 use super::account::Account;
 use crate::error::{Context, Error, Result};
@@ -49,6 +49,8 @@ pub enum Input {
     Bytes(Vec<u8>),
     /// An open file or pipe.
     File(File),
+    /// What the caller writes to it.
+    Pipe,
 }
 
 /// How a child ended.
@@ -172,6 +174,24 @@ impl Command {
         Ok(Output { status, stdout, stderr })
     }
 
+    /// Runs it to its end or to the bound while `talk` speaks with it: what that found, where it got to its end.
+    pub fn converse<T: Send + 'static>(
+        self,
+        talk: impl FnOnce(ChildStdin, ChildStdout) -> T + Send + 'static,
+    ) -> Result<(Option<T>, Output)> {
+        let program = self.program();
+        let mut running = self.stdin(Input::Pipe).spawn()?;
+        let (sender, found) = mpsc::channel();
+        if let (Some(stdin), Some(stdout)) = (running.child.stdin.take(), running.child.stdout.take()) {
+            std::thread::spawn(move || sender.send(talk(stdin, stdout)).unwrap_or_default());
+        }
+        let stderr = running.child.stderr.take().map(read_tail);
+        let status = running.wait(&program)?;
+        let found = found.recv_timeout(DRAIN).ok();
+        let stderr = stderr.map(|reader| reader.recv_timeout(DRAIN).unwrap_or_default()).unwrap_or_default();
+        Ok((found, Output { status, stdout: Vec::new(), stderr }))
+    }
+
     /// Runs it and turns an unhappy end into an error that carries the tail of standard error.
     pub fn succeed(self) -> Result<Output> {
         let what = self.argv.iter().take(3).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
@@ -193,6 +213,7 @@ impl Command {
             Input::Empty => (Stdio::null(), None),
             Input::Bytes(bytes) => (Stdio::piped(), Some(bytes)),
             Input::File(file) => (file.into(), None),
+            Input::Pipe => (Stdio::piped(), None),
         };
         command.stdin(stdin).stdout(self.stdout.map_or_else(Stdio::piped, Into::into)).stderr(Stdio::piped());
         detach(&mut command);
@@ -407,17 +428,13 @@ fn die_with_us(command: &mut std::process::Command) {
 
 fn become_account(command: &mut std::process::Command, account: Account) {
     let caller_is_root = nix::unistd::geteuid().is_root();
-    let groups = nix::unistd::getgrouplist(
-        &std::ffi::CString::new(account.name.clone()).unwrap_or_default(),
-        nix::unistd::Gid::from_raw(account.gid),
-    )
-    .unwrap_or_else(|_| vec![nix::unistd::Gid::from_raw(account.gid)]);
+    let groups = groups_of(&account);
     // SAFETY: only async-signal-safe system calls run between fork and exec; the group list was made before.
     unsafe {
         command.pre_exec(move || {
             if caller_is_root {
                 nix::unistd::setgroups(&groups)?;
-                nix::unistd::setgid(nix::unistd::Gid::from_raw(account.gid))?;
+                nix::unistd::setgid(Gid::from_raw(account.gid))?;
                 nix::unistd::setuid(nix::unistd::Uid::from_raw(account.uid))?;
             }
             if account.uid != 0 && libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
@@ -426,6 +443,28 @@ fn become_account(command: &mut std::process::Command, account: Account) {
             Ok(())
         });
     }
+}
+
+/// How long what was looked up of an account's groups holds: a run starts a dozen children of it within a second.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The groups that were looked up last, of whom, and when.
+static GROUPS: Mutex<Option<(Account, Instant, Vec<Gid>)>> = Mutex::new(None);
+
+/// The groups of an account, getgrouplist(3). Where systemd is asked as well, nss-systemd(8), its manager has to answer.
+fn groups_of(account: &Account) -> Vec<Gid> {
+    let mut known = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((of, looked_up, groups)) = &*known
+        && of == account
+        && looked_up.elapsed() < FRESH
+    {
+        return groups.clone();
+    }
+    let primary = Gid::from_raw(account.gid);
+    let name = std::ffi::CString::new(account.name.clone()).unwrap_or_default();
+    let groups = nix::unistd::getgrouplist(&name, primary).unwrap_or_else(|_| vec![primary]);
+    *known = Some((account.clone(), Instant::now(), groups.clone()));
+    groups
 }
 
 fn read_capped(mut pipe: impl Read + Send + 'static, cap: usize) -> mpsc::Receiver<Vec<u8>> {

@@ -7,7 +7,7 @@ use super::journal::Journal;
 use super::record::{Begin, Body, End, Outcome};
 use crate::action::{Action, Site};
 use crate::error::{Context, Result};
-use crate::host::fs::{Image, Rooted, make_private, sync_filesystem, write_durably};
+use crate::host::fs::{Image, Rooted, make_private, sync_filesystem, write_all_durably};
 use crate::ledger::{Activation, FailedRelease, KnownGood, Ledger, MigrationRan};
 use crate::plan::{ComponentPlan, Intent, Plan};
 use crate::report::Event;
@@ -26,7 +26,7 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     let dropped = prune(&mut known_good, begin.keep_known_good, &plan.to.revision);
     let mut lost = Vec::new();
     // Together; and one by one where that fails, to tell which it was.
-    let together = keep_all(plan, state, site, &known_good);
+    let together = keep_all(&begin, state, site, &known_good);
     for entry in known_good.iter().filter(|_| together.is_err()) {
         let kept = git::pin(state, &entry.revision).and_then(|()| match plan.has_checkout() {
             true => switch::tag_known_good(&site.owner, &site.root, &entry.tag, &entry.revision),
@@ -48,7 +48,7 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     for entry in dropped {
         drop_release(plan, (&ledger, state), site, &entry, &known_good)?;
     }
-    if let Some((remote, branch)) = &begin.track {
+    if let Some((remote, branch)) = begin.track.as_ref().filter(|_| together.is_err()) {
         switch::track(&site.owner, &site.root, remote, branch, &plan.to.revision)?;
     }
     // git renames its refs into place and syncs no directory: the ledger may lie on another disk.
@@ -99,14 +99,22 @@ pub(super) fn note_given_up(journal: &Journal, state: &Path) -> Result<()> {
 }
 
 /// Pins and tags all of them: two children, however many they are.
-fn keep_all(plan: &Plan, state: &Path, site: &Site, known_good: &[KnownGood]) -> Result<()> {
+/// Pins and tags what can be gone back to, and moves the branch that is followed: the mirror beside the checkout.
+fn keep_all(begin: &Begin, state: &Path, site: &Site, known_good: &[KnownGood]) -> Result<()> {
     let revisions: BTreeSet<&str> = known_good.iter().map(|entry| entry.revision.as_str()).collect();
-    git::pin_all(state, &revisions.into_iter().collect::<Vec<_>>())?;
-    if !plan.has_checkout() {
-        return Ok(());
+    let revisions: Vec<&str> = revisions.into_iter().collect();
+    if !begin.plan.has_checkout() {
+        return git::pin_all(state, &revisions);
     }
     let tags: Vec<_> = known_good.iter().map(|entry| (entry.tag.as_str(), entry.revision.as_str())).collect();
-    switch::tag_all_known_good(&site.owner, &site.root, &tags)
+    let track = begin.track.as_ref().map(|(remote, branch)| (remote.as_str(), branch.as_str()));
+    let (owner, root, to) = (&site.owner, &site.root, begin.plan.to.revision.as_str());
+    let (pinned, tagged) = std::thread::scope(|scope| {
+        let pinned = scope.spawn(|| git::pin_all(state, &revisions));
+        let tagged = switch::tag_all_known_good(owner, root, &tags, track.map(|branch| (branch, to)));
+        (pinned.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), tagged)
+    });
+    pinned.and(tagged)
 }
 
 /// What an operator went back from is not for a timer to install again.
@@ -165,14 +173,13 @@ fn leave(journal: &Journal, begin: &Begin, ledger: &Ledger, known_good: &mut Vec
 }
 
 fn keep_env(journal: &Journal, plan: &Plan, ledger: &Ledger) -> Result<BTreeMap<String, Image>> {
-    let mut kept = BTreeMap::new();
-    make_private(&ledger.content(), 0o700)?;
+    let (mut kept, mut contents) = (BTreeMap::new(), BTreeMap::new());
     for action in &plan.actions {
         let Action::EnvFile(file) = action else { continue };
         if let Some(image) = &file.swap.before {
             let from = journal.directory().join("content").join(&image.sha256);
             let bytes = std::fs::read(&from).with_context(|| format!("{} cannot be read", from.display()))?;
-            write_durably(&ledger.content().join(&image.sha256), &bytes, 0o600)?;
+            contents.insert(image.sha256.clone(), bytes);
             kept.insert(file.swap.path.display().to_string(), image.clone());
         }
     }
@@ -181,10 +188,13 @@ fn keep_env(journal: &Journal, plan: &Plan, ledger: &Ledger) -> Result<BTreeMap<
     for env in plan.components.iter().flat_map(|component| &component.env).filter(|env| !env.rewritten) {
         let there = root.read(Path::new(&env.file))?.filter(|content| content.image.sha256 == env.after);
         if let Some(content) = there {
-            write_durably(&ledger.content().join(&env.after), &content.bytes, 0o600)?;
+            contents.insert(env.after.clone(), content.bytes);
             kept.insert(env.file.clone(), content.image);
         }
     }
+    make_private(&ledger.content(), 0o700)?;
+    let contents = contents.iter().map(|(hash, bytes)| (hash.as_str(), bytes.as_slice()));
+    write_all_durably(&ledger.content(), contents, 0o600)?;
     Ok(kept)
 }
 

@@ -119,9 +119,9 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
         journal.append(backup)?;
     }
     journal.append(Body::Prepared { healthy })?;
-    let cursor = health::journal_cursor();
+    let mark = health::Mark::now(engine.install);
     let proven = switch(&plan, &mut journal, &mut site)
-        .and_then(|()| prove::new(engine.install, &plan, &journal, cursor, &mut site))
+        .and_then(|()| prove::new(engine.install, &plan, &journal, mark, &mut site))
         .and_then(|()| journal.append(Body::Gate));
     interrupt::shield();
     if let Err(error) = proven {

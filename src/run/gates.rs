@@ -6,10 +6,10 @@ use std::path::Path;
 use super::journal::Journal;
 use crate::action::{Action, Seen, Site};
 use crate::error::Result;
-use crate::health::{Expected, Gate};
+use crate::health::{Expected, Gate, Mark};
 use crate::host::fs::Rooted;
 use crate::manifest::{Component, Health, HookPlace, Install, Layout, Probe, Scope, Template};
-use crate::plan::{Blocker, Contents, GatePlan, Plan, ServiceChange, env};
+use crate::plan::{Blocker, Contents, GatePlan, Intent, Plan, ServiceChange, env};
 use crate::report::Silent;
 
 /// Which release of a plan is looked at.
@@ -59,7 +59,8 @@ pub(super) fn gates(
             version: version(plan, &component.name, side),
             values,
             secrets: secrets.to_vec(),
-            cursor: None,
+            mark: Mark::default(),
+            is_known: plan.intent == Intent::Rollback && side == Side::To,
         });
     }
     Ok(gates)
@@ -77,7 +78,8 @@ pub(super) fn old_units(plan: &Plan, healthy: &[String], secrets: &[String]) -> 
         version: None,
         values: BTreeMap::new(),
         secrets: secrets.to_vec(),
-        cursor: None,
+        mark: Mark::default(),
+        is_known: false,
     });
     gates.collect()
 }

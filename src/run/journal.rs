@@ -6,7 +6,7 @@ use std::{fs, io};
 use super::record::{Begin, Body, End, FORMAT, Record};
 use crate::action::Seen;
 use crate::error::{Context, Error, Kind, Result};
-use crate::host::fs::{make_private, write_durably};
+use crate::host::fs::{make_private, write_all_durably, write_durably};
 use crate::plan::Contents;
 
 /// The journal of one run, in `/var/lib/relift/NAME/runs/ULID/`.
@@ -23,9 +23,7 @@ impl Journal {
         let run = next_id(runs)?;
         let directory = runs.join(&run);
         make_private(&directory.join("content"), 0o700)?;
-        for (hash, bytes) in contents.iter() {
-            write_durably(&directory.join("content").join(hash), bytes, 0o600)?;
-        }
+        write_all_durably(&directory.join("content"), contents.iter(), 0o600)?;
         let mut journal = Journal { directory, run, records: Vec::new() };
         journal.append(Body::Begin(Box::new(begin)))?;
         Ok(journal)

@@ -11,13 +11,13 @@ use crate::manifest::Install;
 use crate::plan::{GatePlan, Plan};
 use crate::report::{Event, Phase, during};
 
-/// The gate and the soak: what this run changed, and what was healthy before, runs. `cursor` is where in the systemd journal
+/// The gate and the soak: what this run changed, and what was healthy before, runs. `mark` is where in the systemd journal
 /// the new release begins.
 pub(super) fn new(
     install: &Install,
     plan: &Plan,
     journal: &Journal,
-    cursor: Option<String>,
+    mark: health::Mark,
     site: &mut Site,
 ) -> Result<()> {
     site.reporter.tell(Event::Phase { phase: Phase::Gate });
@@ -27,7 +27,7 @@ pub(super) fn new(
     let seen = quiesced.map(|(_, seen)| seen);
     let mut gates = gates::gates(install, plan, wanted, Side::To, seen.as_ref(), site.secrets())?;
     for gate in &mut gates {
-        gate.cursor = cursor.clone();
+        gate.mark = mark.clone();
     }
     let soak = Duration::from_secs(plan.soak);
     if plan.verify.is_empty() {

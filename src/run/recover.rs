@@ -150,7 +150,7 @@ fn go_forward(
     site: &mut Site,
 ) -> Result<()> {
     let install = manifest().map_err(|error| error.while_("the manifest says what must be proven"))?;
-    let cursor = health::journal_cursor();
+    let mark = health::Mark::now(&install);
     for at in rest {
         let act = plan.actions[*at].act();
         let begun = journal.begun().into_iter().find(|(begun, _)| begun == at);
@@ -171,7 +171,7 @@ fn go_forward(
             journal.append(Body::Done { action: *at })?;
         }
     }
-    prove::new(&install, plan, journal, cursor, site)?;
+    prove::new(&install, plan, journal, mark, site)?;
     journal.append(Body::Gate)?;
     journal.append(Body::Commit)
 }

@@ -14,8 +14,20 @@ fn traced(host: &Host) -> Vec<String> {
     host.read("/tmp/trace").lines().map(str::to_owned).collect()
 }
 
+/// The programs that a check executes, and the accounts that what it started becomes.
+fn started(host: &Host) -> (Vec<String>, Vec<String>) {
+    host.must("strace -f -qq -z -o /tmp/trace -e trace=execve,setuid relift check app >/dev/null");
+    let trace = host.read("/tmp/trace");
+    let after = |call: &str, end: char| -> Vec<String> {
+        let calls = trace.lines().filter_map(|line| line.split_once(call));
+        calls.filter_map(|(_, rest)| rest.split_once(end)).map(|(word, _)| word.to_owned()).collect()
+    };
+    let programs = after("execve(\"", '"').iter().map(|path| path.rsplit('/').next().unwrap().to_owned()).collect();
+    (programs, after("setuid(", ')'))
+}
+
 #[test]
-fn a_check_without_news_writes_nothing_and_connects_once() {
+fn a_check_without_news_writes_nothing_starts_one_git_and_connects_once() {
     let mut server = GitServer::http();
     let host = server.host_with_sample();
     server.release(|release| release.next("1.1.0"));
@@ -37,9 +49,29 @@ fn a_check_without_news_writes_nothing_and_connects_once() {
     };
     let written: Vec<&String> = trace.iter().filter(is_write).collect();
     assert!(written.is_empty(), "{written:#?}");
+    // Its helper for HTTP is a program of its own.
+    assert_eq!(started(&host).0, ["relift", "git", "git-remote-https"]);
     let connected = trace.iter().filter(|line| line.contains("connect(") && line.contains("htons(80)")).count();
     // HTTP/1.0 closes after each of the two requests.
     assert!((1..=2).contains(&connected), "{connected} connections");
+}
+
+#[test]
+fn over_ssh_and_from_a_local_repository_git_is_the_only_child_and_runs_as_who_may_read_it() {
+    let mut server = GitServer::ssh();
+    let over_ssh = server.host_with_sample();
+    server.release(|release| release.next("1.1.0"));
+    let mut local = Host::with_sample();
+    local.release(|release| release.next("1.1.0"));
+    // The upstream is of the account `git`, the checkout and the keys are of `app`.
+    for (host, account) in [(&over_ssh, "app"), (&local, "git")] {
+        host.relift(&["upgrade", "app", "--yes"]).exits(0);
+        let (programs, becomes) = started(host);
+        let gits = programs.iter().filter(|program| *program == "git").count();
+        assert_eq!(gits, 1, "{programs:?}");
+        assert!(!programs.iter().any(|program| program == "setpriv" || program == "env"), "{programs:?}");
+        assert_eq!(becomes.first(), Some(&host.must(&format!("id -u {account}"))), "{programs:?}");
+    }
 }
 
 #[test]

@@ -111,6 +111,31 @@ pub fn make_private(path: &Path, mode: u32) -> Result<()> {
 
 /// Writes a file of our own, atomically and durably: temporary file, fsync, rename, fsync of the directory.
 pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    write_synced(path, bytes, mode)?;
+    sync_directory(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Writes files of our own into one directory, by name: each is whole and durable when this returns. One that is there
+/// with these bytes is not written again.
+pub fn write_all_durably<'a>(
+    directory: &Path,
+    files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    mode: u32,
+) -> Result<()> {
+    let mut is_touched = false;
+    for (name, bytes) in files {
+        let path = directory.join(name);
+        is_touched = true;
+        if !fs::read(&path).is_ok_and(|there| there == bytes) {
+            write_synced(&path, bytes, mode)?;
+        }
+    }
+    // Also for what is there: whoever wrote it may have been killed before it came to this.
+    if is_touched { sync_directory(directory) } else { Ok(()) }
+}
+
+/// Writes a file whose bytes are durable, and whose name is not yet.
+fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     let written = tempfile::Builder::new()
         .prefix(".tmp-")
@@ -121,8 +146,7 @@ pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
             file.as_file().sync_all()?;
             file.persist(path).map_err(|error| error.error)
         });
-    written.map_err(|error| ours("written", path, error))?;
-    sync_directory(parent)
+    written.map(drop).map_err(|error| ours("written", path, error))
 }
 
 /// Removes a file of our own; nothing there is no error.

@@ -3,8 +3,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -64,6 +63,9 @@ pub(super) struct Bus {
 impl Bus {
     /// Connects to a manager; each call may then take `patience`.
     pub(super) fn open(address: Address, patience: Duration) -> Result<Bus> {
+        if let Some(bus) = idle(&address, patience) {
+            return Ok(bus);
+        }
         let (connection, peer) = connect(&address, patience)?;
         let mut bus = Bus { address, patience, peer, connection, reopened: 0, removed: Arc::default() };
         bus.listen()?;
@@ -180,8 +182,30 @@ impl Bus {
     }
 }
 
+/// Connections to the system manager that nobody uses just now: to open one takes longer than most of what is asked.
+static IDLE: Mutex<Vec<(Connection, Arc<Removed>)>> = Mutex::new(Vec::new());
+
+/// One that was used before and is open.
+fn idle(address: &Address, patience: Duration) -> Option<Bus> {
+    if !is_kept(address, patience) {
+        return None;
+    }
+    let mut kept = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.retain(|(connection, _)| !connection.is_closed());
+    let (connection, removed) = kept.pop()?;
+    Some(Bus { address: address.clone(), patience, peer: Peer::Bus, connection, reopened: 0, removed })
+}
+
+fn is_kept(address: &Address, patience: Duration) -> bool {
+    *address == Address::System && patience == CALL
+}
+
 impl Drop for Bus {
     fn drop(&mut self) {
+        if is_kept(&self.address, self.patience) && !self.connection.is_closed() {
+            let mut kept = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+            return kept.push((self.connection.clone(), self.removed.clone()));
+        }
         // Closing ends the thread that listens; a connection that is closed already is what is wanted.
         self.connection.clone().close().unwrap_or_default();
     }

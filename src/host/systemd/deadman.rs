@@ -5,30 +5,30 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Manager, Verb};
+use super::{Manager, Timer, Verb};
 use crate::error::Result;
-use crate::host::process::Command;
 
-/// How long after the engine's death recovery begins, at most, in seconds.
-const PERIOD: u32 = 60;
+/// How long after the engine's death recovery begins, at most.
+const PERIOD: Duration = Duration::from_secs(60);
+/// The exit status of a recovery that the install's lock turns away.
+const LOCKED: i32 = 75;
 /// How long stopping a timer may take.
 const STOP: Duration = Duration::from_secs(20);
 
 /// Arms the switch of an install whose places are below `prefix`. An error means that nothing watches.
 pub fn arm(install: &str, prefix: &Path) -> Result<()> {
     disarm(install)?;
-    let program = crate::host::own::program()?;
-    Command::new(["systemd-run", "--quiet", "--collect"])
-        .args([format!("--unit={}", name(install)), format!("--description=Recover {install} when its upgrade dies")])
-        .args([format!("--on-active={PERIOD}"), format!("--on-unit-inactive={PERIOD}")])
-        .args(["--timer-property=AccuracySec=1s", "--property=Type=oneshot", "--property=SuccessExitStatus=75"])
-        .args(["--"])
-        .args([program])
-        .args(["--root"])
-        .args([prefix])
-        .args(["recover", install, "--quiet"])
-        .succeed()
-        .map(drop)
+    let program = crate::host::own::program()?.display().to_string();
+    let prefix = prefix.display().to_string();
+    let timer = Timer {
+        name: name(install),
+        description: format!("Recover {install} when its upgrade dies"),
+        argv: [&program, "--root", &prefix, "recover", install, "--quiet"].map(str::to_owned).into(),
+        period: PERIOD,
+        also_success: LOCKED,
+    };
+    Manager::system()
+        .and_then(|mut manager| manager.start_timer(&timer))
         .map_err(|error| error.while_("the timer that would recover this run, should it die, cannot be started"))
 }
 

@@ -80,20 +80,14 @@ pub fn sync() {
     Command::new(["journalctl", "--quiet", "--sync"]).timeout(SYNC).output().map(drop).unwrap_or_default();
 }
 
-/// The last `count` lines that a unit's processes said, and its manager said of it, after a cursor, oldest first.
-pub fn tail(cursor: Option<&str>, origin: &Origin, count: usize) -> Result<Vec<String>> {
+/// The last `count` lines that a unit's processes said, and its manager said of it, since a time in microseconds of the
+/// realtime clock, oldest first.
+pub fn tail(since: u64, origin: &Origin, count: usize) -> Result<Vec<String>> {
     // A service that failed told why just now.
     sync();
-    // With a cursor, `--lines` would count from there: the first lines, and not the last.
-    let since = match from(cursor) {
-        Some(from) => entries([from, "--lines=1".to_owned()])?.first().map(|entry| entry.micros),
-        None => None,
-    };
     let newest = [format!("--lines={count}")].into_iter().chain(any_of([origin.own(), origin.managers()]));
     let newest = entries(newest)?.into_iter();
-    let new =
-        newest.filter(|entry| since.is_none_or(|since| entry.micros >= since) && Some(entry.cursor.as_str()) != cursor);
-    Ok(new.map(|entry| entry.message).collect())
+    Ok(newest.filter(|entry| entry.micros >= since).map(|entry| entry.message).collect())
 }
 
 /// How many lines wait for who reads them: memory is bounded, however long the journal is.

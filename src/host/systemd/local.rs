@@ -102,7 +102,18 @@ impl Local {
         }
         self.bus.removed.clear();
         let job: OwnedObjectPath = self.bus.manager(method, &(unit, "replace")).map_err(|error| asked.failed(error))?;
-        let mut waiting = Waiting::new(&self.bus, &job);
+        let waiting = Waiting::new(&self.bus, &job);
+        self.end_of_job(waiting, (verb, unit), timeout, &asked)
+    }
+
+    /// How a job that was enqueued ended.
+    pub(super) fn end_of_job(
+        &mut self,
+        mut waiting: Waiting,
+        (verb, unit): (Verb, &str),
+        timeout: Duration,
+        asked: &Asked,
+    ) -> Result<JobResult> {
         let deadline = Instant::now() + timeout;
         loop {
             let patience = deadline.saturating_duration_since(Instant::now()).min(ATTENTION);

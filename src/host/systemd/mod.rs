@@ -15,6 +15,7 @@ mod linger;
 mod local;
 mod output;
 mod private;
+mod timer;
 mod transient;
 mod unit;
 mod verify;
@@ -32,6 +33,7 @@ pub use agent::serve as serve_agent;
 pub use inhibit::{Inhibition, Inhibitor, inhibit, inhibitors};
 pub use linger::{disable_linger, enable_linger, lingering};
 pub use output::Secrets;
+pub use timer::Timer;
 pub use transient::{Transient, TransientEnd};
 pub use unit::UnitState;
 pub use verify::verify;
@@ -187,6 +189,11 @@ impl Manager {
         self.system_only()?.run(command, told)
     }
 
+    /// Starts a transient timer. System manager only.
+    pub fn start_timer(&mut self, timer: &Timer) -> Result<()> {
+        self.system_only()?.start_timer(timer)
+    }
+
     /// Stops a transient service that an earlier run left and waits until its cgroup is empty, at most `timeout`.
     /// A service that is gone is no error. System manager only.
     pub fn end(&mut self, name: &str, timeout: Duration) -> Result<()> {
@@ -196,7 +203,7 @@ impl Manager {
     fn system_only(&mut self) -> Result<&mut local::Local> {
         match &mut self.way {
             Way::Local(local) if !local.is_user() => Ok(local),
-            _ => Err(Error::failed("transient services are run by the system manager alone")),
+            _ => Err(Error::failed("transient units are run by the system manager alone")),
         }
     }
 }

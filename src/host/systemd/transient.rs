@@ -282,7 +282,11 @@ fn is_gone(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::MethodError(name, ..) if gone.iter().any(|end| name.ends_with(end)))
 }
 
-type Property<'a> = (&'static str, Value<'a>);
+pub(super) type Property<'a> = (&'static str, Value<'a>);
+
+/// Of a unit that is forgotten once it has ended, also where it failed.
+pub(super) const COLLECT: Property<'static> =
+    ("CollectMode", Value::Str(zbus::zvariant::Str::from_static("inactive-or-failed")));
 
 fn properties<'a>(command: &'a Transient, inherited: Vec<String>, output: &'a OwnedFd) -> Result<Vec<Property<'a>>> {
     let program = command.argv.first().ok_or_else(|| Error::failed("a command without a program cannot be run"))?;
@@ -315,7 +319,7 @@ fn properties<'a>(command: &'a Transient, inherited: Vec<String>, output: &'a Ow
         ("IgnoreSIGPIPE", false.into()),
         ("UMask", 0o022u32.into()),
         ("LimitCORE", 0u64.into()),
-        ("CollectMode", "inactive-or-failed".into()),
+        COLLECT,
         ("AddRef", true.into()),
     ];
     if command.is_quiet {

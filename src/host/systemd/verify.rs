@@ -3,7 +3,8 @@
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
@@ -16,7 +17,36 @@ const VERIFY: Duration = Duration::from_secs(60);
 /// Checks unit files (`a.service`) and drop-ins (`a.service.d/50-local.conf`) by name and text, as the manager of `scope`
 /// would load them; `account` is whose user manager that is. Returns warnings: what systemd ignores, and programs that are
 /// not there yet, which a step may make. A file that the manager would refuse or take for something else is an error.
+///
+/// What passed a moment ago is not looked at again: a run that nobody had to approve asks twice.
 pub fn verify(files: &[(String, String)], scope: Scope, account: &Account) -> Result<Vec<String>> {
+    let asked = Passed { files: files.to_owned(), scope, uid: account.uid };
+    let known = PASSED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some((_, _, warnings)) = known.iter().find(|(passed, at, _)| *passed == asked && at.elapsed() < FRESH) {
+        return Ok(warnings.clone());
+    }
+    let warnings = look(files, scope, account)?;
+    let mut known = PASSED.lock().unwrap_or_else(PoisonError::into_inner);
+    known.retain(|(passed, at, _)| *passed != asked && at.elapsed() < FRESH);
+    known.push((asked, Instant::now(), warnings.clone()));
+    Ok(warnings)
+}
+
+/// How long a verdict holds.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Unit files that passed, when, and with which warnings.
+static PASSED: Mutex<Vec<(Passed, Instant, Vec<String>)>> = Mutex::new(Vec::new());
+
+/// What passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Passed {
+    files: Vec<(String, String)>,
+    scope: Scope,
+    uid: u32,
+}
+
+fn look(files: &[(String, String)], scope: Scope, account: &Account) -> Result<Vec<String>> {
     // Not where TMPDIR says: pam_tmpdir(8) makes that a directory which no other account can enter.
     let place = tempfile::Builder::new().prefix("relift-verify-").tempdir_in("/tmp");
     let place = place.context("a temporary directory for unit files cannot be made")?;

@@ -219,11 +219,16 @@ impl Settings {
                 _ => {}
             }
         }
-        // With `url.*.insteadOf` applied, as a fetch by hand would.
-        let remotes =
-            text(in_checkout(owner, root).args(["remote", "--verbose"]), "the checkout's remotes cannot be read")?;
-        let fetched = remotes.lines().filter_map(|line| line.split_once(" (fetch)")?.0.split_once('\t'));
-        let remotes = fetched.map(|(name, url)| (name.to_owned(), url.to_owned())).collect();
+        let remotes = match remotes(&config) {
+            Some(remotes) => remotes,
+            // With `url.*.insteadOf` applied, as a fetch by hand would.
+            None => {
+                let list = in_checkout(owner, root).args(["remote", "--verbose"]);
+                let list = text(list, "the checkout's remotes cannot be read")?;
+                let fetched = list.lines().filter_map(|line| line.split_once(" (fetch)")?.0.split_once('\t'));
+                fetched.map(|(name, url)| (name.to_owned(), url.to_owned())).collect()
+            }
+        };
         let mut cone = None;
         if is_sparse && is_cone {
             let list = text(
@@ -234,6 +239,23 @@ impl Settings {
         }
         Ok(Settings { remotes, cone, has_sparse_patterns: is_sparse && !is_cone })
     }
+}
+
+/// The remotes that a configuration (git-config(1) `--null --list`) names, with what is fetched from; `None` where git must
+/// tell what an URL of them means.
+fn remotes(config: &str) -> Option<Vec<(String, String)>> {
+    let mut remotes: Vec<(String, String)> = Vec::new();
+    for (key, value) in config.split('\0').filter_map(|entry| entry.split_once('\n')) {
+        if key.starts_with("url.") {
+            return None;
+        }
+        let name = key.strip_prefix("remote.").and_then(|key| key.strip_suffix(".url"));
+        // A remote may have several; the first is fetched from.
+        if let Some(name) = name.filter(|name| remotes.iter().all(|(known, _)| known != name)) {
+            remotes.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    Some(remotes)
 }
 
 /// Paths of git-ls-files(1) `-v` whose changes `git status` says nothing of: a switch would take them for nobody's.
@@ -309,4 +331,19 @@ fn head_moved(directory: &Rooted) -> Result<i64> {
     let text = String::from_utf8_lossy(&log.bytes);
     let last = text.lines().next_back().and_then(|line| line.split('\t').next());
     Ok(last.and_then(|entry| entry.rsplit(' ').nth(1)?.parse().ok()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remotes_are_told_by_the_configuration_unless_it_rewrites_urls() {
+        let config = "core.bare\nfalse\0remote.origin.url\nhttps://a/x.git\0remote.origin.fetch\n+refs/*:refs/*\0\
+                      remote.Dotted.name.url\n/srv/y\0remote.origin.url\nhttps://b/x.git\0remote.pushdefault\norigin\0";
+        let pair = |name: &str, url: &str| (name.to_owned(), url.to_owned());
+        assert_eq!(remotes(config), Some(vec![pair("origin", "https://a/x.git"), pair("Dotted.name", "/srv/y")]));
+        assert_eq!(remotes(&format!("{config}url.https://b/.insteadof\nhttps://a/\0")), None);
+        assert_eq!(remotes("core.bare\nfalse\0"), Some(Vec::new()));
+    }
 }

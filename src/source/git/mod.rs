@@ -7,6 +7,7 @@ mod checkout;
 pub mod credential;
 mod declared;
 mod export;
+mod listing;
 mod locks;
 mod manifest;
 mod mirror;

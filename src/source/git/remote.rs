@@ -2,6 +2,7 @@
 //! what serves a local repository are each a child of another account, and root's side reads what they pass on, packets of
 //! git's protocol, gitprotocol-v2(5).
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +21,12 @@ pub const SOURCE: &str = "source";
 
 /// The remote helper of ours, gitremote-helpers(7): git's own for HTTP, as the owner.
 const HELPER: &str = "relift";
+
+/// ssh that asks nothing, and notices a server that fell silent.
+const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=10 -oServerAliveCountMax=3";
+
+/// Where those who talk to a remote look for programs: not below a home.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// The variable that names the place, in memory, of a token.
 const SECRET: &str = "RELIFT_CREDENTIAL";
@@ -49,9 +56,34 @@ impl Remote {
 
     /// git as the owner over HTTP, in no repository; its arguments follow.
     pub fn owners_git(&self, lent: Option<&Lent>) -> Command {
-        let line = format!("{} \"$@\"", self.git_as_owner());
-        let command = Command::new(["sh", "-c", &line, "sh"]).timeout(NETWORK).largest_file(self.max_fetch);
-        lent.into_iter().fold(command, |command, lent| command.env(SECRET, lent.path()))
+        let command = match lent {
+            // Only root can open what is lent, and only a shell then becomes the owner with it open.
+            Some(lent) => {
+                let line = format!("{} \"$@\"", self.git_as_owner());
+                Command::new(["sh", "-c", &line, "sh"]).env(SECRET, lent.path())
+            }
+            None => {
+                let (env, git) = self.owners_words();
+                in_place_of(&self.owner, git, env)
+            }
+        };
+        command.timeout(NETWORK).largest_file(self.max_fetch)
+    }
+
+    /// git that lists the refs of one kind (`--heads`, `--tags`), as whoever opens the connection: one that lists takes in no
+    /// object that root would have to check. Not over HTTP, where the owner's configuration could lead it elsewhere.
+    pub fn lists(&self, kind: &str) -> Command {
+        let account = if self.protocol() == "file" { self.server() } else { self.owner.clone() };
+        let words = ["git", "-C", "/", "-c", "protocol.version=2", "ls-remote", "--refs", kind, "--", &self.url];
+        let env = [
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_ALLOW_PROTOCOL", self.protocol()),
+            ("GIT_SSH_COMMAND", SSH),
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("GIT_ASKPASS", "/bin/false"),
+        ];
+        in_place_of(&account, words, env)
     }
 
     /// Reads the token that the manifest names, where it names one.
@@ -106,22 +138,33 @@ impl Remote {
     /// The beginning of a line for a shell: git as the owner, outside any repository, about to talk over HTTP. Its own
     /// configuration says what proxies, certificates and credentials there are, unless the manifest names a token.
     fn git_as_owner(&self) -> String {
-        let secret = self.secret.as_ref();
         // It is opened by root and read where curl asks for it, from the descriptor: it is in no argv and no environment.
-        let open = secret.map_or_else(String::new, |_| format!("exec 3<\"${SECRET}\"; "));
+        let open = self.secret.as_ref().map_or_else(String::new, |_| format!("exec 3<\"${SECRET}\"; "));
+        let (env, git) = self.owners_words();
+        let env: Vec<String> = env.iter().map(|(key, value)| format!("{key}={}", quoted(value))).collect();
+        let git: Vec<String> = git.iter().map(|word| quoted(word)).collect();
+        format!("{open}exec {} {} {}", as_account(&self.owner), env.join(" "), git.join(" "))
+    }
+
+    /// The same in words: what is set for it, and how its command begins.
+    fn owners_words(&self) -> ([(&'static str, &'static str); 5], [String; 9]) {
         // Nothing is stored and nothing erased: what the owner keeps, only the owner's own git changes.
-        let fill = match secret {
+        let fill = match self.secret {
             Some(_) => "cat <&3",
             None => "env -u GIT_CONFIG_PARAMETERS git -C / credential fill 2>/dev/null",
         };
-        let helper = quoted(&format!("credential.helper=!f() {{ test \"$1\" = get && {fill}; }}; f"));
+        let helper = format!("credential.helper=!f() {{ test \"$1\" = get && {fill}; }}; f");
         // A server may lead from http to https, and nowhere else.
         let allowed = if self.protocol() == "http" { "http:https" } else { "https" };
-        format!(
-            "{open}exec {} GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=/bin/false GIT_ALLOW_PROTOCOL={allowed} \
-             GIT_HTTP_LOW_SPEED_LIMIT=1 GIT_HTTP_LOW_SPEED_TIME=20 git -C / -c protocol.version=2 -c credential.helper= -c {helper}",
-            as_account(&self.owner)
-        )
+        let env = [
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("GIT_ASKPASS", "/bin/false"),
+            ("GIT_ALLOW_PROTOCOL", allowed),
+            ("GIT_HTTP_LOW_SPEED_LIMIT", "1"),
+            ("GIT_HTTP_LOW_SPEED_TIME", "20"),
+        ];
+        let git = ["git", "-C", "/", "-c", "protocol.version=2", "-c", "credential.helper=", "-c", &helper];
+        (env, git.map(str::to_owned))
     }
 
     /// What serves a local repository runs as whom that repository belongs to, so that what it is configured to run is
@@ -161,9 +204,18 @@ impl Remote {
     }
 
     fn ssh(&self) -> String {
-        let ssh = "ssh -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=10 -oServerAliveCountMax=3";
-        format!("{} {ssh}", as_account(&self.owner))
+        format!("{} {SSH}", as_account(&self.owner))
     }
+}
+
+/// A command as an account, with nothing of ours: what [`as_account`] is to a shell, without one.
+fn in_place_of<'a, S: Into<OsString>>(
+    account: &Account,
+    words: impl IntoIterator<Item = S>,
+    env: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Command {
+    let own = [("PATH", PATH), ("LC_ALL", "C")].into_iter().chain(env);
+    own.fold(Command::new(words).account(account), |command, (key, value)| command.env(key, value))
 }
 
 /// What comes before a command of a shell's to make it an account's, with nothing of ours.
@@ -173,11 +225,7 @@ fn as_account(account: &Account) -> String {
         true => String::new(),
         false => format!("setpriv --reuid={uid} --regid={gid} --init-groups --no-new-privs "),
     };
-    format!(
-        "{become_it}env -i HOME={} USER={} PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C",
-        quoted(&home.to_string_lossy()),
-        quoted(name)
-    )
+    format!("{become_it}env -i HOME={} USER={} PATH={PATH} LC_ALL=C", quoted(&home.to_string_lossy()), quoted(name))
 }
 
 /// A word of a shell's, whatever it holds.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::call::explain;
+use super::listing;
 use super::mirror::{Mirror, Refs};
-use super::remote::SOURCE;
 use crate::error::Result;
 use crate::host::fs::Rooted;
 use crate::manifest::Follow;
@@ -17,21 +17,30 @@ impl Mirror {
     /// Whether the remote still offers exactly what the mirror knows of what is followed: the same refs, the same objects, tags
     /// not peeled. The mirror is not written.
     pub fn is_up_to_date(&self, follow: &Follow) -> Result<bool> {
-        Ok(self.advertised(follow)? == self.recorded(follow))
+        Ok(self.advertised(follow)?.is_some_and(|refs| refs == self.recorded(follow)))
     }
 
-    /// The refs that are followed, as the remote lists them: git-ls-remote(1).
-    fn advertised(&self, follow: &Follow) -> Result<Refs> {
+    /// The refs that are followed, as the remote lists them; `None` where what it says is no list.
+    fn advertised(&self, follow: &Follow) -> Result<Option<Refs>> {
+        let remote = self.remote()?;
+        let lent = remote.lend()?;
+        let listed = match remote.is_http() {
+            true => listing::of_http(remote, remote.owners_git(lent.as_ref()).timeout(BOUND), &prefix(follow))?,
+            false => Some(self.listed(follow)?),
+        };
+        Ok(listed.map(|refs| refs.into_iter().filter(|(name, _)| is_followed(name, follow)).collect()))
+    }
+
+    /// The same, told by git itself: git-ls-remote(1).
+    fn listed(&self, follow: &Follow) -> Result<Refs> {
         let kind = match follow {
             Follow::Branch(_) => "--heads",
             Follow::Tags(_) => "--tags",
         };
         let remote = self.remote()?;
-        let lent = remote.lend()?;
-        let command = remote.git(self.path(), lent.as_ref()).args(["ls-remote", "--refs", kind, "--", SOURCE]);
-        let output = command.timeout(BOUND).output()?;
+        let output = remote.lists(kind).timeout(BOUND).output()?;
         match output.success() {
-            true => Ok(listed(&String::from_utf8_lossy(&output.stdout), follow)),
+            true => Ok(listing::refs(String::from_utf8_lossy(&output.stdout).lines())),
             false => Err(explain(remote, &output)),
         }
     }
@@ -61,13 +70,6 @@ fn is_followed(name: &str, follow: &Follow) -> bool {
         Follow::Branch(_) => name == prefix(follow),
         Follow::Tags(_) => name.starts_with(&prefix(follow)),
     }
-}
-
-/// `OID <tab> NAME` a line.
-fn listed(text: &str, follow: &Follow) -> Refs {
-    let entries = text.lines().filter_map(|line| line.split_once('\t'));
-    let followed = entries.filter(|(_, name)| is_followed(name, follow));
-    followed.map(|(oid, name)| (name.to_owned(), oid.to_owned())).collect()
 }
 
 /// The commit of HEAD, from its own files (gitrepository-layout(5)); `None` where they do not tell it, and git must.
@@ -134,12 +136,13 @@ mod tests {
 
     #[test]
     fn only_what_is_followed_is_compared() {
-        let oid = "c".repeat(40);
-        let text = format!("{oid}\trefs/heads/main\n{oid}\trefs/heads/x/refs/heads/main\n{oid}\trefs/heads/main2\n");
-        let refs = listed(&text, &Follow::Branch("main".into()));
-        assert_eq!(refs.keys().collect::<Vec<_>>(), ["refs/heads/main"]);
-        let tags = format!("{oid}\trefs/tags/v1.0.0\n{oid}\trefs/tags/other-1\n");
-        let shape = TagShape { prefix: "v".into(), suffix: String::new() };
-        assert_eq!(listed(&tags, &Follow::Tags(shape)).keys().collect::<Vec<_>>(), ["refs/tags/v1.0.0"]);
+        let main = Follow::Branch("main".into());
+        assert!(is_followed("refs/heads/main", &main));
+        for other in ["refs/heads/x/refs/heads/main", "refs/heads/main2", "refs/tags/main"] {
+            assert!(!is_followed(other, &main), "{other}");
+        }
+        let tags = Follow::Tags(TagShape { prefix: "v".into(), suffix: String::new() });
+        assert!(is_followed("refs/tags/v1.0.0", &tags));
+        assert!(!is_followed("refs/tags/other-1", &tags));
     }
 }

@@ -94,7 +94,7 @@ impl Upstream for GitSource {
             switch::transfer(mirror, place.owner, root, &plan.from.revision, &plan.to.revision)?;
             let tree =
                 plan.actions.iter().find_map(|action| if let Action::Tree(tree) = action { Some(tree) } else { None });
-            tree.map_or(Ok(()), |tree| switch::both_ways(place.owner, root, &tree.from, &tree.to))
+            tree.map_or(Ok(()), |tree| switch::both_ways(mirror, place.owner, root, &tree.from, &tree.to))
         })
     }
 }

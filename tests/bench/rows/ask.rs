@@ -43,6 +43,7 @@ pub fn measure(effort: Effort) -> Vec<Row> {
     let host = settled(&mut server);
     let asked = Task::new(&["git", "ls-remote", server.url(), "refs/heads/main"]);
     rows.push(beside_ls_remote("smart HTTP", effort, &host, &asked));
+    rows.push(beside_one_request(effort, &host, server.url()));
     rows.extend(beside_scripts(effort, &host, server.url()));
     rows
 }
@@ -74,6 +75,14 @@ fn beside_ls_remote(protocol: &str, effort: Effort, host: &Host, ls_remote: &Tas
     Row::new(&name, "`git ls-remote` of the branch", "ms", Target::Ratio(1.1), times)
 }
 
+/// The least that asking takes: a program, a connection, a request.
+fn beside_one_request(effort: Effort, host: &Host, url: &str) -> Row {
+    let refs = format!("{url}/info/refs?service=git-upload-pack");
+    let request = Task::new(&["curl", "--silent", "--fail", "--output", "/dev/null", &refs]);
+    let times = duel(effort.rounds, [&mut || check(host), &mut || request.exits(0, host).wall]);
+    Row::new("`check`, nothing new, over smart HTTP", "one request by curl", "ms", Target::Limit, times)
+}
+
 fn beside_scripts(effort: Effort, host: &Host, url: &str) -> Vec<Row> {
     let fetch = Task::sh("cd /opt/app; git fetch; git status").of("app");
     let script = Task::sh(SCRIPT).of("app");
@@ -81,7 +90,9 @@ fn beside_scripts(effort: Effort, host: &Host, url: &str) -> Vec<Row> {
         "export HOME=/root; ansible-pull --check -U {url} -C main -d /root/pulled -i localhost, local.yml >/dev/null"
     ));
     // Its first run clones.
-    pull.exits(0, host);
+    if !effort.is_short {
+        pull.exits(0, host);
+    }
     let [ours, fetch, script, pull] = duel(
         effort.rounds,
         [&mut || check(host), &mut || fetch.exits(0, host).wall, &mut || script.exits(0, host).wall, &mut || {

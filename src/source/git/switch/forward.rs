@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use git2::{DiffFile, DiffOptions, FileMode, Oid, Repository};
+
 use super::super::call::{in_checkout, in_mirror, text};
 use super::super::checkout::by_hand;
 use super::super::mirror::Mirror;
 use super::cone::set_cone;
-use super::{Goal, differing, local_changes, verify};
-use crate::error::{Error, Result};
+use super::{Goal, local_changes, verify};
+use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::process::Input;
 
@@ -45,11 +47,10 @@ fn in_memory(bytes: &[u8]) -> Result<std::fs::File> {
     file.map_err(|error| Error::failed("a temporary file cannot be made").because(error))
 }
 
-/// Makes sure that the checkout has every file of both releases that a switch there, and one back, would write.
-pub fn both_ways(owner: &Account, root: &Path, from: &Goal, to: &Goal) -> Result<()> {
-    let differing = differing(owner, root, &from.revision, &to.revision)?;
-    let written = differing.iter().filter(|(path, _)| [from, to].iter().any(|side| side.has(Path::new(path))));
-    let blobs: BTreeSet<_> = written.flat_map(|(_, entry)| [&entry.in_goal, &entry.in_other]).flatten().collect();
+/// Makes sure that the checkout has every file of both releases that a switch there, and one back, would write. Which those
+/// are, the mirror tells.
+pub fn both_ways(mirror: &Mirror, owner: &Account, root: &Path, from: &Goal, to: &Goal) -> Result<()> {
+    let blobs = written(mirror.repository(), from, to).context("the two releases cannot be compared")?;
     let list: String = blobs.iter().map(|blob| format!("{blob}\n")).collect();
     let look = in_checkout(owner, root)
         .args(["cat-file", "--batch-check=%(objecttype)"])
@@ -65,6 +66,17 @@ pub fn both_ways(owner: &Account, root: &Path, from: &Goal, to: &Goal) -> Result
         "the checkout lacks {missing} objects of the two releases: it is corrupt, or a partial clone"
     ))
     .hint(format!("see what is wrong: {git} fsck --no-dangling; bring what is missing: {git} fetch --refetch REMOTE")))
+}
+
+fn written(repository: &Repository, from: &Goal, to: &Goal) -> std::result::Result<BTreeSet<Oid>, git2::Error> {
+    let tree = |goal: &Goal| repository.find_commit(Oid::from_str(&goal.revision)?)?.tree();
+    let mut options = DiffOptions::new();
+    options.include_typechange(true).skip_binary_check(true);
+    let diff = repository.diff_tree_to_tree(Some(&tree(from)?), Some(&tree(to)?), Some(&mut options))?;
+    let sides = diff.deltas().flat_map(|delta| [delta.old_file(), delta.new_file()]);
+    let files = sides.filter(|side| !side.id().is_zero() && side.mode() != FileMode::Commit);
+    let is_written = |side: &DiffFile| side.path().is_some_and(|path| [from, to].iter().any(|goal| goal.has(path)));
+    Ok(files.filter(is_written).map(|side| side.id()).collect())
 }
 
 /// Goes forward (or, for a rollback, back) to `goal` by the means that refuse to overwrite anything of the user's.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{in_checkout, text};
 use super::offer::is_within;
+use super::tip::head_at_a_glance;
 use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::sync_filesystem;
@@ -42,7 +43,10 @@ impl Goal {
 
 /// Proves that git agrees, and makes the work tree durable: git syncs no file of it.
 fn verify(owner: &Account, root: &Path, goal: &Goal) -> Result<()> {
-    let at = head(owner, root)?;
+    let at = match head_at_a_glance(root) {
+        Some(at) => at,
+        None => head(owner, root)?,
+    };
     if at != goal.revision {
         return Err(Error::failed(format!(
             "the checkout is at {} and not at {}",
@@ -80,11 +84,18 @@ fn differing(owner: &Account, root: &Path, other: &str, goal: &str) -> Result<BT
 
 /// Tracked files that differ from `goal`.
 fn local_changes(owner: &Account, root: &Path, goal: &str) -> Result<Vec<String>> {
-    // Exit status 1 only says that something needs an update.
-    in_checkout(owner, root).args(["update-index", "-q", "--refresh"]).output()?;
-    let list = text(
-        in_checkout(owner, root).args(["diff-index", "--name-only", "-z", "--no-renames", "--diff-filter=M", goal]),
-        "the checkout cannot be compared",
-    )?;
+    let differing = || {
+        text(
+            in_checkout(owner, root).args(["diff-index", "--name-only", "-z", "--no-renames", "--diff-filter=M", goal]),
+            "the checkout cannot be compared",
+        )
+    };
+    // By what the index remembers of the files it names too many and none too few.
+    let mut list = differing()?;
+    if !list.is_empty() {
+        // Exit status 1 only says that something needs an update.
+        in_checkout(owner, root).args(["update-index", "-q", "--refresh"]).output()?;
+        list = differing()?;
+    }
     Ok(list.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
 }

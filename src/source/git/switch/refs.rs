@@ -20,10 +20,17 @@ pub fn tag_known_good(owner: &Account, root: &Path, name: &str, revision: &str) 
         .map(drop)
 }
 
-/// The same for several at once, by name and commit: all of them, or an error and none.
-pub fn tag_all_known_good(owner: &Account, root: &Path, tags: &[(&str, &str)]) -> Result<()> {
-    let refs: Vec<(String, &str)> =
-        tags.iter().map(|(name, revision)| (format!("refs/tags/{name}"), *revision)).collect();
+/// The same for several at once, by name and commit, and for a remote-tracking branch (remote, branch) with its commit: all
+/// of them, or an error and none.
+pub fn tag_all_known_good(
+    owner: &Account,
+    root: &Path,
+    tags: &[(&str, &str)],
+    tracked: Option<((&str, &str), &str)>,
+) -> Result<()> {
+    let tags = tags.iter().map(|(name, revision)| (format!("refs/tags/{name}"), *revision));
+    let tracked = tracked.map(|((remote, branch), revision)| (format!("refs/remotes/{remote}/{branch}"), revision));
+    let refs: Vec<(String, &str)> = tags.chain(tracked).collect();
     update_refs(in_checkout(owner, root), &refs, "the known-good tags cannot be made")
 }
 

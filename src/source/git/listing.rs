@@ -1,0 +1,161 @@
+//! The refs that a remote lists, asked of git's helper for HTTP in its own words, gitremote-helpers(7): that takes neither
+//! a repository nor a git of root's beside it. Over ssh and of a local repository git lists them itself.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use super::call::explain;
+use super::mirror::Refs;
+use super::remote::{Remote, SOURCE};
+use crate::error::Result;
+use crate::host::process::Command;
+
+/// How much a list may hold.
+const LONGEST: u64 = 64 << 20;
+
+/// The longest packet, gitprotocol-common(5).
+const PACKET: usize = 65_520;
+
+/// What is asked of a server: the refs whose names begin so.
+pub(super) fn of_http(remote: &Remote, command: Command, prefix: &str) -> Result<Option<Refs>> {
+    let prefix = prefix.to_owned();
+    let command = command.args(["remote-https", SOURCE]).args([&remote.url]);
+    let (listed, output) = command.converse(move |stdin, stdout| ask(stdin, stdout, &prefix))?;
+    match output.success() {
+        // An answer that is none: a fetch tells what is wrong with it.
+        true => Ok(listed.and_then(io::Result::ok)),
+        false => Err(explain(remote, &output)),
+    }
+}
+
+/// `OID NAME` a line; what else a list has (an alias, where an annotated tag leads) is no ref of its own.
+pub(super) fn refs<'a>(lines: impl Iterator<Item = &'a str>) -> Refs {
+    let entries = lines.filter_map(|line| line.split_once([' ', '\t']));
+    let plain = entries.filter(|(oid, name)| is_oid(oid) && name.starts_with("refs/") && !name.ends_with("^{}"));
+    plain.map(|(oid, name)| (name.to_owned(), oid.to_owned())).collect()
+}
+
+fn is_oid(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The conversation: protocol version 2 where the server speaks it, and what it lists of itself otherwise.
+fn ask(mut to: impl Write, from: impl Read, prefix: &str) -> io::Result<Refs> {
+    let mut from = BufReader::new(from.take(LONGEST));
+    to.write_all(b"stateless-connect git-upload-pack\n")?;
+    let mut line = String::new();
+    from.read_line(&mut line)?;
+    let lines = match line.as_str() {
+        "\n" => {
+            let offered = packets(&mut from)?;
+            if offered.first().is_none_or(|first| first != "version 2") {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            to.write_all(request(prefix).as_bytes())?;
+            to.flush()?;
+            let lines = packets(&mut from)?;
+            if lines.iter().any(|line| line.starts_with("ERR ")) {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            lines
+        }
+        "fallback\n" => {
+            to.write_all(b"list\n")?;
+            to.flush()?;
+            let lines = from.by_ref().lines().take_while(|line| line.as_ref().is_ok_and(|line| !line.is_empty()));
+            lines.collect::<io::Result<_>>()?
+        }
+        _ => return Err(io::ErrorKind::InvalidData.into()),
+    };
+    drop(to);
+    // To its end: a helper that cannot write its last word fails.
+    io::copy(&mut from, &mut io::sink())?;
+    Ok(refs(lines.iter().map(String::as_str)))
+}
+
+/// ls-refs, gitprotocol-v2(5).
+fn request(prefix: &str) -> String {
+    let packet = |text: String| format!("{:04x}{text}", text.len() + 4);
+    format!("{}0001{}0000", packet("command=ls-refs\n".into()), packet(format!("ref-prefix {prefix}\n")))
+}
+
+/// The lines up to the next flush packet.
+fn packets(from: &mut impl Read) -> io::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    loop {
+        let mut length = [0; 4];
+        from.read_exact(&mut length)?;
+        let length = std::str::from_utf8(&length).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
+        match length {
+            Some(0) => return Ok(lines),
+            // What only separates.
+            Some(1 | 2) => {}
+            Some(length @ 4..=PACKET) => {
+                let mut bytes = vec![0; length - 4];
+                from.read_exact(&mut bytes)?;
+                lines.push(String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned());
+            }
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAIN: &str = "1111111111111111111111111111111111111111";
+    const TAG: &str = "2222222222222222222222222222222222222222";
+
+    fn packet(text: &str) -> String {
+        format!("{:04x}{text}", text.len() + 4)
+    }
+
+    /// What is found, and what was asked, of a helper that says this.
+    fn told(said: &str) -> (io::Result<Refs>, String) {
+        let mut asked = Vec::new();
+        let found = ask(&mut asked, said.as_bytes(), "refs/heads/main");
+        (found, String::from_utf8(asked).unwrap())
+    }
+
+    #[test]
+    fn a_server_of_version_two_is_asked_for_what_is_followed_and_nothing_else() {
+        let offered = format!("{}{}0000", packet("version 2\n"), packet("ls-refs=unborn\n"));
+        let answer = format!("{}00000002", packet(&format!("{MAIN} refs/heads/main\n")));
+        let (found, asked) = told(&format!("\n{offered}{answer}"));
+        assert_eq!(found.unwrap(), Refs::from([("refs/heads/main".into(), MAIN.into())]));
+        assert_eq!(
+            asked,
+            "stateless-connect git-upload-pack\n0014command=ls-refs\n0001001fref-prefix refs/heads/main\n0000"
+        );
+    }
+
+    #[test]
+    fn an_older_server_lists_all_it_has() {
+        let list = format!(
+            "fallback\n@refs/heads/main HEAD\n{MAIN} refs/heads/main\n{TAG} refs/tags/v1\n{MAIN} refs/tags/v1^{{}}\n\n"
+        );
+        let (found, asked) = told(&list);
+        let both = [("refs/heads/main".into(), MAIN.into()), ("refs/tags/v1".into(), TAG.into())];
+        assert_eq!(found.unwrap(), Refs::from(both));
+        assert_eq!(asked, "stateless-connect git-upload-pack\nlist\n");
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_off_or_none_at_all_is_no_list() {
+        let offered = format!("\n{}0000", packet("version 2\n"));
+        for said in [
+            String::new(),
+            "unsupported\n".into(),
+            "\n".into(),
+            format!("\n{}0000", packet("version 3\n")),
+            offered.clone(),
+            format!("{offered}{}", packet(&format!("{MAIN} refs/heads/main\n"))),
+            format!("{offered}{}0000", packet("ERR access denied\n")),
+            format!("{offered}fff0{MAIN}"),
+            format!("{offered}zzzz0000"),
+            format!("{offered}0003"),
+        ] {
+            assert!(told(&said).0.is_err(), "{said:?}");
+        }
+    }
+}
