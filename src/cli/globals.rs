@@ -67,7 +67,8 @@ impl Globals {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A time on the command line, such as `30s`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|_| format!("`{text}` is no time such as 30s or 5min"))?;
     Duration::try_from(span).map_err(|_| "must not be negative".into())
 }

@@ -1,11 +1,14 @@
 //! `relift upgrade`.
 
+use std::time::Duration;
+
 use super::globals::Globals;
 use super::plan::{request, show};
 use super::session::{Planned, Session, refusal};
 use super::style::{GOOD, paint};
 use super::{aftermath, ask, describe, itself, output};
 use crate::error::{Error, Exit, Result};
+use crate::host::interrupt;
 use crate::manifest::Follow;
 use crate::plan::{Plan, Request};
 use crate::report::{Event, Reporter};
@@ -33,6 +36,9 @@ pub struct Args {
     /// With --to: take an older release, even one that never ran here
     #[arg(long, requires = "to", conflicts_with = "unattended")]
     allow_downgrades: bool,
+    /// Put everything back when it is not done this long after its approval: 30s, 10min
+    #[arg(long, value_name = "TIME", value_parser = super::globals::duration)]
+    timeout: Option<Duration>,
 }
 
 /// Upgrades an install.
@@ -91,6 +97,9 @@ fn upgrade(
     };
     if !args.unattended {
         session.ledger().forget_attempts()?;
+    }
+    if let Some(time) = args.timeout {
+        interrupt::bound(time);
     }
     let tried = (target.revision, planned.survey.configuration.clone());
     let ended = execute(&session, &mirror, planned, reporter, (args.unattended, track), globals);

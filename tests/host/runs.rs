@@ -97,6 +97,33 @@ fn a_signal_ends_a_run_in_order_whenever_it_comes_and_a_lost_terminal_does_not()
 }
 
 #[test]
+fn a_run_that_is_over_its_time_is_put_back_and_blames_no_release() {
+    let mut host = quick();
+    slow(&mut host, "1.1.0");
+    let before = host.snapshot();
+    let out = host.relift(&["upgrade", "app", "--yes", "--timeout", "2s"]).exits(3);
+    assert!(
+        out.stderr.contains("it was not done within 2 s")
+            && out.stderr.contains("everything was put back")
+            && out.stderr.contains("give it more time: --timeout"),
+        "{out}"
+    );
+    before.assert_same(&host.snapshot());
+    assert_eq!(host.answers("manager").as_deref(), Some("1.0.0"));
+    assert!(!host.relift(&["status", "app"]).stdout.contains("failed here"));
+    // A time that is over before the first change.
+    restart_limits(&host);
+    let out = host.relift(&["upgrade", "app", "--yes", "--timeout", "0s"]).exits(1);
+    assert!(out.stderr.contains("nothing was changed"), "{out}");
+    before.assert_same(&host.snapshot());
+    let out = host.relift(&["upgrade", "app", "--yes", "--timeout", "soon"]).exits(2);
+    assert!(out.stderr.contains("`soon` is no time such as 30s or 5min"), "{out}");
+    restart_limits(&host);
+    host.relift(&["upgrade", "app", "--yes", "--timeout", "5min"]).exits(0);
+    assert_eq!(host.answers("manager").as_deref(), Some("1.1.0"));
+}
+
+#[test]
 fn what_somebody_else_writes_during_a_failing_run_is_kept_and_told() {
     let mut host = quick();
     host.must("echo mine > /opt/app/notes; chown app: /opt/app/notes");
