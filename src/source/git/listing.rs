@@ -62,7 +62,11 @@ fn ask(mut to: impl Write, from: impl Read, prefix: &str) -> io::Result<Refs> {
             to.write_all(b"list\n")?;
             to.flush()?;
             let lines = from.by_ref().lines().take_while(|line| line.as_ref().is_ok_and(|line| !line.is_empty()));
-            lines.collect::<io::Result<_>>()?
+            let lines = lines.collect::<io::Result<_>>()?;
+            // An empty line ends the conversation; one that just ends is an error to the helper.
+            to.write_all(b"\n")?;
+            to.flush()?;
+            lines
         }
         _ => return Err(io::ErrorKind::InvalidData.into()),
     };
@@ -137,7 +141,7 @@ mod tests {
         let (found, asked) = told(&list);
         let both = [("refs/heads/main".into(), MAIN.into()), ("refs/tags/v1".into(), TAG.into())];
         assert_eq!(found.unwrap(), Refs::from(both));
-        assert_eq!(asked, "stateless-connect git-upload-pack\nlist\n");
+        assert_eq!(asked, "stateless-connect git-upload-pack\nlist\n\n");
     }
 
     #[test]
