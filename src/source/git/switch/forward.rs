@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use git2::{DiffFile, DiffOptions, FileMode, Oid, Repository};
+use git2::{DiffFile, DiffOptions, ObjectType, Oid, Repository, Tree};
 
 use super::super::call::{in_checkout, in_mirror, text};
 use super::super::checkout::by_hand;
@@ -68,15 +68,21 @@ pub fn both_ways(mirror: &Mirror, owner: &Account, root: &Path, from: &Goal, to:
     .hint(format!("see what is wrong: {git} fsck --no-dangling; bring what is missing: {git} fetch --refetch REMOTE")))
 }
 
+/// The blobs that a switch between two releases would write, in either direction.
 fn written(repository: &Repository, from: &Goal, to: &Goal) -> std::result::Result<BTreeSet<Oid>, git2::Error> {
     let tree = |goal: &Goal| repository.find_commit(Oid::from_str(&goal.revision)?)?.tree();
+    let (old, new) = (tree(from)?, tree(to)?);
     let mut options = DiffOptions::new();
     options.include_typechange(true).skip_binary_check(true);
-    let diff = repository.diff_tree_to_tree(Some(&tree(from)?), Some(&tree(to)?), Some(&mut options))?;
-    let sides = diff.deltas().flat_map(|delta| [delta.old_file(), delta.new_file()]);
-    let files = sides.filter(|side| !side.id().is_zero() && side.mode() != FileMode::Commit);
-    let is_written = |side: &DiffFile| side.path().is_some_and(|path| [from, to].iter().any(|goal| goal.has(path)));
-    Ok(files.filter(is_written).map(|side| side.id()).collect())
+    let diff = repository.diff_tree_to_tree(Some(&old), Some(&new), Some(&mut options))?;
+    let sides = diff.deltas().flat_map(|delta| [(&old, delta.old_file()), (&new, delta.new_file())]);
+    let is_written = |(tree, side): &(&Tree, DiffFile)| {
+        // Asked of the tree: a delta's own mode is read for one of git's few, and trees may hold any.
+        let is_submodule = |path| tree.get_path(path).is_ok_and(|entry| entry.kind() == Some(ObjectType::Commit));
+        let is_here = |path| [from, to].iter().any(|goal| goal.has(path)) && !is_submodule(path);
+        !side.id().is_zero() && side.path().is_some_and(is_here)
+    };
+    Ok(sides.filter(is_written).map(|(_, side)| side.id()).collect())
 }
 
 /// Goes forward (or, for a rollback, back) to `goal` by the means that refuse to overwrite anything of the user's.
