@@ -98,8 +98,8 @@ pub(super) fn note_given_up(journal: &Journal, state: &Path) -> Result<()> {
     }
 }
 
-/// Pins and tags all of them: two children, however many they are.
-/// Pins and tags what can be gone back to, and moves the branch that is followed: the mirror beside the checkout.
+/// Pins and tags what can be gone back to, and moves the branch that is followed: two children, however many releases there
+/// are, the mirror's beside the checkout's.
 fn keep_all(begin: &Begin, state: &Path, site: &Site, known_good: &[KnownGood]) -> Result<()> {
     let revisions: BTreeSet<&str> = known_good.iter().map(|entry| entry.revision.as_str()).collect();
     let revisions: Vec<&str> = revisions.into_iter().collect();
