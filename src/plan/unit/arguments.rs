@@ -21,7 +21,7 @@ static SECRETS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 });
 
 /// The value of a setting with `instead` of everything in it that looks like a secret.
-pub(super) fn without_secrets(value: &str, instead: impl Fn(&str) -> &'static str) -> String {
+pub fn without_secrets(value: &str, instead: impl Fn(&str) -> &'static str) -> String {
     SECRETS.iter().fold(value.to_owned(), |text, pattern| {
         let replaced = pattern.replace_all(&text, |found: &Captures| {
             let secret = &found["value"];

@@ -1,7 +1,7 @@
 //! Units: semantic comparison and a three-way merge of what upstream ships with what is installed.
 
 mod accounts;
-mod arguments;
+pub mod arguments;
 mod impact;
 mod install;
 mod keys;
