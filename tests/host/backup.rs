@@ -76,10 +76,12 @@ fn picture(host: &Host) -> String {
     )
 }
 
-/// How many rows both tables have, when the database is whole and of the old schema.
+/// How many rows both tables have, when the database is whole and of the old schema: in one transaction, since
+/// a writer may be at work beside it.
 #[track_caller]
 fn rows(host: &Host) -> u64 {
     let script = r#"runuser -u app -- python3 -c 'import sqlite3; db = sqlite3.connect("/opt/app/manager/data/app.db", timeout=30); one = lambda q: db.execute(q).fetchone()[0]
+db.execute("BEGIN")
 assert one("PRAGMA integrity_check") == "ok"
 assert one("SELECT count(*) FROM sqlite_master WHERE name = \"c\"") == 0, "migrated"
 a, b = one("SELECT count(*) FROM a"), one("SELECT count(*) FROM b")
