@@ -16,13 +16,19 @@ use crate::report::during;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     backup: String,
-    seconds: u64,
+    minutes: u64,
 }
 
 impl Lost {
-    /// The minutes between the backup and its return, rounded up.
+    /// Records are stamped in whole seconds, so that nearly one more may have passed than lies between them.
+    fn between(backup: &str, taken: i64, put_back: i64) -> Self {
+        let seconds = u64::try_from(put_back - taken).unwrap_or(0) + 1;
+        Self { backup: backup.to_owned(), minutes: seconds.div_ceil(60) }
+    }
+
+    /// The minutes between the backup and its return, rounded up: at least one.
     pub fn minutes(&self) -> u64 {
-        self.seconds.div_ceil(60)
+        self.minutes
     }
 }
 
@@ -82,5 +88,17 @@ pub(super) fn lost(journal: &Journal) -> Option<Lost> {
     let undone = |action: usize| journal.records().iter().find(|record| record.body == Body::Undone { action });
     let was_put_back = backup.of.iter().any(|step| undone(*step).is_some());
     let put_back = undone(at).filter(|_| was_put_back)?;
-    Some(Lost { backup: id.to_owned(), seconds: u64::try_from(put_back.time - taken).unwrap_or(0) })
+    Some(Lost::between(id, taken, put_back.time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lost;
+
+    #[test]
+    fn what_was_lost_is_never_said_to_be_less_than_it_was() {
+        for (put_back, minutes) in [(0, 1), (1, 1), (59, 1), (60, 2), (119, 2), (120, 3), (-5, 1)] {
+            assert_eq!(Lost::between("B", 1000, 1000 + put_back).minutes(), minutes, "{put_back} s");
+        }
+    }
 }
