@@ -1,5 +1,7 @@
 //! Steps and checks: why they run, as whom, with what around them; how each ends badly, and how each is undone.
 
+use relift::sample::Site;
+
 use crate::harness::{Host, Out};
 
 const MANIFEST: &str = "/etc/relift/app.toml";
@@ -222,4 +224,30 @@ fn checks_see_the_new_tree_with_the_merged_env_before_anything_is_restarted() {
     before.assert_same(&host.snapshot());
     assert_eq!(pid(), process, "a check on the switched tree comes before any restart");
     assert_eq!(host.answers("manager").as_deref(), Some("1.0.0"));
+}
+
+#[test]
+fn how_a_step_ends_is_known_although_it_makes_systemd_read_or_run_itself_again() {
+    let mut site = Site::new("app");
+    site.soak = 0;
+    let mut host = Host::with_site(site);
+    host.must(&format!("sed -i '0,/^\\[install\\]/s//[install]\\ntrust-checkout = true/' {MANIFEST}"));
+    let again = "for again in reload reload reexec reload; do systemctl daemon-$again; done; echo after all of it";
+    let cases: &[(&str, i32, &str)] = &[
+        ("", 0, "after all of it"),
+        ("; exit 9", 3, "exited with 9"),
+        ("; kill -KILL $$", 3, "was killed by SIGKILL"),
+        ("; setsid -f sleep 7654; exec sleep 7654", 3, "did not end within 5s"),
+    ];
+    for (number, (end, code, words)) in cases.iter().enumerate() {
+        let run = format!(r#"["sh", "-c", "{again}{end}"]"#);
+        declare(&host, &trial(&run, "as = \"root\"\nundo = \"pure\"\ntimeout = \"5s\""));
+        host.release(|release| release.next(&format!("1.{}.0", number + 1)));
+        let out = host.relift(&["upgrade", "app", "--yes", "--verbose"]).exits(*code);
+        says(&out, &[words]);
+        let runs = if *code == 0 { format!("1.{}.0", number + 1) } else { "1.1.0".into() };
+        host.wait_for_answer("manager", &runs, end);
+        assert_eq!(host.must("pgrep -f '[s]leep 7654' || :"), "", "nothing of a step may live on: {end}");
+        assert_eq!(host.must("systemctl list-units --all --no-legend 'relift-*'"), "", "{end}");
+    }
 }
