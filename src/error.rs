@@ -144,6 +144,11 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// What a thread gave. Its panic goes on in the thread that waits: what was not answered counts as no answer nowhere.
+pub fn ended<T>(thread: std::thread::Result<T>) -> T {
+    thread.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// Gives any library error its sentence.
 pub trait Context<T> {
     /// Turns the error into [`Kind::Failed`] that says `what` was being done.
@@ -158,5 +163,17 @@ impl<T, E: fmt::Display> Context<T> for std::result::Result<T, E> {
     }
     fn with_context<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T> {
         self.map_err(|error| Error::failed(what()).because(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panicked_has_not_answered() {
+        let asked = || ended(std::thread::spawn(|| -> Vec<u8> { panic!("of a defect") }).join());
+        assert!(std::panic::catch_unwind(asked).is_err());
+        assert_eq!(ended(std::thread::spawn(|| 7).join()), 7);
     }
 }

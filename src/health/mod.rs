@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Result, ended};
 use crate::host::account::Account;
 use crate::host::clock;
 use crate::manifest::{Health, Install, Probe, Scope, Template};
@@ -154,5 +154,5 @@ fn probes_now(owner: &Account, gates: &[Gate]) -> Vec<Finding> {
         })
     });
     let asked: Vec<_> = asked.collect();
-    asked.into_iter().filter_map(|thread| thread.join().ok()).collect()
+    asked.into_iter().map(|thread| ended(thread.join())).collect()
 }

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{Result, ended};
 use crate::host::identity;
 use crate::host::journal::{Priority, Sink};
 use crate::host::paths::Paths;
@@ -207,7 +207,7 @@ pub fn test(paths: &Paths, install: &Install, topic: Topic) -> Vec<(String, Sent
                 scope.spawn(move || (notify.way.label(), send::send(&notify.way, news, templates(paths)).0))
             })
             .collect();
-        threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        threads.into_iter().map(|thread| ended(thread.join())).collect()
     })
 }
 

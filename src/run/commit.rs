@@ -6,7 +6,7 @@ use std::path::Path;
 use super::journal::Journal;
 use super::record::{Begin, Body, End, Outcome};
 use crate::action::{Action, Site};
-use crate::error::{Context, Result};
+use crate::error::{Context, Result, ended};
 use crate::host::fs::{Image, Rooted, make_private, sync_filesystem, write_all_durably};
 use crate::ledger::{Activation, FailedRelease, KnownGood, Ledger, MigrationRan};
 use crate::plan::{ComponentPlan, Intent, Plan};
@@ -112,7 +112,7 @@ fn keep_all(begin: &Begin, state: &Path, site: &Site, known_good: &[KnownGood]) 
     let (pinned, tagged) = std::thread::scope(|scope| {
         let pinned = scope.spawn(|| git::pin_all(state, &revisions));
         let tagged = switch::tag_all_known_good(owner, root, &tags, track.map(|branch| (branch, to)));
-        (pinned.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), tagged)
+        (ended(pinned.join()), tagged)
     });
     pinned.and(tagged)
 }

@@ -1,6 +1,6 @@
 //! Asking what else talks to an install: when a plan is made, and again before a run changes anything.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ended};
 use crate::host::account::Account;
 use crate::host::http::{self, Fault};
 use crate::host::process::Command;
@@ -32,7 +32,7 @@ pub fn ask(install: &Install, plan: &Plan, owner: &Account, unattended: bool) ->
                 })
             })
             .collect();
-        asked.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        asked.into_iter().map(|thread| ended(thread.join())).collect()
     }))
 }
 

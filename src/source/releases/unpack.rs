@@ -14,7 +14,7 @@ use tar::{Builder, EntryType, Header};
 
 use super::{RELEASES, below, keep, names, tree};
 use crate::action::Directory;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, ended};
 use crate::host::fs::{Rooted, free_bytes, sync_filesystem};
 use crate::host::process::{Command, Input};
 use crate::ledger::{self, Ledger};
@@ -142,7 +142,7 @@ fn extract(place: &Place, mirror: &Mirror, revision: &str, aside: &Path) -> Resu
             .stdin(Input::File(File::from(read)))
             .timeout(BOUND)
             .succeed();
-        let fed = fed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let fed = ended(fed.join());
         // What ended first is why: where tar is gone, nobody reads any more.
         unpacked.map_err(|error| error.while_("the release cannot be unpacked"))?;
         fed.map_err(|error| error.while_("the release cannot be unpacked"))
