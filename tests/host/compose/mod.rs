@@ -38,6 +38,15 @@ fn an_image_is_followed_by_digest_and_what_fails_is_put_back_with_its_data() {
     host.must("cd /srv/app && docker-compose -p app -f docker-compose.yml -f /var/lib/relift/app/compose/override.yml up -d 2>&1");
     assert_eq!(containers(&host), after);
 
+    // An older release by decision alone, and the newer one again.
+    let out = host.relift(&["upgrade", "app", "--yes", "--to", "v1.0.0"]).exits(2);
+    says(&out, &["relift upgrade app --to 1.0.0 --allow-downgrades"]);
+    assert_eq!(containers(&host), after);
+    host.relift(&["upgrade", "app", "--yes", "--to", "v1.0.0", "--allow-downgrades"]).exits(0);
+    assert_eq!(version(), "1.0.0");
+    host.relift(&["upgrade", "app", "--yes", "--to", "v1.1.0"]).exits(0);
+    assert_eq!(version(), "1.1.0");
+
     // A release that ends at once, and one that is unhealthy: image, containers and data of before.
     let old = state(&host);
     publish(&host, "1.2.0", "v1.2.0", SPOILS);

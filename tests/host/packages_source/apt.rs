@@ -91,4 +91,17 @@ fn each_release_on_the_way_is_migrated_once_and_a_change_of_the_first_number_wan
     assert_eq!(state(&host), before);
     host.relift(&["upgrade", "app", "--yes", "--to", "2.0"]).exits(0);
     assert_eq!(host.read("/etc/app/migrated"), "1.1.0\n1.2.0\n2.0.0\n");
+
+    // An older release by decision alone, and what newer ones asked for is taken back.
+    let before = state(&host);
+    let out = host.relift(&["upgrade", "app", "--yes", "--to", "1.1"]).exits(2);
+    assert!(out.stderr.contains("relift upgrade app --to 1.1-1 --allow-downgrades"), "{out}");
+    assert_eq!(state(&host), before);
+    let out = host.relift(&["upgrade", "app", "--yes", "--to", "1.1", "--allow-downgrades"]).exits(0);
+    assert!(out.stdout.contains("downgrade app") && out.stdout.contains("takes back what 2.0.0 asked for"), "{out}");
+    assert!(packages(&host).starts_with("app 1.1-1 ii"), "{}", packages(&host));
+    assert_eq!(host.read("/etc/app/migrated"), "1.1.0\n");
+    host.relift(&["rollback", "app", "--yes"]).exits(0);
+    assert!(packages(&host).starts_with("app 2.0-1 ii"), "{}", packages(&host));
+    assert_eq!(host.read("/etc/app/migrated"), "1.1.0\n1.2.0\n2.0.0\n");
 }

@@ -30,6 +30,15 @@ fn an_upgrade_by_dnf_moves_the_named_packages_and_is_undone_by_the_files_that_we
     );
     assert!(host.read("/etc/app/app.conf.rpmnew").contains("version = 1.1"));
 
+    // An older release by decision alone.
+    let out = host.relift(&["upgrade", "app", "--yes", "--to", "1.0"]).exits(2);
+    assert!(out.stderr.contains("relift upgrade app --to 1.0-1 --allow-downgrades"), "{out}");
+    host.relift(&["upgrade", "app", "--yes", "--to", "1.0", "--allow-downgrades"]).exits(0);
+    assert!(rpms().starts_with("app-1.0-1"), "{}", rpms());
+    assert_eq!(host.must("systemctl reset-failed; cat /run/engine/a"), "1.0");
+    host.relift(&["upgrade", "app", "--yes", "--to", "1.1"]).exits(0);
+    assert!(rpms().starts_with("app-1.1-1"), "{}", rpms());
+
     host.must("rm -r /srv/rpm /etc/yum.repos.d/app-main.repo /var/cache/relift; systemctl reset-failed");
     host.relift(&["rollback", "app", "--yes"]).exits(0);
     assert!(rpms().starts_with("app-1.0-1"), "{}", rpms());
