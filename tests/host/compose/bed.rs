@@ -89,13 +89,21 @@ volumes:
 /// A host on which the project runs 1.0.0, by the manifest of a template.
 pub fn with_project(manifest: &str, policy: &str) -> Host {
     let host = with_docker("");
-    publish(&host, "1.0.0", "v1.0.0", SERVES);
+    start_project(&host, PROGRAM, manifest, policy);
+    host
+}
+
+/// Compose as a program of its own, version 1.
+pub const PROGRAM: &str = "docker-compose";
+
+/// Lets the project run 1.0.0 on a host with Docker, by what carries Compose out.
+pub fn start_project(host: &Host, compose: &str, manifest: &str, policy: &str) {
+    publish(host, "1.0.0", "v1.0.0", SERVES);
     host.must("mkdir -p /srv/app/data");
     host.write("/srv/app/docker-compose.yml", PROJECT, 0o644, "root:root");
-    host.must("cd /srv/app && docker-compose -p app up -d 2>&1");
+    host.must(&format!("cd /srv/app && {compose} -p app up -d 2>&1"));
     host.write("/etc/relift/app.toml", manifest.replace("soak = \"10s\"", policy), 0o644, "root:root");
     host.wait_for("curl -fs http://127.0.0.1:8080/version");
-    host
 }
 
 pub const IMAGE: &str = include_str!("../../../templates/manifests/compose-image.toml");

@@ -1,6 +1,6 @@
 //! Files that follow a release's reference files.
 
-use super::bed::{id_of, says};
+use super::bed::{PROGRAM, id_of, says};
 use crate::harness::Host;
 
 const FILES: &str = include_str!("../../../templates/manifests/compose-files.toml");
@@ -34,7 +34,7 @@ services:
 }
 
 /// Files follow the release's, local changes stay, a conflict stops, what would be lost needs an operator, undo is exact.
-pub fn reference_files(host: &Host) {
+pub fn reference_files(host: &Host, compose: &str) {
     let manifest = FILES.replace("/srv/app", "/srv/files").replace("\"app\"", "\"files\"").replace("10s", "1s");
     let manifest =
         manifest.replace("2min", "5s").replace("[policy]", "[policy]\nallow-unverified = true\nunattended = \"major\"");
@@ -44,7 +44,9 @@ pub fn reference_files(host: &Host) {
     let local = "version: \"3.7\"\nservices:\n  worker:\n    labels:\n      mine: \"yes\"\n";
     host.write("/srv/files/docker-compose.local.yml", local, 0o644, "root:root");
     host.must("cd /srv/files; sed 's/2000/3000/' /usr/share/app/compose/docker-compose.yml > docker-compose.yml");
-    host.must("cd /srv/files; chmod 600 docker-compose.yml; docker-compose -p files -f docker-compose.yml -f docker-compose.local.yml up -d 2>&1");
+    host.must(&format!("cd /srv/files; chmod 600 docker-compose.yml; {compose} -p files -f docker-compose.yml -f docker-compose.local.yml up -d 2>&1"));
+    let [worker, web] =
+        if compose == PROGRAM { ["files_worker_1", "files_web_1"] } else { ["files-worker-1", "files-web-1"] };
     let ids = || {
         host.must("docker ps -a --no-trunc --filter label=com.docker.compose.project=files --format '{{.Names}} {{.State}} {{.ID}}' | sort")
     };
@@ -63,8 +65,8 @@ pub fn reference_files(host: &Host) {
     host.relift(&["upgrade", "files", "--yes"]).exits(0);
     let (second, text) = (ids(), live());
     assert!(text.contains("1001") && text.contains("3000") && text.contains("600 docker-compose.yml"), "{text}");
-    assert_eq!(id_of(&first, "files_worker_1"), id_of(&second, "files_worker_1"), "the worker goes on");
-    assert_ne!(id_of(&first, "files_web_1"), id_of(&second, "files_web_1"));
+    assert_eq!(id_of(&first, worker), id_of(&second, worker), "the worker goes on");
+    assert_ne!(id_of(&first, web), id_of(&second, web));
 
     // Unhealthy: undone.
     reference(host, "1.2.0", |text| text.replace("\"/bin/sleep\", \"1000\"", "\"/bin/false\""));
@@ -81,7 +83,7 @@ pub fn reference_files(host: &Host) {
     // A volume that would be lost: not with nobody there.
     reference(host, "1.4.0", |text| text.replace("1000", "1001").replace("      - ./cache:/cache\n", ""));
     let lost = host.relift(&["upgrade", "files", "--unattended"]);
-    says(&lost.exits(2), &["volume /srv/files/cache:/cache:rw of web"]);
+    says(&lost.exits(2), &["volume /srv/files/cache:/cache", "of web is there now, and would not be afterwards"]);
     assert_eq!(live(), text);
     host.relift(&["upgrade", "files", "--yes"]).exits(0);
     assert!(!live().contains("./cache"));

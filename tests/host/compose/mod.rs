@@ -3,11 +3,12 @@
 mod bed;
 mod files;
 mod inputs;
+mod plugin;
 mod podman;
 mod records;
 mod refusals;
 
-use bed::{IMAGE, SERVES, SPOILS, containers, id_of, publish, says, state, with_project};
+use bed::{IMAGE, PROGRAM, SERVES, SPOILS, containers, id_of, publish, says, state, with_project};
 use files::reference_files;
 use refusals::refusals;
 
@@ -58,7 +59,7 @@ fn an_image_is_followed_by_digest_and_what_fails_is_put_back_with_its_data() {
     refusals(&host, &old);
     restores(&host);
     kills(&host, &old);
-    reference_files(&host);
+    reference_files(&host, PROGRAM);
 
     // Back, with neither registry nor network, after everything was pruned that nothing uses.
     host.must("systemctl stop docker-registry; docker image prune -af");
