@@ -25,14 +25,10 @@ fn is_here(program: &ComposeProgram) -> bool {
 }
 
 /// podman-compose 1.0.3, Debian 12's, has neither `config` nor `--env-file`, `--profile` and `--project-directory`: without
-/// the first nobody can say what files come to.
+/// the first nobody can say what files come to. That of Debian 13, 1.3.0, cannot say which containers the files would make anew.
 fn speaks(program: ComposeProgram) -> Result<()> {
     let word = program.word();
-    let usage = Command::new([word, "--help"]).output()?;
-    let lists = usage.text().split(['{', ',', '}']).any(|verb| verb.trim() == "config");
-    if lists {
-        return Ok(());
-    }
+    let Some(lacks) = lacks(word)? else { return Ok(()) };
     let told = Command::new([word, "version"]).output()?.text();
     let version = told
         .lines()
@@ -40,6 +36,16 @@ fn speaks(program: ComposeProgram) -> Result<()> {
         .map(|(_, it)| it.trim().to_owned());
     let version = version.map(|version| format!(" {version}")).unwrap_or_default();
     Err(Error::failed(format!("{word}{version} does not do what is needed of Compose"))
-        .because("it has no `config`, which says what the files come to")
+        .because(lacks)
         .hint("carry the project out with Docker: apt-get install docker.io docker-compose, then program = \"docker-compose\" under [source.compose]"))
+}
+
+fn lacks(word: &str) -> Result<Option<&'static str>> {
+    let usage = Command::new([word, "--help"]).output()?.text();
+    if !usage.split(['{', ',', '}']).any(|verb| verb.trim() == "config") {
+        return Ok(Some("it has no `config`, which says what the files come to"));
+    }
+    let usage = Command::new([word, "config", "--help"]).output()?.text();
+    let is_there = usage.split_whitespace().any(|option| option.trim_matches(['[', ']']) == "--hash");
+    Ok((!is_there).then_some("it has no `config --hash`, which says which containers are not what the files say"))
 }

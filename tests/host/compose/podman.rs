@@ -1,4 +1,4 @@
-//! podman-compose of Debian 12, which does not do what is needed of Compose.
+//! podman-compose of Debian 12 and of 13, which do not do what is needed of Compose.
 
 use super::bed::says;
 use crate::harness::Host;
@@ -21,7 +21,7 @@ path = "."
 "#;
 
 #[test]
-fn a_podman_compose_that_cannot_say_what_files_come_to_is_refused_by_name() {
+fn a_podman_compose_that_cannot_say_what_files_come_to_or_change_is_refused_by_name() {
     let host = Host::boot();
     host.must(
         "cd /var/cache/throw-away-hosts/podman; for deb in podman_* podman-compose_* libsubid4_* python3-*; do
@@ -39,6 +39,14 @@ fn a_podman_compose_that_cannot_say_what_files_come_to_is_refused_by_name() {
     for arguments in [&["plan", "app"][..], &["upgrade", "app", "--yes"]] {
         let out = host.relift(arguments).exits(1);
         says(&out, &["podman-compose 1.0.3 does not do what is needed of Compose", "no `config`", "docker-compose"]);
+    }
+    host.must(
+        "for deb in /var/cache/throw-away-hosts/newer/podman-compose_1.*.deb; do
+           dpkg-deb --fsys-tarfile $deb | tar -C / --keep-directory-symlink -x; done",
+    );
+    for arguments in [&["plan", "app"][..], &["upgrade", "app", "--yes"]] {
+        let out = host.relift(arguments).exits(1);
+        says(&out, &["podman-compose 1.3.0 does not do what is needed of Compose", "no `config --hash`"]);
     }
     assert_eq!(host.read("/srv/app/docker-compose.yml"), project("1"));
 }
