@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use git2::Oid;
+
 use super::call::{in_checkout, text};
+use super::tip::head_of;
+use super::untouched::is_untouched;
 use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{NodeKind, Rooted};
@@ -96,30 +100,43 @@ pub const LOCKS: [&str; 8] = [
 ];
 
 impl Checkout {
-    /// Looks at the checkout.
-    pub fn observe(owner: &Account, root: &Path) -> Result<Checkout> {
+    /// Looks at the checkout. `tree`: that of a commit, as the mirror knows it.
+    pub fn observe(owner: &Account, root: &Path, tree: &dyn Fn(&str) -> Option<Oid>) -> Result<Checkout> {
         let directory = open(root)?;
-        // Each is a git that mostly waits for the kernel: side by side.
-        let (checkout, settings, listed) = std::thread::scope(|scope| {
-            let settings = scope.spawn(|| Settings::read(owner, root));
-            let listed = scope
-                .spawn(|| text(in_checkout(owner, root).args(["ls-files", "-v", "-z"]), "the index cannot be read"));
-            (Checkout::glance_at(owner, root, &directory), joined(settings), joined(listed))
-        });
-        let (mut checkout, settings) = (checkout?, settings?);
+        let mut checkout = Checkout::signs(&directory)?;
+        let settings = Settings::read(owner, root);
+        let is_told = settings.as_ref().is_ok_and(|settings| checkout.read_index(settings, &directory, tree));
+        if !is_told {
+            // Each is a git that reads the whole index: side by side.
+            let (status, listed) = std::thread::scope(|scope| {
+                let listed = scope.spawn(|| {
+                    text(in_checkout(owner, root).args(["ls-files", "-v", "-z"]), "the index cannot be read")
+                });
+                (checkout.read_status(owner, root), joined(listed))
+            });
+            status?;
+            let is_sparse = settings.as_ref().is_ok_and(|settings| settings.is_sparse);
+            checkout.hidden = hidden(&listed?, is_sparse);
+        }
+        let settings = settings?;
+        checkout.has_sparse_patterns = settings.is_sparse && settings.cone.is_none();
         (checkout.remotes, checkout.cone) = (settings.remotes, settings.cone);
-        checkout.has_sparse_patterns = settings.has_sparse_patterns;
-        checkout.hidden = hidden(&listed?, checkout.cone.is_some() || checkout.has_sparse_patterns);
+        checkout.see_branch_lock(&directory)?;
         checkout.head_moved = head_moved(&directory)?;
         Ok(checkout)
     }
 
     /// What may have changed since it was observed: HEAD, its branch, local changes, locks and operations; nothing else is looked at.
     pub fn glance(owner: &Account, root: &Path) -> Result<Checkout> {
-        Checkout::glance_at(owner, root, &open(root)?)
+        let directory = open(root)?;
+        let mut checkout = Checkout::signs(&directory)?;
+        checkout.read_status(owner, root)?;
+        checkout.see_branch_lock(&directory)?;
+        Ok(checkout)
     }
 
-    fn glance_at(owner: &Account, root: &Path, directory: &Rooted) -> Result<Checkout> {
+    /// What the files beside the objects tell.
+    fn signs(directory: &Rooted) -> Result<Checkout> {
         let mut checkout = Checkout::default();
         for (path, operation) in OPERATIONS {
             if checkout.operation.is_none() && directory.exists(Path::new(path))? {
@@ -133,12 +150,25 @@ impl Checkout {
         }
         checkout.is_shallow = directory.exists(Path::new(".git/shallow"))?;
         checkout.has_submodules = directory.exists(Path::new(".git/modules"))?;
-        checkout.read_status(owner, root)?;
-        if let Some(branch) = &checkout.branch {
-            let lock = format!(".git/refs/heads/{branch}.lock");
-            checkout.locks.extend(directory.exists(Path::new(&lock))?.then_some(lock));
-        }
         Ok(checkout)
+    }
+
+    fn see_branch_lock(&mut self, directory: &Rooted) -> Result<()> {
+        if let Some(branch) = &self.branch {
+            let lock = format!(".git/refs/heads/{branch}.lock");
+            self.locks.extend(directory.exists(Path::new(&lock))?.then_some(lock));
+        }
+        Ok(())
+    }
+
+    /// HEAD and its branch, where the checkout is untouched; `false`: git must tell.
+    fn read_index(&mut self, settings: &Settings, directory: &Rooted, tree: &dyn Fn(&str) -> Option<Oid>) -> bool {
+        let Some((head, branch)) = head_of(directory).filter(|_| !settings.is_elsewhere) else { return false };
+        let is_told = tree(&head).is_some_and(|tree| is_untouched(directory, tree, settings.is_sparse));
+        if is_told {
+            (self.head, self.branch) = (head, branch);
+        }
+        is_told
     }
 
     fn read_status(&mut self, owner: &Account, root: &Path) -> Result<()> {
@@ -204,18 +234,22 @@ fn joined<T>(thread: std::thread::ScopedJoinHandle<Result<T>>) -> Result<T> {
 struct Settings {
     remotes: Vec<(String, String)>,
     cone: Option<Vec<String>>,
-    has_sparse_patterns: bool,
+    /// By a cone or by patterns.
+    is_sparse: bool,
+    /// Its work tree is another directory (`core.worktree`).
+    is_elsewhere: bool,
 }
 
 impl Settings {
     fn read(owner: &Account, root: &Path) -> Result<Settings> {
         let config = in_checkout(owner, root).args(["config", "--null", "--list"]);
         let config = text(config, "the checkout's configuration cannot be read")?;
-        let (mut is_sparse, mut is_cone) = (false, true);
+        let (mut is_sparse, mut is_cone, mut is_elsewhere) = (false, true, false);
         for (key, value) in config.split('\0').filter_map(|entry| entry.split_once('\n')) {
             match key {
                 "core.sparsecheckout" => is_sparse = value == "true",
                 "core.sparsecheckoutcone" => is_cone = value == "true",
+                "core.worktree" => is_elsewhere = true,
                 _ => {}
             }
         }
@@ -237,7 +271,7 @@ impl Settings {
             )?;
             cone = Some(list.lines().map(str::to_owned).collect());
         }
-        Ok(Settings { remotes, cone, has_sparse_patterns: is_sparse && !is_cone })
+        Ok(Settings { remotes, cone, is_sparse, is_elsewhere })
     }
 }
 

@@ -8,6 +8,7 @@ pub mod credential;
 mod declared;
 mod difference;
 mod export;
+mod index;
 mod listing;
 mod locks;
 mod manifest;
@@ -23,6 +24,7 @@ mod stage;
 pub mod switch;
 mod target;
 mod tip;
+mod untouched;
 mod upstream;
 
 pub use checkout::{Checkout, Dirty, Operation, by_hand};
