@@ -25,7 +25,9 @@ impl Upstream for GitSource {
 
     fn glance(&self, place: &Place) -> Result<Checkout> {
         match place.install.layout {
-            Layout::InPlace => Checkout::glance(place.owner, &place.install.root),
+            Layout::InPlace => {
+                Checkout::glance(place.owner, &place.install.root, &|commit| tree_of(place.state, commit))
+            }
             Layout::Releases => releases::glance(place),
         }
     }
