@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use git2::Oid;
 use nix::sys::stat::FileStat;
@@ -11,8 +12,11 @@ use nix::sys::stat::FileStat;
 use super::index::{self, Bits, Entry, Stat};
 use crate::host::fs::Rooted;
 
-/// No index of a checkout that git works well with is larger, in bytes.
-const LARGEST: u64 = 1 << 30;
+/// The index of two million files, in bytes.
+const LARGEST: u64 = 1 << 28;
+
+/// How long it may take: whoever writes the index could name paths that are slow to look up.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The content of an empty file.
 const EMPTY: &str = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
@@ -20,14 +24,15 @@ const EMPTY: &str = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
 /// Whether the index is this tree, and every file of it that should be in the work tree is there as git last saw it, and no
 /// other. `false`: it is not, or git must be asked.
 pub fn is_untouched(checkout: &Rooted, tree: Oid, is_sparse: bool) -> bool {
-    look(checkout, is_sparse).is_some_and(|found| found == tree)
+    look(checkout, is_sparse, Instant::now() + PATIENCE).is_some_and(|found| found == tree)
 }
 
-fn look(checkout: &Rooted, is_sparse: bool) -> Option<Oid> {
+fn look(checkout: &Rooted, is_sparse: bool, until: Instant) -> Option<Oid> {
     let (file, node) = checkout.open_file(Path::new(".git/index")).ok()??;
     let empty = Oid::from_str(EMPTY).ok()?;
+    let seen = node.meta.mtime;
     let mut work_tree =
-        WorkTree { root: checkout, is_sparse, seen: node.meta.mtime, directory: None, missing: Vec::new(), empty };
+        WorkTree { root: checkout, is_sparse, until, seen, directory: None, missing: Vec::new(), empty };
     let size = Some(node.size).filter(|size| *size <= LARGEST)?;
     index::read(file, size, &mut |entry| work_tree.agrees(entry).then_some(())).ok()??
 }
@@ -35,6 +40,7 @@ fn look(checkout: &Rooted, is_sparse: bool) -> Option<Oid> {
 struct WorkTree<'r> {
     root: &'r Rooted,
     is_sparse: bool,
+    until: Instant,
     /// When git last looked: the index was written.
     seen: (i64, i64),
     /// The directory of the last file, and its path: their order keeps those of one together.
@@ -60,9 +66,14 @@ impl WorkTree<'_> {
             None => return self.root.status(as_path(path)),
         };
         if self.directory.as_ref().is_none_or(|(known, _)| known != directory) {
+            self.in_time()?;
             self.directory = Some((directory.to_vec(), self.root.below(as_path(directory))?));
         }
         self.directory.as_ref()?.1.status(as_path(name))
+    }
+
+    fn in_time(&self) -> Option<()> {
+        (Instant::now() < self.until).then_some(())
     }
 
     /// Nothing of it changed since git looked, nor in the moment of looking (git's "racy" entries).
@@ -87,7 +98,7 @@ impl WorkTree<'_> {
         if !self.missing.is_empty() && path.starts_with(&self.missing) {
             return true;
         }
-        let is_there = |path: &[u8]| self.root.exists(as_path(path)).unwrap_or(true);
+        let is_there = |path: &[u8]| self.in_time().is_none() || self.root.exists(as_path(path)).unwrap_or(true);
         for at in (0..path.len()).filter(|at| path[*at] == b'/') {
             if !is_there(&path[..at]) {
                 self.missing = path[..=at].to_vec();
@@ -222,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_is_cut_off_is_left_to_git() {
+    fn an_index_that_is_cut_off_or_takes_too_long_is_left_to_git() {
         let place = tempfile::tempdir().unwrap();
         let root = place.path().canonicalize().unwrap();
         let run = |script: &str| {
@@ -240,5 +251,9 @@ mod tests {
         assert_eq!(count, 0, "no beginning of it passes for it");
         let found = index::read(index.as_slice(), index.len() as u64, &mut |_| Some(()));
         assert!(matches!(found, Ok(Some(Some(_)))), "the whole of it does");
+        let checkout = Rooted::open(&root).unwrap();
+        let now = Instant::now();
+        assert!(look(&checkout, false, now + PATIENCE).is_some());
+        assert!(look(&checkout, false, now).is_none());
     }
 }

@@ -10,7 +10,7 @@ use git2::{Oid, Repository};
 
 use super::super::call::{in_checkout, in_mirror, text};
 use super::super::checkout::by_hand;
-use super::super::difference::changes;
+use super::super::difference::changes_in;
 use super::super::mirror::Mirror;
 use super::cone::set_cone;
 use super::{Goal, local_changes, verify};
@@ -74,11 +74,13 @@ pub fn both_ways(mirror: &Mirror, owner: &Account, root: &Path, from: &Goal, to:
 /// The blobs that a switch between two releases would write, in either direction.
 fn written(repository: &Repository, from: &Goal, to: &Goal) -> std::result::Result<BTreeSet<Oid>, git2::Error> {
     let tree = |goal: &Goal| repository.find_commit(Oid::from_str(&goal.revision)?)?.tree();
-    let changes = changes(repository, Some(&tree(from)?), Some(&tree(to)?))?;
     let is_here = |path: &[u8]| {
         let path = Path::new(OsStr::from_bytes(path));
         [from, to].iter().any(|goal| goal.has(path))
     };
+    // A directory that neither cone has may be of any size.
+    let enter = |directory: &[u8]| is_here(&[directory, b"/file"].concat());
+    let changes = changes_in(repository, Some(&tree(from)?), Some(&tree(to)?), &enter)?;
     let here = changes.iter().filter(|change| is_here(&change.path));
     let sides = here.flat_map(|change| [change.old, change.new]).flatten();
     Ok(sides.filter(|side| !side.is_submodule()).map(|side| side.id).collect())
