@@ -257,22 +257,27 @@ fn leaving(from: &GitCommit, cone: &[String]) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// The files that a switch would write where something may be that git does not track.
+/// The files that a switch would write, and those beside the cone where something may be that git does not track.
 fn added(repository: &Repository, from: &GitCommit, to: &GitCommit, here: &WorkTree) -> Result<Vec<String>> {
     let [old, new] = [from, to].map(GitCommit::tree);
     let (old, new) = (old.context("the mirror cannot be read")?, new.context("the mirror cannot be read")?);
-    let holds = |directory: &[u8]| (here.holds)(Path::new(OsStr::from_bytes(directory)));
-    let between =
-        |old: Option<&Tree>| changes_in(repository, old, Some(&new), &holds).context("the releases cannot be compared");
-    // Outside the cone as well: git takes a file that is there for a checked out one as soon as it tracks the path. One that
-    // becomes a link is tracked before and after.
-    let appearing = between(Some(&old))?.into_iter().filter(|change| change.old.is_none());
+    let between = |old: Option<&Tree>, enter: &dyn Fn(&Path) -> bool| {
+        let enter = |directory: &[u8]| enter(Path::new(OsStr::from_bytes(directory)));
+        changes_in(repository, old, Some(&new), &enter).context("the releases cannot be compared")
+    };
+    let is_written = |cone: Cone, directory: &Path| is_within(cone, &directory.join("file"));
+    // Outside the cone as well: git takes a file that is there for a checked out one as soon as it tracks the path.
+    let may_matter = |directory: &Path| is_written(here.wanted, directory) || (here.holds)(directory);
+    // One that becomes a link is tracked before and after.
+    let appearing = between(Some(&old), &may_matter)?.into_iter().filter(|change| change.old.is_none());
     let mut added: Vec<String> = appearing.map(|change| change.name()).collect();
     // What enters the cone is written as well, whichever release has had it.
-    if here.present.is_some() && here.wanted != here.present {
+    if let Some(present) = here.present.filter(|present| here.wanted != Some(present)) {
+        let is_whole = |directory: &Path| present.iter().any(|present| directory.starts_with(present));
+        let may_enter = |directory: &Path| is_written(here.wanted, directory) && !is_whole(directory);
         let enters =
-            |path: &String| is_within(here.wanted, Path::new(path)) && !is_within(here.present, Path::new(path));
-        added.extend(between(None)?.iter().map(Change::name).filter(enters));
+            |path: &String| is_within(here.wanted, Path::new(path)) && !is_within(Some(present), Path::new(path));
+        added.extend(between(None, &may_enter)?.iter().map(Change::name).filter(enters));
     }
     added.sort();
     added.dedup();
