@@ -1,6 +1,6 @@
 //! What the verbs share: an install with its places, its mirror, its candidate and its plan.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::globals::Globals;
@@ -8,14 +8,14 @@ use crate::backup;
 use crate::error::{Error, Kind, Result};
 use crate::hook::Store;
 use crate::host::account::Account;
-use crate::host::fs::must_be_ours;
+use crate::host::fs::{Rooted, must_be_ours};
 use crate::ledger::{Ledger, last_downtime, open_run};
 use crate::manifest::{self, Install, Layer, RepositoryManifest, Source};
 use crate::plan::{Blocker, Contents, Intent, ManifestPlan, PeerPlan, Plan, Request, build};
 use crate::report::Reporter;
 use crate::run::{self, Lock};
 use crate::source::compose::Project;
-use crate::source::git::{Mirror, Target, offer, repository_manifest, unknown_commit, was_shipped};
+use crate::source::git::{Mirror, Target, WorkTree, offer, repository_manifest, unknown_commit, was_shipped};
 use crate::source::{self, Offer, Place, Upstream};
 use crate::survey::Survey;
 use crate::trust::{self, Assessment, Memory, Subject};
@@ -287,7 +287,10 @@ impl Session {
         let runs_it = installed.iter().all(|(_, activated)| activated.as_ref() == Some(&target.revision));
         let trusted = self.assess(mirror, target, request.intent, (&survey.checkout.head, runs_it))?;
         let (present, wanted) = (survey.checkout.cone.as_deref(), survey.goal_cone(install));
-        let mut offer = offer(mirror, &survey.checkout.head, target, &installed, (present, wanted.as_deref()))?;
+        let root = install.checkout().map(|_| Rooted::open(&install.root)).transpose()?;
+        let holds = |directory: &Path| root.as_ref().is_some_and(|root| run::may_be_in_the_way(root, directory));
+        let here = WorkTree { present, wanted: wanted.as_deref(), holds: &holds };
+        let mut offer = offer(mirror, &survey.checkout.head, target, &installed, &here)?;
         offer.standing = trusted.standing;
         offer.standing_of_present = self.ledger().trust()?.standing(&survey.checkout.head);
         offer.lineage = trust::lineage(mirror.repository(), &target.revision, &survey.known_good);

@@ -23,7 +23,7 @@ pub use execute::{Engine, execute};
 pub use gates::{declared_secrets, missing_keys, secrets_of};
 pub use lock::{Lock, is_held, lock, lock_install, lock_root};
 pub use peers::ask as ask_peers;
-pub use prepare::in_the_way;
+pub use prepare::{in_the_way, may_be_in_the_way};
 pub use recover::{Outlook, Recovered, close, outlook, recover};
 pub use require::lacking;
 pub use verify::foresee as foresee_units;

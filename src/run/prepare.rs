@@ -329,6 +329,12 @@ pub fn in_the_way(install: &Install, owner: &Account, added: &[String]) -> Resul
     Ok(found)
 }
 
+/// Whether something may be below a directory of the release: it is there, or a file or a link is in its place. What cannot
+/// be told, may be.
+pub fn may_be_in_the_way(root: &Rooted, directory: &Path) -> bool {
+    root.exists(directory).unwrap_or(true) || !matches!(not_a_directory(root, directory), Ok(None))
+}
+
 /// The outermost parent of `path` that is there and is no directory: a file, or a link to anything.
 fn not_a_directory(root: &Rooted, path: &Path) -> Result<Option<PathBuf>> {
     let mut parents: Vec<&Path> = path.ancestors().skip(1).filter(|parent| *parent != Path::new("")).collect();
@@ -342,4 +348,29 @@ fn not_a_directory(root: &Rooted, path: &Path) -> Result<Option<PathBuf>> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_where_nothing_is_at_all_can_nothing_be_in_the_way() {
+        let place = tempfile::tempdir().unwrap();
+        let top = place.path().canonicalize().unwrap();
+        std::fs::create_dir_all(top.join("there/deep")).unwrap();
+        std::fs::write(top.join("file"), "mine").unwrap();
+        std::os::unix::fs::symlink("there", top.join("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", top.join("there/dangling")).unwrap();
+        let root = Rooted::open(&top).unwrap();
+        let may = |directory: &str| may_be_in_the_way(&root, Path::new(directory));
+        for directory in
+            ["there", "there/deep", "file", "file/a", "file/a/b", "link", "link/a/b", "there/dangling/a/b/c"]
+        {
+            assert!(may(directory), "{directory}");
+        }
+        for directory in ["gone", "gone/a/b", "there/gone", "there/deep/gone/a"] {
+            assert!(!may(directory), "{directory}");
+        }
+    }
 }

@@ -12,7 +12,10 @@ pub const INSTALLED: &str = "c07";
 /// Commits after the one that is installed.
 const COMMITS: usize = 200;
 
-/// Makes `/srv/git/NAME.git` with so many files, its newest commits on `next`, an account, and a sparse checkout `/opt/NAME`
+/// Where the newest commits are until they are published: no clone and no fetch has them before.
+const NEXT: &str = "refs/next";
+
+/// Makes `/srv/git/NAME.git` with so many files, an account, and a sparse checkout `/opt/NAME`
 /// of one component at `main`, with its unit and its manifest.
 pub fn create(host: &Host, name: &str, files: usize) {
     let stream = stream(files / COMPONENTS);
@@ -28,7 +31,7 @@ pub fn create(host: &Host, name: &str, files: usize) {
          $as sparse-checkout set {INSTALLED}; $as checkout -q main
          sed s/EXAMPLE/mine/ {INSTALLED}/.env.example > {INSTALLED}/.env; chown {name}: {INSTALLED}/.env
          sed s/SERVICE/{name}/ {INSTALLED}/large.service > /etc/systemd/system/large-{name}.service; systemctl daemon-reload
-         git -C /srv/git/{name}.git update-ref refs/heads/main next"
+         git -C /srv/git/{name}.git update-ref refs/heads/main {NEXT}"
     ));
     host.write(&format!("/etc/relift/{name}.toml"), manifest(name), 0o644, "root");
 }
@@ -54,7 +57,7 @@ fn manifest(name: &str) -> String {
 /// A stream for git-fast-import(1).
 fn stream(each: usize) -> String {
     let mut stream = String::new();
-    commit(&mut stream, "main", 0, None);
+    commit(&mut stream, "refs/heads/main", 0, None);
     for component in 0..COMPONENTS {
         for number in 0..each {
             let text = format!("def f{number}(x):\n    return x * {number} + {component}\n");
@@ -66,7 +69,7 @@ fn stream(each: usize) -> String {
     }
     file(&mut stream, ".gitignore", ".env\n");
     for number in 1..=COMMITS {
-        commit(&mut stream, "next", number, (number == 1).then_some("refs/heads/main"));
+        commit(&mut stream, NEXT, number, (number == 1).then_some("refs/heads/main"));
         let component = if number % 4 == 0 { 7 } else { number % COMPONENTS };
         for turn in 0..3 {
             let path = format!("c{component:02}/src/d{}/f{}.py", (number + turn) % 20, (number + turn) % 20);
@@ -80,14 +83,10 @@ fn stream(each: usize) -> String {
     stream
 }
 
-fn commit(stream: &mut String, branch: &str, number: usize, from: Option<&str>) {
+fn commit(stream: &mut String, reference: &str, number: usize, from: Option<&str>) {
     let (time, message) = (1_700_000_000 + number, format!("Change {number}\n"));
-    write!(
-        stream,
-        "commit refs/heads/{branch}\ncommitter A <a@example.org> {time} +0000\ndata {}\n{message}",
-        message.len()
-    )
-    .unwrap();
+    write!(stream, "commit {reference}\ncommitter A <a@example.org> {time} +0000\ndata {}\n{message}", message.len())
+        .unwrap();
     if let Some(from) = from {
         writeln!(stream, "from {from}").unwrap();
     }

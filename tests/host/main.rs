@@ -16,6 +16,7 @@ mod attacks;
 mod backup;
 mod checkout;
 mod compose;
+mod cost;
 mod crash;
 mod cron;
 mod doctor;

@@ -31,7 +31,7 @@ fn what_git_does_not_track_is_never_overwritten() {
             "mv /opt/app/manager/notes /opt/app/manager/notes.kept",
         ),
         (
-            "manager/sub/file",
+            "manager/sub/deep/er/file",
             "echo mine > manager/sub",
             "manager/sub is in the way",
             "mv /opt/app/manager/sub /opt/app/manager/sub.kept",

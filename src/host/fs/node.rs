@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, readlinkat, renameat};
-use nix::sys::stat::{FileStat, Mode, UtimensatFlags, fstat, futimens, mkdirat, utimensat};
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
+use nix::sys::stat::{FileStat, Mode, UtimensatFlags, fstat, fstatat, futimens, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, linkat, symlinkat, unlinkat};
 
@@ -88,6 +88,17 @@ impl Rooted {
             _ => NodeKind::Special,
         };
         Ok(Some(node(kind, &stat)))
+    }
+
+    /// The directory at `path`, to look at what is in it; `None` where there is none.
+    pub fn below(&self, path: &Path) -> Option<Rooted> {
+        let directory = self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY, Mode::empty()).ok()?;
+        Some(Rooted::of(directory, self.path().join(path)))
+    }
+
+    /// stat(2) of a name in the directory itself, no link followed; `None` where there is nothing.
+    pub fn status(&self, name: &Path) -> Option<FileStat> {
+        fstatat(self.descriptor(), name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()
     }
 
     /// Opens the regular file at `path`, and tells what it is, its attributes included. `None`: nothing is there.

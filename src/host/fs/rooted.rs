@@ -47,6 +47,14 @@ impl Rooted {
         Ok(Rooted { directory, path: path.to_owned() })
     }
 
+    pub(super) fn of(directory: OwnedFd, path: PathBuf) -> Rooted {
+        Rooted { directory, path }
+    }
+
+    pub(super) fn descriptor(&self) -> &OwnedFd {
+        &self.directory
+    }
+
     /// The directory itself.
     pub fn into_descriptor(self) -> OwnedFd {
         self.directory

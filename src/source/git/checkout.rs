@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use git2::Oid;
+
 use super::call::{in_checkout, text};
+use super::settings::{Settings, Shape, configuration};
+use super::tip::head_of;
+use super::untouched::is_untouched;
 use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{NodeKind, Rooted};
@@ -96,30 +101,46 @@ pub const LOCKS: [&str; 8] = [
 ];
 
 impl Checkout {
-    /// Looks at the checkout.
-    pub fn observe(owner: &Account, root: &Path) -> Result<Checkout> {
+    /// Looks at the checkout. `tree`: that of a commit, as the mirror knows it.
+    pub fn observe(owner: &Account, root: &Path, tree: &dyn Fn(&str) -> Option<Oid>) -> Result<Checkout> {
         let directory = open(root)?;
-        // Each is a git that mostly waits for the kernel: side by side.
-        let (checkout, settings, listed) = std::thread::scope(|scope| {
-            let settings = scope.spawn(|| Settings::read(owner, root));
-            let listed = scope
-                .spawn(|| text(in_checkout(owner, root).args(["ls-files", "-v", "-z"]), "the index cannot be read"));
-            (Checkout::glance_at(owner, root, &directory), joined(settings), joined(listed))
-        });
-        let (mut checkout, settings) = (checkout?, settings?);
+        let mut checkout = Checkout::signs(&directory)?;
+        let settings = Settings::read(owner, root);
+        let is_told = settings.as_ref().is_ok_and(|settings| checkout.read_index(settings.shape, &directory, tree));
+        if !is_told {
+            // Each is a git that reads the whole index: side by side.
+            let (status, listed) = std::thread::scope(|scope| {
+                let listed = scope.spawn(|| {
+                    text(in_checkout(owner, root).args(["ls-files", "-v", "-z"]), "the index cannot be read")
+                });
+                (checkout.read_status(owner, root), joined(listed))
+            });
+            status?;
+            let is_sparse = settings.as_ref().is_ok_and(|settings| settings.shape.is_sparse);
+            checkout.hidden = hidden(&listed?, is_sparse);
+        }
+        let settings = settings?;
+        checkout.has_sparse_patterns = settings.shape.is_sparse && settings.cone.is_none();
         (checkout.remotes, checkout.cone) = (settings.remotes, settings.cone);
-        checkout.has_sparse_patterns = settings.has_sparse_patterns;
-        checkout.hidden = hidden(&listed?, checkout.cone.is_some() || checkout.has_sparse_patterns);
+        checkout.see_branch_lock(&directory)?;
         checkout.head_moved = head_moved(&directory)?;
         Ok(checkout)
     }
 
     /// What may have changed since it was observed: HEAD, its branch, local changes, locks and operations; nothing else is looked at.
-    pub fn glance(owner: &Account, root: &Path) -> Result<Checkout> {
-        Checkout::glance_at(owner, root, &open(root)?)
+    pub fn glance(owner: &Account, root: &Path, tree: &dyn Fn(&str) -> Option<Oid>) -> Result<Checkout> {
+        let directory = open(root)?;
+        let mut checkout = Checkout::signs(&directory)?;
+        let shape = configuration(owner, root).map(|config| Shape::of(&config));
+        if !shape.is_ok_and(|shape| checkout.read_index(shape, &directory, tree)) {
+            checkout.read_status(owner, root)?;
+        }
+        checkout.see_branch_lock(&directory)?;
+        Ok(checkout)
     }
 
-    fn glance_at(owner: &Account, root: &Path, directory: &Rooted) -> Result<Checkout> {
+    /// What the files beside the objects tell.
+    fn signs(directory: &Rooted) -> Result<Checkout> {
         let mut checkout = Checkout::default();
         for (path, operation) in OPERATIONS {
             if checkout.operation.is_none() && directory.exists(Path::new(path))? {
@@ -133,12 +154,25 @@ impl Checkout {
         }
         checkout.is_shallow = directory.exists(Path::new(".git/shallow"))?;
         checkout.has_submodules = directory.exists(Path::new(".git/modules"))?;
-        checkout.read_status(owner, root)?;
-        if let Some(branch) = &checkout.branch {
-            let lock = format!(".git/refs/heads/{branch}.lock");
-            checkout.locks.extend(directory.exists(Path::new(&lock))?.then_some(lock));
-        }
         Ok(checkout)
+    }
+
+    fn see_branch_lock(&mut self, directory: &Rooted) -> Result<()> {
+        if let Some(branch) = &self.branch {
+            let lock = format!(".git/refs/heads/{branch}.lock");
+            self.locks.extend(directory.exists(Path::new(&lock))?.then_some(lock));
+        }
+        Ok(())
+    }
+
+    /// HEAD and its branch, where the checkout is untouched; `false`: git must tell.
+    fn read_index(&mut self, shape: Shape, directory: &Rooted, tree: &dyn Fn(&str) -> Option<Oid>) -> bool {
+        let Some((head, branch)) = head_of(directory).filter(|_| !shape.is_elsewhere) else { return false };
+        let is_told = tree(&head).is_some_and(|tree| is_untouched(directory, tree, shape.is_sparse));
+        if is_told {
+            (self.head, self.branch) = (head, branch);
+        }
+        is_told
     }
 
     fn read_status(&mut self, owner: &Account, root: &Path) -> Result<()> {
@@ -198,64 +232,6 @@ fn open(root: &Path) -> Result<Rooted> {
 /// What a thread gave; its panic is this one's.
 fn joined<T>(thread: std::thread::ScopedJoinHandle<Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// What the checkout's configuration says.
-struct Settings {
-    remotes: Vec<(String, String)>,
-    cone: Option<Vec<String>>,
-    has_sparse_patterns: bool,
-}
-
-impl Settings {
-    fn read(owner: &Account, root: &Path) -> Result<Settings> {
-        let config = in_checkout(owner, root).args(["config", "--null", "--list"]);
-        let config = text(config, "the checkout's configuration cannot be read")?;
-        let (mut is_sparse, mut is_cone) = (false, true);
-        for (key, value) in config.split('\0').filter_map(|entry| entry.split_once('\n')) {
-            match key {
-                "core.sparsecheckout" => is_sparse = value == "true",
-                "core.sparsecheckoutcone" => is_cone = value == "true",
-                _ => {}
-            }
-        }
-        let remotes = match remotes(&config) {
-            Some(remotes) => remotes,
-            // With `url.*.insteadOf` applied, as a fetch by hand would.
-            None => {
-                let list = in_checkout(owner, root).args(["remote", "--verbose"]);
-                let list = text(list, "the checkout's remotes cannot be read")?;
-                let fetched = list.lines().filter_map(|line| line.split_once(" (fetch)")?.0.split_once('\t'));
-                fetched.map(|(name, url)| (name.to_owned(), url.to_owned())).collect()
-            }
-        };
-        let mut cone = None;
-        if is_sparse && is_cone {
-            let list = text(
-                in_checkout(owner, root).args(["sparse-checkout", "list"]),
-                "the sparse-checkout cone cannot be read",
-            )?;
-            cone = Some(list.lines().map(str::to_owned).collect());
-        }
-        Ok(Settings { remotes, cone, has_sparse_patterns: is_sparse && !is_cone })
-    }
-}
-
-/// The remotes that a configuration (git-config(1) `--null --list`) names, with what is fetched from; `None` where git must
-/// tell what an URL of them means.
-fn remotes(config: &str) -> Option<Vec<(String, String)>> {
-    let mut remotes: Vec<(String, String)> = Vec::new();
-    for (key, value) in config.split('\0').filter_map(|entry| entry.split_once('\n')) {
-        if key.starts_with("url.") {
-            return None;
-        }
-        let name = key.strip_prefix("remote.").and_then(|key| key.strip_suffix(".url"));
-        // A remote may have several; the first is fetched from.
-        if let Some(name) = name.filter(|name| remotes.iter().all(|(known, _)| known != name)) {
-            remotes.push((name.to_owned(), value.to_owned()));
-        }
-    }
-    Some(remotes)
 }
 
 /// Paths of git-ls-files(1) `-v` whose changes `git status` says nothing of: a switch would take them for nobody's.
@@ -331,19 +307,4 @@ fn head_moved(directory: &Rooted) -> Result<i64> {
     let text = String::from_utf8_lossy(&log.bytes);
     let last = text.lines().next_back().and_then(|line| line.split('\t').next());
     Ok(last.and_then(|entry| entry.rsplit(' ').nth(1)?.parse().ok()).unwrap_or(0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn remotes_are_told_by_the_configuration_unless_it_rewrites_urls() {
-        let config = "core.bare\nfalse\0remote.origin.url\nhttps://a/x.git\0remote.origin.fetch\n+refs/*:refs/*\0\
-                      remote.Dotted.name.url\n/srv/y\0remote.origin.url\nhttps://b/x.git\0remote.pushdefault\norigin\0";
-        let pair = |name: &str, url: &str| (name.to_owned(), url.to_owned());
-        assert_eq!(remotes(config), Some(vec![pair("origin", "https://a/x.git"), pair("Dotted.name", "/srv/y")]));
-        assert_eq!(remotes(&format!("{config}url.https://b/.insteadof\nhttps://a/\0")), None);
-        assert_eq!(remotes("core.bare\nfalse\0"), Some(Vec::new()));
-    }
 }

@@ -160,6 +160,12 @@ impl Mirror {
     }
 }
 
+/// The tree of a commit that the mirror below `state` has, be it fetched into or not.
+pub fn tree_of(state: &Path, commit: &str) -> Option<Oid> {
+    let repository = Repository::open_bare(state.join("mirror.git")).ok()?;
+    Some(repository.find_commit(Oid::from_str(commit).ok()?).ok()?.tree_id())
+}
+
 /// A fetch that leaves alone what is not ours to change.
 pub(super) const FETCH: [&str; 7] =
     ["fetch", "--progress", "--no-auto-maintenance", "--no-write-fetch-head", "--no-tags", "--prune", "--"];

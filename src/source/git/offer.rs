@@ -1,14 +1,17 @@
 //! What a target offers, read from the mirror.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use git2::{Commit as GitCommit, Delta, DiffOptions, Oid, Repository, Sort, Tree};
+use git2::{Commit as GitCommit, Oid, Repository, Sort, Tree};
 
 use super::declared;
+use super::difference::{Change, changes, changes_in};
 use super::mirror::Mirror;
 use super::target::Target;
 use crate::error::{Context, Result};
-use crate::manifest::{Component, VersionSource};
+use crate::manifest::{Component, RelPath, VersionSource};
 use crate::plan::{Blocker, Commit, Release, abbreviate};
 use crate::source::{ComponentOffer, Direction, Offer};
 
@@ -20,15 +23,25 @@ const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 /// A sparse-checkout cone; `None`: the whole tree.
 pub type Cone<'a> = Option<&'a [String]>;
 
-/// Compares the target with what is checked out (`head`) and, for each component, with what is activated. The cone is
-/// given as it is, and as it is to be.
+/// What the work tree has to do with an offer.
+pub struct WorkTree<'a> {
+    /// Its cone as it is.
+    pub present: Cone<'a>,
+    /// Its cone as it is to be.
+    pub wanted: Cone<'a>,
+    /// Whether anything at all may be below a directory. Where there is nothing, nothing can be in the way of a release.
+    pub holds: &'a dyn Fn(&Path) -> bool,
+}
+
+/// Compares the target with what is checked out (`head`) and, for each component, with what is activated.
 pub fn offer(
     mirror: &Mirror,
     head: &str,
     target: &Target,
     components: &[(&Component, Option<String>)],
-    (present, wanted): (Cone, Cone),
+    here: &WorkTree,
 ) -> Result<Offer> {
+    let (present, wanted) = (here.present, here.wanted);
     let repository = mirror.repository();
     let from = commit(repository, head)?;
     let to = commit(repository, &target.revision)?;
@@ -61,23 +74,13 @@ pub fn offer(
     for (component, activated) in components {
         declared::readable(repository, &to, component)?;
         let base = activated.as_deref().and_then(|oid| commit(repository, oid).ok()).unwrap_or_else(|| from.clone());
-        offer.components.push(read_component(mirror, component, &base, &to)?);
-        offer.blockers.extend(pointers(repository, &base, &to, component)?);
+        let changes = changed(repository, &base, &to, component.path.as_str())?;
+        offer.components.push(read_component(mirror, component, &base, &to, &changes)?);
+        offer.blockers.extend(pointers(repository, component, &changes)?);
         offer.blockers.extend(submodules(repository, &to, component)?);
     }
-    let (added, removed) = entries(repository, Some(&from), &to)?;
-    offer.blockers.extend(components.iter().flat_map(|(component, _)| stops_tracking(component, &removed)));
-    // Outside the cone as well: git takes a file that is there for a checked out one as soon as it tracks the path.
-    offer.added.extend(added);
-    // What enters the cone is written as well, whichever release has had it.
-    if present.is_some() && wanted != present {
-        let all = entries(repository, None, &to)?.0;
-        offer.added.extend(
-            all.into_iter().filter(|path| is_within(wanted, Path::new(path)) && !is_within(present, Path::new(path))),
-        );
-    }
-    offer.added.sort();
-    offer.added.dedup();
+    offer.blockers.extend(stops_tracking(&from, &to, components)?);
+    offer.added = added(repository, &from, &to, here)?;
     Ok(offer)
 }
 
@@ -155,7 +158,13 @@ fn touches(commit: &GitCommit, components: &[(&Component, Option<String>)]) -> b
     commit.parents().all(|parent| ids(&parent) != own)
 }
 
-fn read_component(mirror: &Mirror, component: &Component, base: &GitCommit, to: &GitCommit) -> Result<ComponentOffer> {
+fn read_component(
+    mirror: &Mirror,
+    component: &Component,
+    base: &GitCommit,
+    to: &GitCommit,
+    changes: &[Change],
+) -> Result<ComponentOffer> {
     let path = component.path.as_str();
     let at = |commit: &GitCommit, file: &str| mirror.file(commit.id(), &component.path.join(file));
     let text =
@@ -176,7 +185,7 @@ fn read_component(mirror: &Mirror, component: &Component, base: &GitCommit, to: 
         present: subtree(mirror.repository(), to, path)?.is_some(),
         from_version: version(base),
         to_version: version(to),
-        changed: changed(mirror.repository(), base, to, path)?,
+        changed: changes.iter().map(Change::name).collect(),
         changelog: changelogs.iter().find_map(|file| text(to, file).or_else(|| text(base, file))),
         examples: component.env.iter().map(env).collect(),
         units: component.units.iter().map(unit).collect(),
@@ -209,20 +218,13 @@ fn subtree<'r>(repository: &'r Repository, commit: &GitCommit, path: &str) -> Re
     Ok(repository.find_tree(entry.id()).ok())
 }
 
-/// Paths below `path` that differ, relative to it.
-fn changed(repository: &Repository, base: &GitCommit, to: &GitCommit, path: &str) -> Result<Vec<String>> {
+/// What differs below `path`, relative to it.
+fn changed(repository: &Repository, base: &GitCommit, to: &GitCommit, path: &str) -> Result<Vec<Change>> {
     let (old, new) = (subtree(repository, base, path)?, subtree(repository, to, path)?);
     if old.as_ref().map(Tree::id) == new.as_ref().map(Tree::id) {
         return Ok(Vec::new());
     }
-    let diff = repository
-        .diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut DiffOptions::new()))
-        .context("the releases cannot be compared")?;
-    let name = |delta: git2::DiffDelta| {
-        let file = delta.new_file().path_bytes().or(delta.old_file().path_bytes())?;
-        Some(String::from_utf8_lossy(file).into_owned())
-    };
-    Ok(diff.deltas().filter_map(name).collect())
+    changes(repository, old.as_ref(), new.as_ref()).context("the releases cannot be compared")
 }
 
 /// Whether a file is checked out under a cone: below one of its directories, or directly in a parent of one.
@@ -255,66 +257,71 @@ fn leaving(from: &GitCommit, cone: &[String]) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Paths that appear and that disappear, relative to the root.
-fn entries(repository: &Repository, from: Option<&GitCommit>, to: &GitCommit) -> Result<(Vec<String>, Vec<String>)> {
-    let old = from.map(|commit| commit.tree()).transpose().context("the mirror cannot be read")?;
-    let new = to.tree().context("the mirror cannot be read")?;
-    // A file that becomes a link is tracked before and after.
-    let diff = repository
-        .diff_tree_to_tree(old.as_ref(), Some(&new), Some(DiffOptions::new().include_typechange(true)))
-        .context("the releases cannot be compared")?;
-    let (mut added, mut removed) = (Vec::new(), Vec::new());
-    for delta in diff.deltas() {
-        let file = || String::from_utf8_lossy(delta.new_file().path_bytes().unwrap_or_default()).into_owned();
-        match delta.status() {
-            Delta::Added => added.push(file()),
-            Delta::Deleted => removed.push(file()),
-            _ => {}
-        }
+/// The files that a switch would write, and those beside the cone where something may be that git does not track.
+fn added(repository: &Repository, from: &GitCommit, to: &GitCommit, here: &WorkTree) -> Result<Vec<String>> {
+    let [old, new] = [from, to].map(GitCommit::tree);
+    let (old, new) = (old.context("the mirror cannot be read")?, new.context("the mirror cannot be read")?);
+    let between = |old: Option<&Tree>, enter: &dyn Fn(&Path) -> bool| {
+        let enter = |directory: &[u8]| enter(Path::new(OsStr::from_bytes(directory)));
+        changes_in(repository, old, Some(&new), &enter).context("the releases cannot be compared")
+    };
+    let is_written = |cone: Cone, directory: &Path| is_within(cone, &directory.join("file"));
+    // Outside the cone as well: git takes a file that is there for a checked out one as soon as it tracks the path.
+    let may_matter = |directory: &Path| is_written(here.wanted, directory) || (here.holds)(directory);
+    // One that becomes a link is tracked before and after.
+    let appearing = between(Some(&old), &may_matter)?.into_iter().filter(|change| change.old.is_none());
+    let mut added: Vec<String> = appearing.map(|change| change.name()).collect();
+    // What enters the cone is written as well, whichever release has had it.
+    if let Some(present) = here.present.filter(|present| here.wanted != Some(present)) {
+        let is_whole = |directory: &Path| present.iter().any(|present| directory.starts_with(present));
+        let may_enter = |directory: &Path| is_written(here.wanted, directory) && !is_whole(directory);
+        let enters =
+            |path: &String| is_within(here.wanted, Path::new(path)) && !is_within(Some(present), Path::new(path));
+        added.extend(between(None, &may_enter)?.iter().map(Change::name).filter(enters));
     }
-    Ok((added, removed))
+    added.sort();
+    added.dedup();
+    Ok(added)
 }
 
 /// Declared configuration files that the target stops tracking: git would delete them.
-fn stops_tracking(component: &Component, removed: &[String]) -> Vec<Blocker> {
-    let declared = component.env.iter().map(|env| env.file.below(&component.path));
-    declared
-        .filter(|file| removed.iter().any(|path| path == file.as_str()))
-        .map(|file| {
-            Blocker::impossible(
-                format!("the release stops tracking {file}, so that git would delete it"),
-                format!(
-                    "upgrade this checkout by hand for this once, and keep a copy to put back: cp -a {file} {file}.kept"
-                ),
-            )
-        })
-        .collect()
+fn stops_tracking(
+    from: &GitCommit,
+    to: &GitCommit,
+    components: &[(&Component, Option<String>)],
+) -> Result<Vec<Blocker>> {
+    let [from, to] = [from, to].map(|commit| commit.tree().context("the mirror cannot be read"));
+    let (from, to) = (from?, to?);
+    let tracks = |tree: &Tree, file: &RelPath| {
+        tree.get_path(file.as_ref()).is_ok_and(|entry| entry.kind() != Some(git2::ObjectType::Tree))
+    };
+    let declared =
+        components.iter().flat_map(|(component, _)| component.env.iter().map(|env| env.file.below(&component.path)));
+    let blocker = |file: RelPath| {
+        Blocker::impossible(
+            format!("the release stops tracking {file}, so that git would delete it"),
+            format!(
+                "upgrade this checkout by hand for this once, and keep a copy to put back: cp -a {file} {file}.kept"
+            ),
+        )
+    };
+    Ok(declared.filter(|file| tracks(&from, file) && !tracks(&to, file)).map(blocker).collect())
 }
 
-/// A changed file that stands for one elsewhere. Looked up by object, since a path costs a reading of each tree on the way.
-fn pointers(
-    repository: &Repository,
-    base: &GitCommit,
-    to: &GitCommit,
-    component: &Component,
-) -> Result<Option<Blocker>> {
-    let path = component.path.as_str();
-    let (old, new) = (subtree(repository, base, path)?, subtree(repository, to, path)?);
-    let diff = repository
-        .diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut DiffOptions::new()))
-        .context("the releases cannot be compared")?;
+/// A changed file that stands for one elsewhere.
+fn pointers(repository: &Repository, component: &Component, changes: &[Change]) -> Result<Option<Blocker>> {
     let objects = repository.odb().context("the mirror cannot be read")?;
     let is_pointer = |oid: Oid| {
         let is_small = objects.read_header(oid).is_ok_and(|(size, kind)| kind == git2::ObjectType::Blob && size < 1024);
         is_small && objects.read(oid).is_ok_and(|object| object.data().starts_with(LFS))
     };
-    let found = diff.deltas().find(|delta| is_pointer(delta.new_file().id()));
-    Ok(found.map(|delta| {
-        let file = String::from_utf8_lossy(delta.new_file().path_bytes().unwrap_or_default()).into_owned();
+    let found = changes.iter().find(|change| change.new.is_some_and(|new| is_pointer(new.id)));
+    Ok(found.map(|change| {
         Blocker::impossible(
             format!(
-                "{path}/{} is a Git LFS pointer, and this version does not fetch LFS objects",
-                crate::text::harmless(&file)
+                "{}/{} is a Git LFS pointer, and this version does not fetch LFS objects",
+                component.path,
+                crate::text::harmless(&change.name())
             ),
             "ask upstream for a release without LFS in this component, or upgrade this checkout by hand",
         )

@@ -74,19 +74,22 @@ fn is_followed(name: &str, follow: &Follow) -> bool {
 
 /// The commit of HEAD, from its own files (gitrepository-layout(5)); `None` where they do not tell it, and git must.
 pub fn head_at_a_glance(root: &Path) -> Option<String> {
-    let checkout = Rooted::open(root).ok()?;
+    head_of(&Rooted::open(root).ok()?).map(|(commit, _)| commit)
+}
+
+/// The same, with the branch that HEAD is on; of a detached one, none.
+pub fn head_of(checkout: &Rooted) -> Option<(String, Option<String>)> {
     let read = |path: &Path| checkout.read(path).ok()?.and_then(|content| String::from_utf8(content.bytes).ok());
     let head = read(Path::new(".git/HEAD"))?;
-    let Some(name) = head.trim_end().strip_prefix("ref: ") else { return commit_id(&head) };
-    if !name.starts_with("refs/heads/") {
-        return None;
-    }
+    let Some(name) = head.trim_end().strip_prefix("ref: ") else { return Some((commit_id(&head)?, None)) };
+    let branch = name.strip_prefix("refs/heads/")?.to_owned();
     // A loose ref comes before a packed one of its name.
     let loose = PathBuf::from(".git").join(name);
-    match checkout.exists(&loose).ok()? {
-        true => commit_id(&read(&loose)?),
-        false => packed(&read(Path::new(".git/packed-refs"))?, name),
-    }
+    let commit = match checkout.exists(&loose).ok()? {
+        true => commit_id(&read(&loose)?)?,
+        false => packed(&read(Path::new(".git/packed-refs"))?, name)?,
+    };
+    Some((commit, Some(branch)))
 }
 
 fn packed(text: &str, wanted: &str) -> Option<String> {

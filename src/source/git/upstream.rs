@@ -1,7 +1,7 @@
 //! What git does as a source.
 
 use super::checkout::Checkout;
-use super::mirror::Mirror;
+use super::mirror::{Mirror, tree_of};
 use super::preflight::{preflight, without_password};
 use super::switch;
 use super::target::{Target, candidates, choose};
@@ -16,14 +16,18 @@ use crate::survey::Survey;
 impl Upstream for GitSource {
     fn observe(&self, place: &Place) -> Result<Checkout> {
         match place.install.layout {
-            Layout::InPlace => Checkout::observe(place.owner, &place.install.root),
+            Layout::InPlace => {
+                Checkout::observe(place.owner, &place.install.root, &|commit| tree_of(place.state, commit))
+            }
             Layout::Releases => releases::checkout(place),
         }
     }
 
     fn glance(&self, place: &Place) -> Result<Checkout> {
         match place.install.layout {
-            Layout::InPlace => Checkout::glance(place.owner, &place.install.root),
+            Layout::InPlace => {
+                Checkout::glance(place.owner, &place.install.root, &|commit| tree_of(place.state, commit))
+            }
             Layout::Releases => releases::glance(place),
         }
     }

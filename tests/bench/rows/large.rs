@@ -42,10 +42,24 @@ pub fn measure(effort: Effort) -> Vec<Row> {
         ],
     );
     let growth = duel(effort.rounds, [&mut || plan("large").cpu, &mut || plan("small").cpu]);
+    // git proves that what it fetched is whole by reading every tree of what was there before.
+    let fetch = || -> Sample {
+        monorepo::forget(&host, "large");
+        Task::sh(
+            "git --git-dir=/var/lib/relift/large/mirror.git fetch --quiet --no-write-fetch-head file:///srv/git/large.git \
+             +refs/heads/main:refs/heads/main",
+        )
+        .exits(0, &host)
+    };
+    let fetches =
+        |figure: fn(&Sample) -> f64| duel(effort.rounds, [&mut || figure(&plan("large")), &mut || figure(&fetch())]);
+    let (fetch_times, fetch_cpu) = (fetches(|sample| sample.wall), fetches(|sample| sample.cpu));
     let files = effort.files;
+    let alone = "`git fetch` of the branch into the mirror, and nothing else";
     let hand = "`git fetch`, `git diff --stat`, `diff` of `.env` and unit";
     vec![
         Row::new(&format!("`plan`, 200 commits, {files} files"), hand, "ms", Target::Ratio(0.8), times),
+        Row::new(&format!("`plan`, 200 commits, {files} files"), alone, "ms", Target::Limit, fetch_times),
         Row::new(
             &format!("memory of `plan`, peak, {files} files"),
             hand,
@@ -60,5 +74,6 @@ pub fn measure(effort: Effort) -> Vec<Row> {
             Target::Ratio(1.2),
             growth,
         ),
+        Row::new(&format!("processor time of `plan`, {files} files"), alone, "ms", Target::Limit, fetch_cpu),
     ]
 }

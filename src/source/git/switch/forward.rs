@@ -1,13 +1,16 @@
 //! To another release by the means that refuse to overwrite anything of the user's: its objects, then the tree.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use git2::{DiffFile, DiffOptions, ObjectType, Oid, Repository, Tree};
+use git2::{Oid, Repository};
 
 use super::super::call::{in_checkout, in_mirror, text};
 use super::super::checkout::by_hand;
+use super::super::difference::changes_in;
 use super::super::mirror::Mirror;
 use super::cone::set_cone;
 use super::{Goal, local_changes, verify};
@@ -71,18 +74,16 @@ pub fn both_ways(mirror: &Mirror, owner: &Account, root: &Path, from: &Goal, to:
 /// The blobs that a switch between two releases would write, in either direction.
 fn written(repository: &Repository, from: &Goal, to: &Goal) -> std::result::Result<BTreeSet<Oid>, git2::Error> {
     let tree = |goal: &Goal| repository.find_commit(Oid::from_str(&goal.revision)?)?.tree();
-    let (old, new) = (tree(from)?, tree(to)?);
-    let mut options = DiffOptions::new();
-    options.include_typechange(true).skip_binary_check(true);
-    let diff = repository.diff_tree_to_tree(Some(&old), Some(&new), Some(&mut options))?;
-    let sides = diff.deltas().flat_map(|delta| [(&old, delta.old_file()), (&new, delta.new_file())]);
-    let is_written = |(tree, side): &(&Tree, DiffFile)| {
-        // Asked of the tree: a delta's own mode is read for one of git's few, and trees may hold any.
-        let is_submodule = |path| tree.get_path(path).is_ok_and(|entry| entry.kind() == Some(ObjectType::Commit));
-        let is_here = |path| [from, to].iter().any(|goal| goal.has(path)) && !is_submodule(path);
-        !side.id().is_zero() && side.path().is_some_and(is_here)
+    let is_here = |path: &[u8]| {
+        let path = Path::new(OsStr::from_bytes(path));
+        [from, to].iter().any(|goal| goal.has(path))
     };
-    Ok(sides.filter(is_written).map(|(_, side)| side.id()).collect())
+    // A directory that neither cone has may be of any size.
+    let enter = |directory: &[u8]| is_here(&[directory, b"/file"].concat());
+    let changes = changes_in(repository, Some(&tree(from)?), Some(&tree(to)?), &enter)?;
+    let here = changes.iter().filter(|change| is_here(&change.path));
+    let sides = here.flat_map(|change| [change.old, change.new]).flatten();
+    Ok(sides.filter(|side| !side.is_submodule()).map(|side| side.id).collect())
 }
 
 /// Goes forward (or, for a rollback, back) to `goal` by the means that refuse to overwrite anything of the user's.

@@ -14,7 +14,7 @@ use crate::host::fs::Rooted;
 /// alike are somebody else's and say nothing; nor do `aside`, which are local changes that the manifest allows.
 pub fn look(owner: &Account, root: &Path, from: &Goal, to: &Goal, aside: &[PathBuf]) -> Result<Sight> {
     // What git cannot read is what a kill leaves: a truncated index, a branch without its file.
-    let Ok(now) = Checkout::observe(owner, root) else { return Ok(Sight::Mixed) };
+    let Ok(now) = Checkout::observe(owner, root, &|_| None) else { return Ok(Sight::Mixed) };
     let Some(side) =
         [(from, Sight::Before), (to, Sight::After)].into_iter().find(|(goal, _)| goal.revision == now.head)
     else {

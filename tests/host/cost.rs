@@ -1,0 +1,118 @@
+//! What a plan costs follows the change and not the repository: told by counts, which repeat, and not by times.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::harness::{Host, needs};
+
+/// Files of each component.
+const FILES: usize = 20;
+/// Commits of a change; every other one is of the component that is installed.
+const COMMITS: usize = 24;
+
+/// A stream for git-fast-import(1): so many components, and on `refs/next` a change of three of them.
+fn stream(components: usize) -> String {
+    let mut stream = String::new();
+    let mut commit = |reference: &str, number: usize, from: &str, files: &[(String, String)]| {
+        let head = format!("commit {reference}\ncommitter A <a@example.org> {} +0000\n", 1_700_000_000 + number);
+        write!(stream, "{head}data 2\n{:02}\n{from}", number % 100).unwrap();
+        for (path, text) in files {
+            write!(stream, "M 100644 inline {path}\ndata {}\n{text}\n", text.len()).unwrap();
+        }
+    };
+    let file = |component: usize, file: usize, text: &str| (format!("c{component:03}/src/f{file}"), text.to_owned());
+    let mut all: Vec<_> = (0..components).flat_map(|one| (0..FILES).map(move |at| file(one, at, "1\n"))).collect();
+    all.push(("c000/VERSION".into(), "1.0.0\n".into()));
+    all.push(("c000/.env.example".into(), "PORT=1\n".into()));
+    all.push((".gitignore".into(), ".env\n".into()));
+    commit("refs/heads/main", 0, "", &all);
+    for number in 1..=COMMITS {
+        let from = if number == 1 { "from refs/heads/main\n" } else { "" };
+        let component = if number % 2 == 0 { 0 } else { 1 + number % 3 };
+        let text = format!("{number} changed\n");
+        let new = (format!("c{component:03}/new/f"), text.clone());
+        let deep = ("extra/deep/f".to_owned(), text.clone());
+        commit("refs/next", number, from, &[file(component, number % FILES, &text), new, deep]);
+    }
+    stream
+}
+
+/// Makes a repository of so many components, a checkout of the first, and its manifest; nobody has the change yet.
+fn install(host: &Host, name: &str, components: usize) {
+    host.must(&format!("useradd -m {name}; install -d -o {name} -g {name} /srv/{name} /opt/{name}"));
+    let git = format!("runuser -u {name} -- git");
+    host.must(&format!("{git} init -q --bare -b main /srv/{name}/{name}.git"));
+    let import = ["git", "-c", "safe.directory=*", "-C", &format!("/srv/{name}/{name}.git"), "fast-import", "--quiet"];
+    host.run(&import, stream(components).as_bytes()).exits(0);
+    host.must(&format!(
+        "chown -R {name}: /srv/{name}; cd /opt/{name}; {git} -C /srv/{name}/{name}.git repack -q -a -d
+         {git} clone -q --no-checkout file:///srv/{name}/{name}.git .; {git} sparse-checkout set c000; {git} checkout -q main
+         echo PORT=1 > c000/.env; chown {name}: c000/.env
+         find c000 -type f -exec touch -d '1 hour ago' {{}} +; {git} status >/dev/null
+         {git} -C /srv/{name}/{name}.git update-ref refs/heads/main refs/next"
+    ));
+    let manifest = format!(
+        "schema = 1\n[install]\nroot = \"/opt/{name}\"\nowner = \"{name}\"\n[source.git]\nurl = \"file:///srv/{name}/{name}.git\"\n\
+         branch = \"main\"\n[[component]]\nname = \"c000\"\npath = \"c000\"\nversion = {{ file = \"VERSION\" }}\n\
+         env = [{{ file = \".env\", example = \".env.example\" }}]\n\
+         [[component.step]]\nname = \"sync\"\nrun = [\"true\"]\nundo = \"rerun\"\n"
+    );
+    host.write(&format!("/etc/relift/{name}.toml"), manifest, 0o644, "root");
+}
+
+/// Programs that a plan starts, calls that name a file, and how often the index is opened.
+struct Cost {
+    programs: BTreeMap<String, usize>,
+    calls: usize,
+    indexes: usize,
+}
+
+/// What strace(1) tells of a plan of what is fetched for it alone: the mirror is put back to what the checkout has.
+fn trace(host: &Host, name: &str, flags: &str) -> Vec<String> {
+    let head = format!("git -C /opt/{name} rev-parse HEAD");
+    host.must(&format!("git --git-dir=/var/lib/relift/{name}/mirror.git update-ref refs/heads/main $({head})"));
+    let out = host.must(&format!("strace -f -qq {flags} -o /tmp/trace -e trace=%file relift plan {name}"));
+    assert!(out.contains("12 commits in c000"), "{out}");
+    host.read("/tmp/trace").lines().map(str::to_owned).collect()
+}
+
+fn cost(host: &Host, name: &str) -> Cost {
+    // A program that is not found in one place is looked for in the next.
+    let found = trace(host, name, "-z");
+    let mut programs = BTreeMap::new();
+    for (_, call) in found.iter().filter_map(|line| line.split_once("execve(\"")) {
+        *programs.entry(call.split('"').next().unwrap().rsplit('/').next().unwrap().to_owned()).or_default() += 1;
+    }
+    let is_read = |line: &&String| line.contains("/index\"") && line.contains("O_RDONLY") && !line.contains("O_PATH");
+    let indexes = found.iter().filter(is_read).count();
+    let calls = trace(host, name, "").iter().filter(|line| !line.contains(" resumed>")).count();
+    Cost { programs, calls, indexes }
+}
+
+#[test]
+fn a_plan_of_the_same_change_costs_the_same_in_a_repository_of_ten_times_the_files() {
+    needs(&[("strace", "strace")]);
+    let host = Host::boot();
+    host.must("git config --system --replace-all safe.directory '*'");
+    for (name, components) in [("small", 8), ("large", 80)] {
+        install(&host, name, components);
+        // The first makes the mirror.
+        host.relift(&["plan", name]).exits(0);
+    }
+    let (small, large) = (cost(&host, "small"), cost(&host, "large"));
+    assert_eq!(small.programs, large.programs);
+    assert_eq!((small.indexes, large.indexes), (1, 1), "the index is read once, {:?}", large.programs);
+    let ratio = large.calls as f64 / small.calls as f64;
+    assert!(ratio <= 1.2, "{} calls that name a file, and {} in the large one", small.calls, large.calls);
+    // What was not looked into is seen as soon as there is something: outside the cone, in place of a directory, an edit.
+    for (make, says, unmake) in [
+        ("mkdir -p c001/new; echo mine > c001/new/f", "c001/new/f is in the way", "rm -r c001"),
+        ("echo mine > extra", "extra is in the way", "rm extra"),
+        ("echo mine >> c000/src/f3", "tracked files have local changes: c000/src/f3", ":"),
+    ] {
+        host.sh_as("large", &format!("set -e; cd /opt/large; {make}")).exits(0);
+        let out = host.relift(&["plan", "large"]).exits(1);
+        assert!(out.stderr.contains(says), "{out}");
+        host.sh_as("large", &format!("cd /opt/large; {unmake}")).exits(0);
+    }
+}
