@@ -15,7 +15,9 @@ use crate::plan::{Blocker, Contents, Intent, ManifestPlan, PeerPlan, Plan, Reque
 use crate::report::Reporter;
 use crate::run::{self, Lock};
 use crate::source::compose::Project;
-use crate::source::git::{Mirror, Target, offer, repository_manifest, unknown_commit, was_shipped};
+use crate::source::git::{
+    Mirror, Target, configured_by_us_alone, offer, repository_manifest, unknown_commit, was_shipped,
+};
 use crate::source::{self, Offer, Place, Upstream};
 use crate::survey::Survey;
 use crate::trust::{self, Assessment, Memory, Subject};
@@ -63,6 +65,7 @@ impl Session {
 
     /// Opens an install that was loaded.
     pub fn of(globals: &Globals, install: Install) -> Result<Session> {
+        configured_by_us_alone();
         // Which components there are, the release may tell.
         if !install.source.reads_repository_manifest() {
             known_components(globals, &install)?;
