@@ -218,7 +218,7 @@ pub fn unified_diff(old: &str, new: &str, colour: bool) -> String {
 
 /// Gives every seed of a fuzz target to what it tests.
 #[cfg(test)]
-pub fn each_seed(target: &str, check: impl Fn(&[u8])) {
+pub fn each_seed(target: &str, mut check: impl FnMut(&[u8])) {
     let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let seeds = std::fs::read_dir(&place).unwrap_or_else(|error| panic!("{}: {error}", place.display()));
     let count = seeds.map(|seed| check(&std::fs::read(seed.unwrap().path()).unwrap())).count();

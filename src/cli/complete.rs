@@ -48,7 +48,10 @@ pub fn scripts() -> Vec<(&'static str, String)> {
 
 /// The command line with what may stand for its words on this host.
 fn command() -> Command {
-    offering(Cli::command())
+    let mut command = Cli::command();
+    // What is offered for an argument is asked of one that is declared.
+    command.build();
+    offering(command)
 }
 
 fn offering(command: Command) -> Command {

@@ -18,6 +18,7 @@ mod hook;
 pub mod init;
 pub mod internal;
 mod itself;
+mod late;
 mod logs;
 mod nagios;
 mod notify;
@@ -39,10 +40,13 @@ mod units;
 mod upgrade;
 mod wanted;
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Error, Exit, Kind, Result};
 use globals::Globals;
+use late::Late;
 
 /// Upgrades services installed from a git checkout: planned, journaled, proven, reversible
 #[derive(Debug, Parser)]
@@ -58,38 +62,38 @@ pub struct Cli {
 enum Verb {
     /// Show a whole upgrade, and one that fails and comes back, on a throw-away copy of this host
     #[command(after_help = "Examples:\n  relift try")]
-    Try(try_::Args),
+    Try(Late<try_::Args>),
     /// Write a manifest for an install that is there, from what it finds
     #[command(after_help = "Examples:\n  relift init /opt/app\n  relift init --stdout /opt/app | less")]
-    Init(init::Args),
+    Init(Late<init::Args>),
     /// Is anything new? One network round trip, changes nothing; exits 100 when there is
     #[command(
         after_help = "Examples:\n  relift check\n  relift check app --quiet\n  relift check app --nagios --ok-if-new"
     )]
-    Check(check::Args),
+    Check(Late<check::Args>),
     /// Show what an upgrade would do
     #[command(
         after_help = "Examples:\n  relift plan app\n  relift plan app --to 2.0.0\n  relift plan app --json | jq .components"
     )]
-    Plan(plan::Args),
+    Plan(Late<plan::Args>),
     /// Upgrade an install
     #[command(
         after_help = "Examples:\n  relift upgrade app\n  relift upgrade app --to manager-v1.7.1 --yes\n  relift upgrade app --dry-run"
     )]
-    Upgrade(upgrade::Args),
+    Upgrade(Late<upgrade::Args>),
     /// Go back to a known-good release
     #[command(
         after_help = "Examples:\n  relift rollback app\n  relift rollback app --to known-good/20260717T020312Z --offline"
     )]
-    Rollback(rollback::Args),
+    Rollback(Late<rollback::Args>),
     /// Restart what runs with replaced packages, and run the steps that the manifest names for them
     #[command(
         after_help = "Examples:\n  relift reconfigure app --dry-run\n  relift reconfigure app --step init --restart"
     )]
-    Reconfigure(reconfigure::Args),
+    Reconfigure(Late<reconfigure::Args>),
     /// Finish or undo an interrupted run
     #[command(after_help = "Examples:\n  relift recover app")]
-    Recover(recover::Args),
+    Recover(Late<recover::Args>),
     /// Show what is installed, known-good and held
     #[command(
         after_help = "With --nagios no network is used. Root looks itself; any other account, such as that of a monitoring agent, \
@@ -98,41 +102,41 @@ enum Verb {
         not answered for `stale` (2d). WARNING: something is new, or waits for a decision. UNKNOWN: it cannot be told. Held is OK.\n\n\
         Examples:\n  relift status\n  relift status app --json\n  relift status --nagios"
     )]
-    Status(status::Args),
+    Status(Late<status::Args>),
     /// List the runs of the past
     #[command(after_help = "Examples:\n  relift history app --lines 5")]
-    History(history::Args),
+    History(Late<history::Args>),
     /// Show one run: its plan, what it did, and how it ended
     #[command(after_help = "Examples:\n  relift show 2JX03JMNRK\n  relift show 2JX03JMNRK --json")]
-    Show(history::ShowArgs),
+    Show(Late<history::ShowArgs>),
     /// Show what relift, the steps and the services said during a run
     #[command(
         after_help = "Examples:\n  relift logs 2JX03JMNRK\n  relift logs 2JX03JMNRK --only steps\n  relift logs 2JX03JMNRK --follow"
     )]
-    Logs(logs::Args),
+    Logs(Late<logs::Args>),
     /// List, verify, restore and take backups of an install's data
-    Backup(backup::Args),
+    Backup(Late<backup::Args>),
     /// Look for what would keep a run from working here, and try what protects one; changes nothing
     #[command(after_help = "Examples:\n  relift doctor\n  relift doctor app --quiet\n  relift doctor --offline --json")]
-    Doctor(doctor::Args),
+    Doctor(Late<doctor::Args>),
     /// Compare or merge `.env` files alone
-    Env(env::Args),
+    Env(Late<env::Args>),
     /// Compare unit files alone
-    Units(units::Args),
+    Units(Late<units::Args>),
     /// No upgrades until `unhold`
     #[command(after_help = "Examples:\n  relift hold app --reason \"exams until Friday\"")]
-    Hold(hold::Args),
+    Hold(Late<hold::Args>),
     /// Lift the hold
     #[command(after_help = "Examples:\n  relift unhold app")]
-    Unhold(hold::UnholdArgs),
+    Unhold(Late<hold::UnholdArgs>),
     /// Approve single revisions by hand, for upstreams that do not sign
-    Trust(trust::Args),
+    Trust(Late<trust::Args>),
     /// Send test messages, look at what waits to be delivered, deliver it
-    Notify(notify::Args),
+    Notify(Late<notify::Args>),
     /// Check a manifest, show it, or print its schema
-    Config(config::Args),
+    Config(Late<config::Args>),
     /// What package managers call after they changed something: asks for a reconfiguration, does none
-    Hook(hook::Args),
+    Hook(Late<hook::Args>),
     #[command(subcommand, hide = true)]
     Internal(internal::Internal),
 }
@@ -148,7 +152,8 @@ pub fn main() -> u8 {
         error::print(&error, false);
         return error.kind.exit() as u8;
     }
-    let cli = match Cli::try_parse() {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let cli = match shortly(&words).map_or_else(|| Cli::try_parse_from(&words), Ok) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
@@ -161,6 +166,15 @@ pub fn main() -> u8 {
             error.kind.exit() as u8
         }
     }
+}
+
+/// A command line as it is mostly: right, and read with the verb alone that it names. The global options are declared for every
+/// verb otherwise. `None` says nothing at all: then all verbs are needed, be it to tell what is wrong.
+fn shortly(words: &[OsString]) -> Option<Cli> {
+    let all = Cli::command();
+    let verb = words.iter().skip(1).find_map(|word| all.find_subcommand(word))?;
+    let command = clap::Command::new("relift").subcommand_required(true).args(all.get_arguments()).subcommand(verb);
+    Cli::from_arg_matches(&command.try_get_matches_from(words).ok()?).ok()
 }
 
 impl Cli {
@@ -245,6 +259,46 @@ fn usage(error: &clap::Error) -> u8 {
         false => {
             output::data(&text);
             Exit::Done as u8
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_is_read_with_its_verb_alone_as_with_all_of_them() {
+        let read = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            let shortly = shortly(&words).map(|cli| format!("{cli:?}"));
+            (shortly, Cli::try_parse_from(&words).map(|cli| format!("{cli:?}")).ok())
+        };
+        for line in [
+            "relift check",
+            "relift -q check app --offline",
+            "relift --root /x check upgrade plan --json",
+            "relift history app --lines 3 --color never",
+            "relift upgrade app --to 2.0.0 -y -n --only a --only b",
+            "relift backup list app",
+            "relift config show app",
+            "relift internal pages /tmp",
+            "relift --only check --lock-timeout 5s status -- app",
+        ] {
+            let (shortly, whole) = read(line);
+            assert!(whole.is_some(), "{line}");
+            // A verb that is the value of an option is no verb.
+            assert!(shortly == whole || shortly.is_none() && line.contains("--only check"), "{line}: {shortly:?}");
+        }
+        for line in [
+            "relift",
+            "relift help check",
+            "relift check --help",
+            "relift --version check",
+            "relift chek",
+            "relift check --lines 3",
+        ] {
+            assert_eq!(read(line), (None, None), "{line}");
         }
     }
 }

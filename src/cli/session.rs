@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::globals::Globals;
 use crate::backup;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, ended};
 use crate::hook::Store;
 use crate::host::account::Account;
 use crate::host::fs::{Rooted, must_be_ours};
@@ -15,7 +15,9 @@ use crate::plan::{Blocker, Contents, Intent, ManifestPlan, PeerPlan, Plan, Reque
 use crate::report::Reporter;
 use crate::run::{self, Lock};
 use crate::source::compose::Project;
-use crate::source::git::{Mirror, Target, WorkTree, offer, repository_manifest, unknown_commit, was_shipped};
+use crate::source::git::{
+    Mirror, Target, WorkTree, configured_by_us_alone, offer, repository_manifest, unknown_commit, was_shipped,
+};
 use crate::source::{self, Offer, Place, Upstream};
 use crate::survey::Survey;
 use crate::trust::{self, Assessment, Memory, Subject};
@@ -63,6 +65,7 @@ impl Session {
 
     /// Opens an install that was loaded.
     pub fn of(globals: &Globals, install: Install) -> Result<Session> {
+        configured_by_us_alone();
         // Which components there are, the release may tell.
         if !install.source.reads_repository_manifest() {
             known_components(globals, &install)?;
@@ -191,7 +194,7 @@ impl Session {
         let (target, survey) = std::thread::scope(|scope| {
             let survey = scope.spawn(|| Survey::take(&self.place()));
             let target = self.target(mirror, to, globals.offline, reporter);
-            (target, survey.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            (target, ended(survey.join()))
         });
         let target = target?;
         Ok((self.at(globals, mirror, &target.revision)?, target, survey?))

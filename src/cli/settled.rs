@@ -9,7 +9,7 @@ use crate::host::fs::Rooted;
 use crate::ledger::{Activation, is_newest_ended};
 use crate::manifest::{Component, Install, Layout};
 use crate::plan::Intent;
-use crate::source::git::{Mirror, Target, choose, head_at_a_glance};
+use crate::source::git::{Mirror, Remote, Target, choose, head_at_a_glance};
 use crate::source::releases;
 use crate::trust::Assessment;
 
@@ -19,24 +19,33 @@ use crate::trust::Assessment;
 pub fn settled(session: &Session, globals: &Globals) -> Result<Option<(Target, Assessment)>> {
     // What the others offer takes more than a list of refs to tell.
     let Some(source) = session.install.source.git() else { return Ok(None) };
-    let Some(mirror) = Mirror::as_it_is(&session.state, &session.cache, source, &session.owner) else {
-        return Ok(None);
-    };
-    let Ok(target) = choose(source, &mirror.known(&source.follow)) else { return Ok(None) };
-    let session = &session.at(globals, &mirror, &target.revision)?;
+    let remote = Remote::of(&session.state, source, &session.owner);
+    std::thread::scope(|scope| {
+        // systemd is asked for groups, and takes its time: whether the remote is to be asked is found out meanwhile.
+        let talks = remote.clone();
+        scope.spawn(move || talks.get_ready());
+        let Some(mirror) = Mirror::as_it_is(&session.state, &session.cache, remote) else { return Ok(None) };
+        let Ok(target) = choose(source, &mirror.known(&source.follow)) else { return Ok(None) };
+        let session = &session.at(globals, &mirror, &target.revision)?;
+        if !is_here(session, &target.revision)? {
+            return Ok(None);
+        }
+        let assess = || session.assess(&mirror, &target, Intent::Upgrade, (&target.revision, true));
+        let (is_up_to_date, trusted) = mirror.is_up_to_date(&source.follow, assess)?;
+        Ok(if is_up_to_date { Some((target, trusted?)) } else { None })
+    })
+}
+
+/// Whether a revision is checked out, and all that is installed runs it, and no run is open.
+fn is_here(session: &Session, revision: &str) -> Result<bool> {
     let install = &session.install;
     let head = match install.layout {
         Layout::InPlace => head_at_a_glance(&install.root),
         Layout::Releases => releases::recorded(&session.state, &install.root),
     };
-    let is_here = head.is_some_and(|head| head == target.revision)
-        && is_activated(install, &installed(install)?, &session.ledger().activated()?.components, &target.revision)
-        && is_newest_ended(&session.state)?;
-    if !is_here || !mirror.is_up_to_date(&source.follow)? {
-        return Ok(None);
-    }
-    let trusted = session.assess(&mirror, &target, Intent::Upgrade, (&target.revision, true))?;
-    Ok(Some((target, trusted)))
+    Ok(head.is_some_and(|head| head == revision)
+        && is_activated(install, &installed(install)?, &session.ledger().activated()?.components, revision)
+        && is_newest_ended(&session.state)?)
 }
 
 /// Whether each component is installed, as the survey sees it.

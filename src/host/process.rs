@@ -451,6 +451,11 @@ const FRESH: Duration = Duration::from_secs(1);
 /// The groups that were looked up last, of whom, and when.
 static GROUPS: Mutex<Option<(Account, Instant, Vec<Gid>)>> = Mutex::new(None);
 
+/// Looks up the groups of an account, ahead of a child of it: in a thread, while something else is done.
+pub fn know_groups(account: &Account) {
+    groups_of(account);
+}
+
 /// The groups of an account, getgrouplist(3). Where systemd is asked as well, nss-systemd(8), its manager has to answer.
 fn groups_of(account: &Account) -> Vec<Gid> {
     let mut known = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::action::Action;
 use crate::error::{Context, Result};
 use crate::plan::Plan;
-use crate::run::journal::{Journal, runs};
+use crate::run::journal::{Journal, newest, newest_first};
 use crate::run::record::{Body, End};
 
 /// A run of the past, or one that is open.
@@ -27,11 +27,11 @@ pub struct Past {
 /// The newest `limit` runs, newest first. A journal that cannot be trusted is an error.
 pub fn history(state: &Path, limit: usize) -> Result<Vec<Past>> {
     let mut past = Vec::new();
-    for directory in runs(&state.join("runs"))?.iter().rev() {
-        if past.len() == limit {
-            break;
-        }
-        past.extend(read(&Journal::open(directory)?));
+    let mut runs = newest_first(&state.join("runs"))?;
+    while past.len() < limit
+        && let Some(directory) = runs.next()
+    {
+        past.extend(read(&Journal::open(&directory)?));
     }
     Ok(past)
 }
@@ -39,7 +39,7 @@ pub fn history(state: &Path, limit: usize) -> Result<Vec<Past>> {
 /// The newest run, where it has not ended.
 pub fn open_run(state: &Path) -> Result<Option<Journal>> {
     // Only the newest can be open: a run does not start while another is.
-    let Some(newest) = runs(&state.join("runs"))?.pop() else { return Ok(None) };
+    let Some(newest) = newest(&state.join("runs"))? else { return Ok(None) };
     let journal = Journal::open(&newest)?;
     Ok((journal.start().is_some() && journal.end().is_none()).then_some(journal))
 }
@@ -47,15 +47,15 @@ pub fn open_run(state: &Path) -> Result<Option<Journal>> {
 /// Whether the newest run has a record of its end, or there is none. Only the name of the record is looked at: who is told
 /// `false` opens the journal.
 pub fn is_newest_ended(state: &Path) -> Result<bool> {
-    let Some(newest) = runs(&state.join("runs"))?.pop() else { return Ok(true) };
+    let Some(newest) = newest(&state.join("runs"))? else { return Ok(true) };
     let names = std::fs::read_dir(&newest).with_context(|| format!("{} cannot be read", newest.display()))?;
     Ok(names.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with("-end.json")))
 }
 
 /// Seconds between the first restart and the gate of the newest run that was done and restarted something.
 pub fn last_downtime(state: &Path) -> Option<u64> {
-    let runs = runs(&state.join("runs")).ok()?;
-    runs.iter().rev().take(10).find_map(|directory| downtime(&Journal::open(directory).ok()?))
+    let mut runs = newest_first(&state.join("runs")).ok()?.take(10);
+    runs.find_map(|directory| downtime(&Journal::open(&directory).ok()?))
 }
 
 /// The same of one run.

@@ -22,6 +22,8 @@ mod words;
 
 use std::path::Path;
 
+use serde::Deserialize;
+
 pub use effective::effective;
 pub use files::{all, at, each, file_of, files, load, named, read, readable, writers_of};
 pub use install::*;
@@ -57,11 +59,15 @@ pub fn parse_at(name: &str, file: &Path, text: &str, layer: &Layer) -> Result<In
     if *layer != Layer::Absent && repository::is_asked(&document) {
         return repository::layered(name, file, &document, layer);
     }
-    let shape = shape::check(&document);
-    if !shape.is_empty() {
-        return Err(wrong(shape));
+    let read = raw::Manifest::deserialize(toml::Deserializer::from(document.tree.clone()));
+    // The schema takes longer to make than all else that is done with a manifest: it is made where something may be wrong.
+    if !read.as_ref().is_ok_and(|raw| shape::is_as_read(&document, raw)) {
+        let shape = shape::check(&document);
+        if !shape.is_empty() {
+            return Err(wrong(shape));
+        }
     }
-    let raw: raw::Manifest = toml::from_str(text).map_err(|error| {
+    let raw = read.map_err(|error| {
         let fault = problem::Fault::new(error.message());
         wrong(vec![Problem::at(String::new(), error.span().unwrap_or(0..0), text, fault)])
     })?;

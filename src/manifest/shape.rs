@@ -65,6 +65,37 @@ pub(super) fn check_part(document: &Document<'_>, needs: fn(&Key, &str) -> bool)
     walk.problems
 }
 
+/// Whether what serde read of a document is, written out again, of the document's own shape; then [`check`] finds nothing. serde
+/// refuses keys and words that are not known, and misses what is required, as the schema does; but it takes an array for a
+/// table's values in their order, a table for a word, an integer for a float.
+pub(super) fn is_as_read(document: &Document<'_>, raw: &raw::Manifest) -> bool {
+    toml::Table::try_from(raw).is_ok_and(|read| is_same_table(document.tree.get_ref(), &read))
+}
+
+fn is_same_table(written: &DeTable<'_>, read: &toml::Table) -> bool {
+    written.iter().all(|(name, value)| is_same(value.get_ref(), read.get(name.get_ref().as_ref())))
+}
+
+fn is_same(written: &DeValue<'_>, read: Option<&toml::Value>) -> bool {
+    use toml::Value as Read;
+    match (written, read) {
+        (DeValue::Table(written), Some(Read::Table(read))) => is_same_table(written, read),
+        (DeValue::Array(written), Some(Read::Array(read))) => {
+            written.len() == read.len()
+                && written.iter().zip(read).all(|(one, read)| is_same(one.get_ref(), Some(read)))
+        }
+        (DeValue::String(_), Some(Read::String(_)))
+        | (DeValue::Integer(_), Some(Read::Integer(_)))
+        | (DeValue::Float(_), Some(Read::Float(_)))
+        | (DeValue::Boolean(_), Some(Read::Boolean(_))) => true,
+        // What says no more than the default is not written out.
+        (DeValue::Boolean(_), None) => true,
+        (DeValue::Array(written), None) => written.is_empty(),
+        (DeValue::Table(written), None) => written.is_empty(),
+        _ => false,
+    }
+}
+
 struct Walk<'a> {
     schema: &'a Value,
     document: &'a Document<'a>,
@@ -240,5 +271,97 @@ fn right_form(key: &Key, value: &DeValue<'_>, choices: &[&Value]) -> Option<Stri
             Some("write when = { changed = [\"PATH\"] }".into())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use toml::Value as Toml;
+
+    use super::*;
+
+    /// What stands in the place of every value of a manifest, in turn.
+    const OTHERS: [&str; 12] = [
+        "1",
+        "1.5",
+        "true",
+        "\"\"",
+        "\"always\"",
+        "[]",
+        "[\"a\"]",
+        "[[]]",
+        "{}",
+        "{ a = 1 }",
+        "{ pure = {} }",
+        "1979-05-27",
+    ];
+
+    /// Every manifest that is made of one by changing a value, leaving it out, or adding a key.
+    fn mutations(value: &Toml, others: &[Toml]) -> Vec<Toml> {
+        let mut found: Vec<Toml> = others.to_vec();
+        match value {
+            Toml::Table(table) => {
+                // serde takes the values of a table in their order.
+                found.push(Toml::Array(table.values().cloned().collect()));
+                for (key, inner) in table {
+                    let with = |inner: Toml| {
+                        let mut table = table.clone();
+                        table.insert(key.clone(), inner);
+                        Toml::Table(table)
+                    };
+                    found.extend(mutations(inner, others).into_iter().map(with));
+                    let mut without = table.clone();
+                    without.remove(key);
+                    found.push(Toml::Table(without));
+                }
+                let mut more = table.clone();
+                more.insert("else".into(), Toml::Boolean(true));
+                found.push(Toml::Table(more));
+            }
+            Toml::Array(list) => {
+                for (at, inner) in list.iter().enumerate() {
+                    found.extend(mutations(inner, others).into_iter().map(|inner| {
+                        let mut list = list.clone();
+                        list[at] = inner;
+                        Toml::Array(list)
+                    }));
+                }
+            }
+            _ => {}
+        }
+        found
+    }
+
+    #[test]
+    fn what_is_read_as_it_is_written_is_of_the_schemas_shape() {
+        let others = OTHERS.map(|other| toml::from_str::<toml::Table>(&format!("v = {other}")).unwrap()["v"].clone());
+        let (mut passed, mut caught) = (0, 0);
+        let mut of_one = |text: &str| {
+            let Ok(table) = toml::from_str::<toml::Table>(text) else { return };
+            for mutation in mutations(&Toml::Table(table), &others) {
+                let Ok(text) = toml::to_string(&mutation) else { continue };
+                let document = Document::parse(&text);
+                let Ok(raw) = toml::from_str::<raw::Manifest>(&text) else { continue };
+                if is_as_read(&document, &raw) {
+                    passed += 1;
+                    assert!(check(&document).is_empty(), "{text}");
+                } else {
+                    caught += usize::from(!check(&document).is_empty());
+                }
+            }
+        };
+        of_one(&crate::sample::Site::new("app").manifest());
+        crate::text::each_seed("manifest", |seed| of_one(&String::from_utf8_lossy(seed)));
+        assert!(passed > 100, "{passed}");
+        // serde alone would have taken these.
+        assert!(caught > 10, "{caught}");
+    }
+
+    #[test]
+    fn of_a_manifest_without_mistakes_no_schema_is_made() {
+        let good = include_str!("../../tests/fixtures/manifest/good.toml").to_owned();
+        for text in [good, crate::sample::Site::new("app").manifest()] {
+            assert!(is_as_read(&Document::parse(&text), &toml::from_str(&text).unwrap()), "{text}");
+        }
     }
 }

@@ -7,6 +7,9 @@ use crate::server::GitServer;
 const WRITES: &str = "fsync,fdatasync,syncfs,sync,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,link,linkat,symlink,symlinkat,\
                       chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,truncate,ftruncate,utimensat,setxattr,fsetxattr,mknod,mknodat,openat,openat2,open,creat,connect";
 
+/// What lists all refs of the server.
+const REFS: &str = "GET /app.git/info/refs?service=git-upload-pack";
+
 /// What a check calls of these, it and its children.
 fn traced(host: &Host) -> Vec<String> {
     needs(&[("strace", "strace")]);
@@ -32,13 +35,13 @@ fn a_check_without_news_writes_nothing_starts_one_git_and_connects_once() {
     let host = server.host_with_sample();
     server.release(|release| release.next("1.1.0"));
     host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    host.must("git config --global core.attributesFile /tmp/attributes");
     let state = "cd / && find var/lib/relift run/relift opt/app etc -printf '%p %i %T@ %C@\\n' | sort";
     let (before, asked) = (host.must(state), server.requests().len());
     let trace = traced(&host);
     assert_eq!(before, host.must(state), "something was written");
     let requests = server.requests().split_off(asked);
-    let (refs, pack) = ("GET /app.git/info/refs?service=git-upload-pack", "POST /app.git/git-upload-pack");
-    assert_eq!(requests, [refs, pack], "the capabilities, and the refs");
+    assert_eq!(requests, [REFS], "one round trip");
     let is_write = |line: &&String| {
         let call = line.split_once(' ').unwrap().1.trim_start();
         let opens = call.starts_with("open");
@@ -49,11 +52,69 @@ fn a_check_without_news_writes_nothing_starts_one_git_and_connects_once() {
     };
     let written: Vec<&String> = trace.iter().filter(is_write).collect();
     assert!(written.is_empty(), "{written:#?}");
+    let roots: Vec<&String> = trace.iter().filter(|line| line.contains("/root/.gitconfig")).collect();
+    assert!(roots.is_empty(), "root's own git is not asked how: {roots:?}");
     // Its helper for HTTP is a program of its own.
     assert_eq!(started(&host).0, ["relift", "git", "git-remote-https"]);
     let connected = trace.iter().filter(|line| line.contains("connect(") && line.contains("htons(80)")).count();
-    // HTTP/1.0 closes after each of the two requests.
-    assert!((1..=2).contains(&connected), "{connected} connections");
+    assert_eq!(connected, 1);
+    // What is offered next is news, seen in the same one request before anything is fetched.
+    let asked = server.requests().len();
+    server.release(|release| release.next("1.2.0"));
+    host.relift(&["check", "app"]).exits(100);
+    assert_eq!(server.requests()[asked], REFS);
+}
+
+#[test]
+fn a_server_with_many_refs_is_asked_for_those_that_count() {
+    let mut server = GitServer::http();
+    let host = server.host_with_sample();
+    server.release(|release| release.next("1.1.0"));
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    server.must("cd /srv/git/app.git && at=$(runuser -u git -- git rev-parse main) && seq -f \"create refs/pull/%.0f/head $at\" 600 | runuser -u git -- git update-ref --stdin");
+    let asked = || {
+        let before = server.requests().len();
+        assert!(host.relift(&["check", "app"]).exits(0).stdout.contains("nothing new"));
+        server.requests().split_off(before)
+    };
+    assert_eq!(asked(), [REFS], "nobody knows yet");
+    for _ in 0..2 {
+        assert_eq!(asked(), [REFS, "POST /app.git/git-upload-pack"], "the capabilities, and one ref");
+    }
+    server.release(|release| release.next("1.2.0"));
+    host.relift(&["check", "app"]).exits(100);
+    // It is known of this server, and not of another one.
+    host.must("echo http://git.example.org/other.git >/var/lib/relift/app/remote.many-refs");
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    let before = server.requests().len();
+    host.relift(&["check", "app"]).exits(0);
+    assert_eq!(server.requests().split_off(before), [REFS]);
+}
+
+#[test]
+fn ten_runs_or_hundreds_are_the_same_work_to_whoever_asks_about_the_newest() {
+    let mut host = Host::with_sample();
+    host.must("sed -i 's/^soak.*/soak = \"0s\"/' /etc/relift/app.toml");
+    host.release(|release| release.next("1.1.0"));
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    let opened = |verb: &str| -> usize {
+        host.must(&format!(
+            "strace -f -qq -o /tmp/trace -e trace=openat,openat2,statx,newfstatat,readlink {verb} >/dev/null"
+        ));
+        let trace = host.read("/tmp/trace");
+        // What the library of accounts and git look at is theirs.
+        trace.lines().filter(|line| line.contains("relift/app/runs")).count()
+    };
+    let verbs = ["relift check app", "relift history app --lines 1", "relift status app"];
+    let older = |from: u32, to: u32| {
+        host.must(&format!("cd /var/lib/relift/app/runs; newest=$(ls | tail -1); for n in $(seq {from} {to}); do cp -a $newest 01ARZ3NDEKTSV4RRFF00$n; done"))
+    };
+    // Some look at the newest ten.
+    older(100_001, 100_010);
+    let few = verbs.map(opened);
+    older(100_011, 100_600);
+    assert_eq!(verbs.map(opened), few);
+    assert!(few.iter().all(|count| *count > 0), "{few:?}");
 }
 
 #[test]
@@ -69,6 +130,8 @@ fn over_ssh_and_from_a_local_repository_git_is_the_only_child_and_runs_as_who_ma
         let (programs, becomes) = started(host);
         let gits = programs.iter().filter(|program| *program == "git").count();
         assert_eq!(gits, 1, "{programs:?}");
+        // What serves a local repository is started as it is, by nobody between.
+        assert!(account != "git" || programs == ["relift", "git"], "{programs:?}");
         assert!(!programs.iter().any(|program| program == "setpriv" || program == "env"), "{programs:?}");
         assert_eq!(becomes.first(), Some(&host.must(&format!("id -u {account}"))), "{programs:?}");
     }

@@ -114,6 +114,11 @@ impl GitServer {
         host
     }
 
+    /// Runs a shell script on the server, as root.
+    pub fn must(&self, script: &str) -> String {
+        self.host.must(script)
+    }
+
     /// Gives an account of `host` a key that the server admits, and the server's own key.
     pub fn admit(&self, host: &Host, account: &str) {
         let script = "mkdir -p -m 700 ~/.ssh && ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519 && cat ~/.ssh/id_ed25519.pub";

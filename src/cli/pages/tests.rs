@@ -36,6 +36,14 @@ fn every_verb_has_a_page_with_every_option_and_every_section() {
 }
 
 #[test]
+fn a_verb_is_told_of_in_its_own_words_and_not_in_those_of_its_arguments() {
+    let overview = page("relift.1");
+    assert!(overview.contains("Is anything new? One network round trip") && !overview.contains("Arguments of"));
+    assert!(page("relift-check.1").contains("is anything new? One network round trip"));
+    assert!(page("relift-check.1").contains("relift check app --quiet"), "the examples");
+}
+
+#[test]
 fn what_is_said_of_a_verb_is_said_of_one_that_there_is() {
     let command = Cli::command();
     for verb in prose::verbs().filter(|verb| !verb.is_empty()) {

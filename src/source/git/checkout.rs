@@ -8,7 +8,7 @@ use super::call::{in_checkout, text};
 use super::settings::{Settings, Shape, configuration};
 use super::tip::head_of;
 use super::untouched::is_untouched;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ended};
 use crate::host::account::Account;
 use crate::host::fs::{NodeKind, Rooted};
 use crate::text::word;
@@ -231,7 +231,7 @@ fn open(root: &Path) -> Result<Rooted> {
 
 /// What a thread gave; its panic is this one's.
 fn joined<T>(thread: std::thread::ScopedJoinHandle<Result<T>>) -> Result<T> {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    ended(thread.join())
 }
 
 /// Paths of git-ls-files(1) `-v` whose changes `git status` says nothing of: a switch would take them for nobody's.

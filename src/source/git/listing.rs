@@ -1,5 +1,6 @@
 //! The refs that a remote lists, asked of git's helper for HTTP in its own words, gitremote-helpers(7): that takes neither
-//! a repository nor a git of root's beside it. Over ssh and of a local repository git lists them itself.
+//! a repository nor a git of root's beside it. Those of a local repository tells git-upload-pack(1), and over ssh git lists
+//! them itself.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -15,16 +16,42 @@ const LONGEST: u64 = 64 << 20;
 /// The longest packet, gitprotocol-common(5).
 const PACKET: usize = 65_520;
 
-/// What is asked of a server: the refs whose names begin so.
-pub(super) fn of_http(remote: &Remote, command: Command, prefix: &str) -> Result<Option<Refs>> {
-    let prefix = prefix.to_owned();
-    let command = command.args(["remote-https", SOURCE]).args([&remote.url]);
-    let (listed, output) = command.converse(move |stdin, stdout| ask(stdin, stdout, &prefix))?;
+/// What a server is asked for.
+pub(super) enum Question {
+    /// All refs: one request, whatever version the server speaks.
+    All,
+    /// The refs whose names begin so.
+    Refs(String),
+}
+
+/// What a server lists over HTTP.
+pub(super) fn of_http(remote: &Remote, command: Command, question: Question) -> Result<Option<Refs>> {
+    let version = match &question {
+        Question::All => "protocol.version=0",
+        Question::Refs(_) => "protocol.version=2",
+    };
+    let command = command.args(["-c", version, "remote-https", SOURCE]).args([&remote.url]);
+    let (listed, output) = command.converse(move |stdin, stdout| ask(stdin, stdout, &question))?;
     match output.success() {
         // An answer that is none: a fetch tells what is wrong with it.
         true => Ok(listed.and_then(io::Result::ok)),
         false => Err(explain(remote, &output)),
     }
+}
+
+/// What `upload-pack` lists of a local repository.
+pub(super) fn of_local(remote: &Remote, upload_pack: Command) -> Result<Option<Refs>> {
+    let output = upload_pack.output()?;
+    match output.success() {
+        // As above.
+        true => Ok(packets(&mut output.stdout.as_slice()).ok().map(|lines| advertised(&lines))),
+        false => Err(explain(remote, &output)),
+    }
+}
+
+/// What is listed in protocol version 0, gitprotocol-pack(5): what the server can do stands behind the first name.
+fn advertised(lines: &[String]) -> Refs {
+    refs(lines.iter().map(|line| line.split('\0').next().unwrap_or_default()))
 }
 
 /// `OID NAME` a line; what else a list has (an alias, where an annotated tag leads) is no ref of its own.
@@ -38,42 +65,59 @@ fn is_oid(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The conversation: protocol version 2 where the server speaks it, and what it lists of itself otherwise.
-fn ask(mut to: impl Write, from: impl Read, prefix: &str) -> io::Result<Refs> {
+/// The conversation with git's helper.
+fn ask(mut to: impl Write, from: impl Read, question: &Question) -> io::Result<Refs> {
     let mut from = BufReader::new(from.take(LONGEST));
-    to.write_all(b"stateless-connect git-upload-pack\n")?;
-    let mut line = String::new();
-    from.read_line(&mut line)?;
-    let lines = match line.as_str() {
-        "\n" => {
-            let offered = packets(&mut from)?;
-            if offered.first().is_none_or(|first| first != "version 2") {
-                return Err(io::ErrorKind::InvalidData.into());
+    let lines = match question {
+        Question::All => list(&mut to, &mut from)?,
+        Question::Refs(prefix) => {
+            to.write_all(b"stateless-connect git-upload-pack\n")?;
+            let mut line = String::new();
+            from.read_line(&mut line)?;
+            match line.as_str() {
+                "\n" => ls_refs(&mut to, &mut from, prefix)?,
+                // A server of an older version.
+                "fallback\n" => list(&mut to, &mut from)?,
+                _ => return Err(io::ErrorKind::InvalidData.into()),
             }
-            to.write_all(request(prefix).as_bytes())?;
-            to.flush()?;
-            let lines = packets(&mut from)?;
-            if lines.iter().any(|line| line.starts_with("ERR ")) {
-                return Err(io::ErrorKind::InvalidData.into());
-            }
-            lines
         }
-        "fallback\n" => {
-            to.write_all(b"list\n")?;
-            to.flush()?;
-            let lines = from.by_ref().lines().take_while(|line| line.as_ref().is_ok_and(|line| !line.is_empty()));
-            let lines = lines.collect::<io::Result<_>>()?;
-            // An empty line ends the conversation; one that just ends is an error to the helper.
-            to.write_all(b"\n")?;
-            to.flush()?;
-            lines
-        }
-        _ => return Err(io::ErrorKind::InvalidData.into()),
     };
     drop(to);
     // To its end: a helper that cannot write its last word fails.
     io::copy(&mut from, &mut io::sink())?;
     Ok(refs(lines.iter().map(String::as_str)))
+}
+
+/// Everything that the server has, in the helper's words.
+fn list(to: &mut impl Write, from: &mut impl BufRead) -> io::Result<Vec<String>> {
+    to.write_all(b"list\n")?;
+    to.flush()?;
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        match from.read_line(&mut line)? {
+            // A list ends with an empty line.
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            _ if line == "\n" => break,
+            _ => lines.push(line.trim_end_matches('\n').to_owned()),
+        }
+    }
+    // An empty line ends the conversation; one that just ends is an error to the helper.
+    to.write_all(b"\n")?;
+    to.flush()?;
+    Ok(lines)
+}
+
+/// What is asked for, in protocol version 2.
+fn ls_refs(to: &mut impl Write, from: &mut impl Read, prefix: &str) -> io::Result<Vec<String>> {
+    let invalid = || Err(io::ErrorKind::InvalidData.into());
+    if packets(from)?.first().is_none_or(|first| first != "version 2") {
+        return invalid();
+    }
+    to.write_all(request(prefix).as_bytes())?;
+    to.flush()?;
+    let lines = packets(from)?;
+    if lines.iter().any(|line| line.starts_with("ERR ")) { invalid() } else { Ok(lines) }
 }
 
 /// ls-refs, gitprotocol-v2(5).
@@ -115,10 +159,14 @@ mod tests {
     }
 
     /// What is found, and what was asked, of a helper that says this.
-    fn told(said: &str) -> (io::Result<Refs>, String) {
+    fn told_of(said: &str, question: Question) -> (io::Result<Refs>, String) {
         let mut asked = Vec::new();
-        let found = ask(&mut asked, said.as_bytes(), "refs/heads/main");
+        let found = ask(&mut asked, said.as_bytes(), &question);
         (found, String::from_utf8(asked).unwrap())
+    }
+
+    fn told(said: &str) -> (io::Result<Refs>, String) {
+        told_of(said, Question::Refs("refs/heads/main".into()))
     }
 
     #[test]
@@ -142,6 +190,33 @@ mod tests {
         let both = [("refs/heads/main".into(), MAIN.into()), ("refs/tags/v1".into(), TAG.into())];
         assert_eq!(found.unwrap(), Refs::from(both));
         assert_eq!(asked, "stateless-connect git-upload-pack\nlist\n\n");
+    }
+
+    #[test]
+    fn all_refs_are_asked_for_at_once_and_a_list_without_its_end_is_none() {
+        let list = format!("@refs/heads/main HEAD\n{MAIN} refs/heads/main\n");
+        let (found, asked) = told_of(&format!("{list}\n"), Question::All);
+        assert_eq!(found.unwrap(), Refs::from([("refs/heads/main".into(), MAIN.into())]));
+        assert_eq!(asked, "list\n\n");
+        assert!(told_of(&list, Question::All).0.is_err());
+        assert!(told(&format!("fallback\n{list}")).0.is_err());
+    }
+
+    #[test]
+    fn the_first_ref_that_a_local_repository_tells_is_one_without_what_it_can_do() {
+        let text = format!(
+            "{}{}{}{}0000",
+            packet(&format!("{MAIN} refs/heads/main\0multi_ack agent=git/2\n")),
+            packet(&format!("{TAG} refs/tags/v1\n")),
+            packet(&format!("{MAIN} refs/tags/v1^{{}}\n")),
+            packet(&format!("shallow {MAIN}\n")),
+        );
+        let lines = packets(&mut text.as_bytes()).unwrap();
+        let both = [("refs/heads/main".into(), MAIN.into()), ("refs/tags/v1".into(), TAG.into())];
+        assert_eq!(advertised(&lines), Refs::from(both));
+        let none = packet(&format!("{} capabilities^{{}}\0multi_ack\n", "0".repeat(40)));
+        assert_eq!(advertised(&packets(&mut format!("{none}0000").as_bytes()).unwrap()), Refs::new());
+        assert!(packets(&mut none.as_bytes()).is_err(), "cut off");
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use git2::{Oid, Repository};
+use git2::{ConfigLevel, Oid, Repository};
 
 use super::call::{explain, in_mirror, left_refs_out, text};
-use super::credential::Secret;
 use super::remote::{Remote, SOURCE};
 use super::{declared, locks, relay};
 use crate::error::{Context, Error, Result};
@@ -57,7 +57,7 @@ impl Mirror {
         write_if_other(&path.join("config"), CONFIG)?;
         make_private(&path.join("info"), 0o700)?;
         write_if_other(&path.join("info/attributes"), ATTRIBUTES)?;
-        let remote = source.map(|source| remote(state, source, owner));
+        let remote = source.map(|source| Remote::of(state, source, owner));
         if let Some(remote) = &remote {
             write_if_other(&remote.config, &remote.config_text())?;
         }
@@ -65,10 +65,9 @@ impl Mirror {
         Ok(Mirror { path, cache: cache.to_owned(), remote, repository })
     }
 
-    /// Opens the mirror where it is there and as [`Mirror::open`] would leave it; writes nothing.
-    pub fn as_it_is(state: &Path, cache: &Path, source: &GitSource, owner: &Account) -> Option<Mirror> {
+    /// Opens the mirror of a remote where it is there and as [`Mirror::open`] would leave it; writes nothing.
+    pub fn as_it_is(state: &Path, cache: &Path, remote: Remote) -> Option<Mirror> {
         let path = state.join("mirror.git");
-        let remote = remote(state, source, owner);
         let files = [
             (path.join("config"), CONFIG),
             (path.join("info/attributes"), ATTRIBUTES),
@@ -166,6 +165,18 @@ pub fn tree_of(state: &Path, commit: &str) -> Option<Oid> {
     Some(repository.find_commit(Oid::from_str(commit).ok()?).ok()?.tree_id())
 }
 
+/// Keeps libgit2 from what git is told of all of a host's repositories: a mirror has the configuration that we give it. Call it
+/// before a thread of ours opens one.
+pub fn configured_by_us_alone() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for level in [ConfigLevel::System, ConfigLevel::XDG, ConfigLevel::Global, ConfigLevel::ProgramData] {
+            // SAFETY: nothing has used libgit2 yet.
+            unsafe { git2::opts::set_search_path(level, "") }.unwrap_or_default();
+        }
+    });
+}
+
 /// A fetch that leaves alone what is not ours to change.
 pub(super) const FETCH: [&str; 7] =
     ["fetch", "--progress", "--no-auto-maintenance", "--no-write-fetch-head", "--no-tags", "--prune", "--"];
@@ -200,16 +211,6 @@ fn create(state: &Path, path: &Path) -> Result<()> {
 pub fn no_branch(url: &str, branch: &str) -> Error {
     Error::failed(format!("{url} has no branch {branch}"))
         .hint(format!("correct `branch` in the manifest; what is there: git ls-remote --heads {url}"))
-}
-
-pub(super) fn remote(state: &Path, source: &GitSource, owner: &Account) -> Remote {
-    Remote {
-        url: source.url.clone(),
-        owner: owner.clone(),
-        config: state.join("remote.gitconfig"),
-        secret: source.credential.as_ref().map(|place| Secret::new(place, &source.url)),
-        max_fetch: source.max_fetch,
-    }
 }
 
 fn is_this(path: &Path, text: &str) -> bool {

@@ -31,7 +31,7 @@ mod upstream;
 pub use checkout::{Checkout, Dirty, Operation, by_hand};
 pub use export::{beneath, export};
 pub use manifest::repository_manifest;
-pub use mirror::{Mirror, Refs};
+pub use mirror::{Mirror, Refs, configured_by_us_alone};
 pub use offer::{WorkTree, offer, parse_version, was_shipped};
 pub use pins::{pin, pin_all, unpin};
 pub use preflight::{preflight, remote_name, unknown_commit, without_password};

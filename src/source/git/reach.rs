@@ -4,8 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::call::explain;
-use super::mirror;
-use super::remote::SOURCE;
+use super::remote::{Remote, SOURCE};
 use crate::error::{Context, Result};
 use crate::host::account::Account;
 use crate::manifest::GitSource;
@@ -15,7 +14,7 @@ use crate::manifest::GitSource;
 /// # Errors
 /// What git said, in words, with what to do next.
 pub fn answers(source: &GitSource, owner: &Account, place: &Path, bound: Duration) -> Result<()> {
-    let remote = mirror::remote(place, source, owner);
+    let remote = Remote::of(place, source, owner);
     std::fs::write(&remote.config, remote.config_text())
         .with_context(|| format!("{} cannot be written", remote.config.display()))?;
     let lent = remote.lend()?;

@@ -11,7 +11,8 @@ use super::credential::{Lent, Secret};
 use crate::error::Result;
 use crate::host::account::Account;
 use crate::host::fs::Rooted;
-use crate::host::process::Command;
+use crate::host::process::{Command, know_groups};
+use crate::manifest::GitSource;
 
 /// How long a conversation with a remote may take in all; a silent one is ended long before by `http.lowSpeedTime` and ssh.
 const NETWORK: Duration = Duration::from_secs(1800);
@@ -27,6 +28,9 @@ const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval
 
 /// Where those who talk to a remote look for programs: not below a home.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// No configuration but that of a repository.
+const ALONE: [(&str, &str); 2] = [("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null")];
 
 /// The variable that names the place, in memory, of a token.
 const SECRET: &str = "RELIFT_CREDENTIAL";
@@ -48,6 +52,17 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// The remote that a manifest pins; `state` is the install's.
+    pub fn of(state: &Path, source: &GitSource, owner: &Account) -> Remote {
+        Remote {
+            url: source.url.clone(),
+            owner: owner.clone(),
+            config: state.join("remote.gitconfig"),
+            secret: source.credential.as_ref().map(|place| Secret::new(place, &source.url)),
+            max_fetch: source.max_fetch,
+        }
+    }
+
     /// git in our mirror, about to talk to the remote. What is lent must live as long as that.
     pub fn git(&self, mirror: &Path, lent: Option<&Lent>) -> Command {
         let command = self.settled(in_mirror(mirror));
@@ -75,15 +90,32 @@ impl Remote {
     pub fn lists(&self, kind: &str) -> Command {
         let account = if self.protocol() == "file" { self.server() } else { self.owner.clone() };
         let words = ["git", "-C", "/", "-c", "protocol.version=2", "ls-remote", "--refs", kind, "--", &self.url];
-        let env = [
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        let more = [
             ("GIT_ALLOW_PROTOCOL", self.protocol()),
             ("GIT_SSH_COMMAND", SSH),
             ("GIT_TERMINAL_PROMPT", "0"),
             ("GIT_ASKPASS", "/bin/false"),
         ];
-        in_place_of(&account, words, env)
+        in_place_of(&account, words, ALONE.into_iter().chain(more))
+    }
+
+    /// git that serves a local repository, as whoever that belongs to, and lists its refs, in no conversation. `None`: it is on no
+    /// path that is known for sure.
+    pub fn serves(&self) -> Option<Command> {
+        // git decodes a URL, and takes the host of one for a part of the path.
+        let (path, account) = self.local().filter(|(path, _)| path.starts_with('/') && !path.contains('%'))?;
+        let words = ["git", "-C", "/", "upload-pack", "--advertise-refs", &path];
+        Some(in_place_of(&account, words, ALONE))
+    }
+
+    /// Looks up what starting whoever opens the connection will ask of the host's accounts.
+    pub fn get_ready(&self) {
+        match self.protocol() {
+            "file" => know_groups(&self.server()),
+            _ if self.secret.is_none() => know_groups(&self.owner),
+            // A shell of root's becomes the owner.
+            _ => {}
+        }
     }
 
     /// Reads the token that the manifest names, where it names one.
@@ -175,15 +207,19 @@ impl Remote {
 
     /// Whose a local repository is; the owner where that cannot be told.
     fn server(&self) -> Account {
+        self.local().map_or_else(|| self.owner.clone(), |(_, account)| account)
+    }
+
+    /// The path of a local repository, and whose it is; `None` where that cannot be told.
+    fn local(&self) -> Option<(String, Account)> {
+        if self.protocol() != "file" {
+            return None;
+        }
         let path = self.url.strip_prefix("file://").unwrap_or(&self.url).trim_end_matches('/');
-        let owner = |path: String| {
-            let place = Rooted::open(Path::new(&path)).ok()?;
-            let uid = place.owner()?;
-            Account::of(uid)
-        };
+        let owner = |path: String| Account::of(Rooted::open(Path::new(&path)).ok()?.owner()?);
         // As git completes a path, gitrepository-layout(5).
-        let found = ["", ".git"].iter().find_map(|end| owner(format!("{path}{end}")));
-        found.unwrap_or_else(|| self.owner.clone())
+        let account = ["", ".git"].iter().find_map(|end| owner(format!("{path}{end}")))?;
+        Some((path.to_owned(), account))
     }
 
     /// The URL as it may be shown.

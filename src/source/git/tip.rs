@@ -4,45 +4,31 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::call::explain;
-use super::listing;
+use super::listing::{self, Question};
 use super::mirror::{Mirror, Refs};
-use crate::error::Result;
+use super::remote::Remote;
+use crate::error::{Result, ended};
 use crate::host::fs::Rooted;
 use crate::manifest::Follow;
 
 /// How long a list of refs may take to come.
 const BOUND: Duration = Duration::from_secs(60);
 
+/// How many refs come, with all else of an answer, in the first two round trips of a new connection: about 65 bytes each,
+/// in 10 segments and then 20 (RFC 6928). A second request costs one.
+const MANY: usize = 500;
+
 impl Mirror {
     /// Whether the remote still offers exactly what the mirror knows of what is followed: the same refs, the same objects, tags
-    /// not peeled. The mirror is not written.
-    pub fn is_up_to_date(&self, follow: &Follow) -> Result<bool> {
-        Ok(self.advertised(follow)?.is_some_and(|refs| refs == self.recorded(follow)))
-    }
-
-    /// The refs that are followed, as the remote lists them; `None` where what it says is no list.
-    fn advertised(&self, follow: &Follow) -> Result<Option<Refs>> {
+    /// not peeled. What is found out `meanwhile` costs no time of its own. The mirror is not written.
+    pub fn is_up_to_date<T>(&self, follow: &Follow, meanwhile: impl FnOnce() -> T) -> Result<(bool, T)> {
         let remote = self.remote()?;
-        let lent = remote.lend()?;
-        let listed = match remote.is_http() {
-            true => listing::of_http(remote, remote.owners_git(lent.as_ref()).timeout(BOUND), &prefix(follow))?,
-            false => Some(self.listed(follow)?),
-        };
-        Ok(listed.map(|refs| refs.into_iter().filter(|(name, _)| is_followed(name, follow)).collect()))
-    }
-
-    /// The same, told by git itself: git-ls-remote(1).
-    fn listed(&self, follow: &Follow) -> Result<Refs> {
-        let kind = match follow {
-            Follow::Branch(_) => "--heads",
-            Follow::Tags(_) => "--tags",
-        };
-        let remote = self.remote()?;
-        let output = remote.lists(kind).timeout(BOUND).output()?;
-        match output.success() {
-            true => Ok(listing::refs(String::from_utf8_lossy(&output.stdout).lines())),
-            false => Err(explain(remote, &output)),
-        }
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| remote.advertised(follow));
+            let (recorded, found) = (self.recorded(follow), meanwhile());
+            let advertised = ended(asked.join())?;
+            Ok((advertised.is_some_and(|refs| refs == recorded), found))
+        })
     }
 
     /// The same refs, as the mirror has them.
@@ -55,6 +41,59 @@ impl Mirror {
             Some((name.to_owned(), reference.target()?.to_string()))
         };
         references.flatten().filter_map(entry).collect()
+    }
+}
+
+impl Remote {
+    /// The refs that are followed, as the remote lists them; `None` where what it says is no list.
+    fn advertised(&self, follow: &Follow) -> Result<Option<Refs>> {
+        let listed = match (self.is_http(), self.serves()) {
+            (true, _) => self.listed_over_http(follow)?,
+            (_, Some(upload_pack)) => listing::of_local(self, upload_pack.timeout(BOUND))?,
+            _ => Some(self.listed(follow)?),
+        };
+        Ok(listed.map(|refs| refs.into_iter().filter(|(name, _)| is_followed(name, follow)).collect()))
+    }
+
+    /// Protocol version 0 tells all refs in answer to one request; version 2 takes a second one, which names what is wanted. One
+    /// that was seen to have many refs is asked for the few.
+    fn listed_over_http(&self, follow: &Follow) -> Result<Option<Refs>> {
+        let lent = self.lend()?;
+        let command = self.owners_git(lent.as_ref()).timeout(BOUND);
+        if self.has_many_refs() {
+            return listing::of_http(self, command, Question::Refs(prefix(follow)));
+        }
+        let listed = listing::of_http(self, command, Question::All)?;
+        if listed.as_ref().is_some_and(|refs| refs.len() > MANY) {
+            self.remember_many_refs();
+        }
+        Ok(listed)
+    }
+
+    /// The same, told by git itself: git-ls-remote(1).
+    fn listed(&self, follow: &Follow) -> Result<Refs> {
+        let kind = match follow {
+            Follow::Branch(_) => "--heads",
+            Follow::Tags(_) => "--tags",
+        };
+        let output = self.lists(kind).timeout(BOUND).output()?;
+        match output.success() {
+            true => Ok(listing::refs(String::from_utf8_lossy(&output.stdout).lines())),
+            false => Err(explain(self, &output)),
+        }
+    }
+
+    fn has_many_refs(&self) -> bool {
+        std::fs::read(self.many_refs()).is_ok_and(|url| url == self.url.as_bytes())
+    }
+
+    /// That it is lost, or torn, costs a longer answer.
+    fn remember_many_refs(&self) {
+        std::fs::write(self.many_refs(), &self.url).unwrap_or_default();
+    }
+
+    fn many_refs(&self) -> PathBuf {
+        self.config.with_file_name("remote.many-refs")
     }
 }
 

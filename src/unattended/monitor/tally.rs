@@ -1,7 +1,7 @@
 //! What is counted of an install's runs. Counters only grow: they are kept beside the ledger, whatever becomes of old runs.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::error::{Context, Result};
 use crate::host::fs::{make_private, write_durably};
 use crate::ledger::downtime;
 use crate::plan::Intent;
-use crate::run::journal::{Journal, runs};
+use crate::run::journal::{Journal, newest_first};
 use crate::run::record::Outcome;
 use crate::unattended::{Happening, Span};
 
@@ -75,10 +75,10 @@ impl Tally {
         let kept: Tally =
             std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let mut tally = kept.clone();
-        for directory in runs(&state.join("runs"))? {
-            let is_new =
-                directory.file_name().is_some_and(|name| name.to_string_lossy().as_ref() > tally.newest.as_str());
-            if is_new && let Some(ended) = ended(&Journal::open(&directory)?) {
+        let is_new = |run: &PathBuf| run.file_name().is_some_and(|name| *name.to_string_lossy() > *kept.newest);
+        let new: Vec<PathBuf> = newest_first(&state.join("runs"))?.take_while(is_new).collect();
+        for directory in new.iter().rev() {
+            if let Some(ended) = ended(&Journal::open(directory)?) {
                 tally.count(ended);
             }
         }
