@@ -4,6 +4,9 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use git2::Oid;
 
+/// The longest path that the system takes, path_resolution(7).
+const LONGEST: usize = libc::PATH_MAX as usize;
+
 /// An entry: what git last saw of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry<'p> {
@@ -102,8 +105,8 @@ fn entry(from: &mut impl BufRead, version: u32, path: &mut Vec<u8>) -> io::Resul
             let kept = path.len().checked_sub(offset(from)?);
             let Some(kept) = kept else { return Ok(None) };
             path.truncate(kept);
-            from.take(u64::from(u16::MAX)).read_until(0, path)?;
-            if path.pop() != Some(0) {
+            from.take(LONGEST as u64).read_until(0, path)?;
+            if path.pop() != Some(0) || path.len() >= LONGEST {
                 return Ok(None);
             }
         }
@@ -146,8 +149,8 @@ fn extensions(from: &mut impl BufRead) -> io::Result<Option<Option<Oid>>> {
 /// The first entry of `TREE`: an empty path, how many entries it covers (-1: it is out of date), how many subtrees, its id.
 fn root(from: &mut impl BufRead) -> io::Result<Option<Oid>> {
     let (mut path, mut counts, mut id) = (Vec::new(), Vec::new(), [0; 20]);
-    from.read_until(0, &mut path)?;
-    from.read_until(b'\n', &mut counts)?;
+    from.take(1).read_to_end(&mut path)?;
+    from.take(32).read_until(b'\n', &mut counts)?;
     if path != [0] || counts.first().is_none_or(|first| !first.is_ascii_digit()) {
         return Ok(None);
     }

@@ -1,7 +1,9 @@
-//! What holds for any names of tags: the body of the fuzz target, which the tests run over its seeds too.
+//! What holds for any names of tags, and for any index of a checkout: the bodies of the fuzz targets, which the tests run over
+//! their seeds too.
 
 use semver::VersionReq;
 
+use super::index::{self, Bits};
 use super::mirror::Refs;
 use super::target::{candidates, choose};
 use crate::manifest::{Follow, GitSource, TagShape};
@@ -47,10 +49,31 @@ pub fn any_bytes(bytes: &[u8]) {
     }
 }
 
+/// Takes the index of a checkout, which belongs to another account than the one that reads it.
+///
+/// # Panics
+/// Where something that must hold does not.
+pub fn any_index(bytes: &[u8]) {
+    let (mut entries, mut longest) = (0_usize, 0);
+    let found = index::read(bytes, bytes.len() as u64, &mut |entry| {
+        entries += 1;
+        longest = longest.max(entry.path.len());
+        (entry.bits != Bits::Other).then_some(())
+    });
+    // Each takes 62 bytes and more of the file, however short its path is.
+    assert!(entries * 62 <= bytes.len() && longest < 4096 + 8, "{entries} entries, {longest}");
+    if let Ok(Some(Some(_))) = found {
+        let cut = bytes.len() - 1;
+        let of_less = index::read(&bytes[..cut], cut as u64, &mut |_| Some(()));
+        assert!(!matches!(of_less, Ok(Some(_))), "what is cut off is no index");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_seeds_of_the_fuzz_target_break_nothing() {
+    fn the_seeds_of_the_fuzz_targets_break_nothing() {
         crate::text::each_seed("tags", super::any_bytes);
+        crate::text::each_seed("index", super::any_index);
     }
 }
