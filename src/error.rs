@@ -144,7 +144,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What a thread gave. Its panic goes on in the thread that waits: what was not answered counts as no answer nowhere.
+/// What a thread gave. Its panic goes on in the thread that waits: what has not answered is never taken for one that was not asked.
 pub fn ended<T>(thread: std::thread::Result<T>) -> T {
     thread.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -113,7 +113,7 @@ impl Checkout {
                 let listed = scope.spawn(|| {
                     text(in_checkout(owner, root).args(["ls-files", "-v", "-z"]), "the index cannot be read")
                 });
-                (checkout.read_status(owner, root), joined(listed))
+                (checkout.read_status(owner, root), ended(listed.join()))
             });
             status?;
             let is_sparse = settings.as_ref().is_ok_and(|settings| settings.shape.is_sparse);
@@ -227,11 +227,6 @@ fn open(root: &Path) -> Result<Rooted> {
     }
     plain(&directory)?;
     Ok(directory)
-}
-
-/// What a thread gave; its panic is this one's.
-fn joined<T>(thread: std::thread::ScopedJoinHandle<Result<T>>) -> Result<T> {
-    ended(thread.join())
 }
 
 /// Paths of git-ls-files(1) `-v` whose changes `git status` says nothing of: a switch would take them for nobody's.
