@@ -13,7 +13,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 use super::Cli;
 use crate::host::paths::Paths;
 use crate::ledger::Ledger;
-use crate::run::journal::runs;
+use crate::run::runs::runs;
 
 /// The variable that holds the shell's name while it asks.
 pub const VARIABLE: &str = "_RELIFT_COMPLETE";

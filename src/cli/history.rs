@@ -11,7 +11,8 @@ use crate::error::{Error, Exit, Result};
 use crate::ledger::{Past, history};
 use crate::manifest;
 use crate::plan::Intent;
-use crate::run::journal::{Journal, runs};
+use crate::run::journal::Journal;
+use crate::run::runs::runs;
 use crate::run::record::{Begin, Body};
 use crate::trust::Standing;
 

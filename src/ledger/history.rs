@@ -5,8 +5,9 @@ use std::path::Path;
 use crate::action::Action;
 use crate::error::{Context, Result};
 use crate::plan::Plan;
-use crate::run::journal::{Journal, newest, newest_first};
+use crate::run::journal::Journal;
 use crate::run::record::{Body, End};
+use crate::run::runs::{newest, newest_first};
 
 /// A run of the past, or one that is open.
 pub struct Past {
@@ -29,7 +30,7 @@ pub fn history(state: &Path, limit: usize) -> Result<Vec<Past>> {
     let mut past = Vec::new();
     let mut runs = newest_first(&state.join("runs"))?;
     while past.len() < limit
-        && let Some(directory) = runs.next()
+        && let Some(directory) = runs.next().transpose()?
     {
         past.extend(read(&Journal::open(&directory)?));
     }
@@ -55,7 +56,7 @@ pub fn is_newest_ended(state: &Path) -> Result<bool> {
 /// Seconds between the first restart and the gate of the newest run that was done and restarted something.
 pub fn last_downtime(state: &Path) -> Option<u64> {
     let mut runs = newest_first(&state.join("runs")).ok()?.take(10);
-    runs.find_map(|directory| downtime(&Journal::open(&directory).ok()?))
+    runs.find_map(|directory| downtime(&Journal::open(&directory.ok()?).ok()?))
 }
 
 /// The same of one run.

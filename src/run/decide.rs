@@ -244,7 +244,7 @@ mod tests {
     fn a_run_that_an_earlier_version_left_open_is_read_and_would_be_undone() {
         let formats = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/journal");
         for format in std::fs::read_dir(formats).unwrap() {
-            let run = crate::run::journal::runs(&format.unwrap().path()).unwrap().remove(0);
+            let run = crate::run::runs::runs(&format.unwrap().path()).unwrap().remove(0);
             let journal = crate::run::journal::Journal::open(&run).unwrap();
             let plan = &journal.start().unwrap().plan;
             let Decision::Undo(back) = decide(journal.records(), plan, &Sights::new()) else { panic!() };

@@ -1,15 +1,10 @@
 //! The journal of a run: one file per record, in dpkg's way (temporary file, fsync, rename, fsync of the directory).
 
-use std::collections::BinaryHeap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use nix::dir::Dir;
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
-
 use super::record::{Begin, Body, End, FORMAT, Record};
+use super::runs::newest_for_sure;
 use crate::action::Seen;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::fs::{make_private, write_all_durably, write_durably};
@@ -142,63 +137,11 @@ impl Journal {
 /// An id that sorts after every run that is there, even when the clock was set back since: the newest is the one that may
 /// be open.
 fn next_id(directory: &Path) -> Result<String> {
-    let newest = newest(directory)?.and_then(|path| ulid::Ulid::from_string(&path.file_name()?.to_string_lossy()).ok());
+    let newest =
+        newest_for_sure(directory)?.and_then(|path| ulid::Ulid::from_string(&path.file_name()?.to_string_lossy()).ok());
     let fresh = ulid::Ulid::generate();
     let id = newest.filter(|newest| *newest >= fresh).and_then(|newest| newest.increment().ok()).unwrap_or(fresh);
     Ok(id.to_string())
-}
-
-/// The runs below a directory, oldest first: ULIDs sort by time.
-pub fn runs(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut names = names(directory)?;
-    names.sort_unstable();
-    Ok(names.into_iter().map(|name| directory.join(name)).collect())
-}
-
-/// The same, newest first, sorted as far as they are asked for.
-pub fn newest_first(directory: &Path) -> Result<impl Iterator<Item = PathBuf> + use<>> {
-    let mut names = BinaryHeap::from(names(directory)?);
-    let directory = directory.to_owned();
-    Ok(std::iter::from_fn(move || names.pop().map(|name| directory.join(name))))
-}
-
-/// The newest of them.
-pub fn newest(directory: &Path) -> Result<Option<PathBuf>> {
-    let mut newest = String::new();
-    each_name(directory, |name| {
-        if *newest < *name {
-            name.clone_into(&mut newest);
-        }
-    })?;
-    Ok(Some(newest).filter(|name| !name.is_empty()).map(|name| directory.join(name)))
-}
-
-fn names(directory: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    each_name(directory, |name| names.push(name.to_owned()))?;
-    Ok(names)
-}
-
-/// The names of the runs, from the directory alone: there may be ten thousand, and neither is anything asked about each, nor
-/// memory taken for it.
-fn each_name(directory: &Path, mut take: impl FnMut(&str)) -> Result<()> {
-    let unreadable = |errno: Errno| {
-        Error::failed(format!("{} cannot be read", directory.display())).because(std::io::Error::from(errno))
-    };
-    let mut runs = match Dir::open(directory, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
-        Ok(runs) => runs,
-        Err(Errno::ENOENT) => return Ok(()),
-        Err(errno) => return Err(unreadable(errno)),
-    };
-    for entry in runs.iter() {
-        let entry = entry.map_err(unreadable)?;
-        if let Ok(name) = entry.file_name().to_str()
-            && ulid::Ulid::from_string(name).is_ok()
-        {
-            take(name);
-        }
-    }
-    Ok(())
 }
 
 /// The records in these files of a run, in their order, where each follows the one before it.
@@ -292,30 +235,7 @@ mod tests {
         let future = ulid::Ulid::from_parts(u64::MAX >> 17, 7);
         fs::create_dir(place.path().join(future.to_string())).unwrap();
         let run = journal(place.path());
-        assert_eq!(runs(place.path()).unwrap().last().unwrap(), run.directory());
-    }
-
-    #[test]
-    fn runs_come_in_their_order_from_either_end_and_nothing_else_is_one() {
-        let place = tempfile::tempdir().unwrap();
-        let missing = place.path().join("runs");
-        assert!(runs(&missing).unwrap().is_empty() && newest(&missing).unwrap().is_none());
-        assert_eq!(newest_first(&missing).unwrap().count(), 0);
-        let ids: Vec<PathBuf> =
-            (0..20).map(|at| place.path().join(ulid::Ulid::from_parts(at % 7, at.into()).to_string())).collect();
-        ids.iter().for_each(|id| fs::create_dir(id).unwrap());
-        for other in ["zzz", ".tmp-x", "ZZZZZZZZZZZZZZZZZZZZZZZZZZZ"] {
-            fs::create_dir(place.path().join(other)).unwrap();
-        }
-        let mut sorted = ids.clone();
-        sorted.sort();
-        assert_eq!(runs(place.path()).unwrap(), sorted);
-        assert_eq!(newest(place.path()).unwrap().as_ref(), sorted.last());
-        sorted.reverse();
-        assert_eq!(newest_first(place.path()).unwrap().collect::<Vec<_>>(), sorted);
-        assert!(newest(&ids[0].join("file")).unwrap().is_none());
-        fs::write(ids[0].join("file"), "").unwrap();
-        assert!(newest(&ids[0].join("file")).is_err(), "it cannot be read, which is not that there is none");
+        assert_eq!(super::super::runs::runs(place.path()).unwrap().last().unwrap(), run.directory());
     }
 
     #[test]

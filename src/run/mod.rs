@@ -16,6 +16,7 @@ mod require;
 mod reserve;
 mod restore;
 pub mod robust;
+pub mod runs;
 mod undo;
 mod verify;
 

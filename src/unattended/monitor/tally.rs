@@ -9,8 +9,9 @@ use crate::error::{Context, Result};
 use crate::host::fs::{make_private, write_durably};
 use crate::ledger::downtime;
 use crate::plan::Intent;
-use crate::run::journal::{Journal, newest_first};
+use crate::run::journal::Journal;
 use crate::run::record::Outcome;
+use crate::run::runs::newest_first;
 use crate::unattended::{Happening, Span};
 
 /// Where it is kept, below an install's state.
@@ -75,8 +76,9 @@ impl Tally {
         let kept: Tally =
             std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let mut tally = kept.clone();
-        let is_new = |run: &PathBuf| run.file_name().is_some_and(|name| *name.to_string_lossy() > *kept.newest);
-        let new: Vec<PathBuf> = newest_first(&state.join("runs"))?.take_while(is_new).collect();
+        let is_new = |run: &Path| run.file_name().is_some_and(|name| *name.to_string_lossy() > *kept.newest);
+        let runs = newest_first(&state.join("runs"))?.take_while(|run| run.as_ref().map_or(true, |run| is_new(run)));
+        let new = runs.collect::<Result<Vec<PathBuf>>>()?;
         for directory in new.iter().rev() {
             if let Some(ended) = ended(&Journal::open(directory)?) {
                 tally.count(ended);
