@@ -21,7 +21,7 @@
 //! host       the only raw effects: files, processes, accounts, systemd, clock, network
 //! ```
 //!
-//! [`report`] is what a run tells while it goes, [`error`] what it says when it fails, [`text`] makes the words of others
+//! [`report`] is what a run tells while it goes, [`error`] what it says when it fails, [`diff`] compares texts and [`text`] makes the words of others
 //! harmless. [`twin`] boots throw-away copies of the host and [`sample`] is what `relift try` and the tests install there.
 //!
 //! Decisions are pure functions over values; effects are in `host` and `source`. A dry run renders the plan that a run
@@ -30,6 +30,7 @@
 pub mod action;
 pub mod backup;
 pub mod cli;
+pub mod diff;
 pub mod doctor;
 pub mod error;
 pub mod health;

@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 
-use similar::{ChangeTag, TextDiff};
-
 /// What stands in place of a secret.
 pub const REDACTED: &str = "<redacted>";
 
@@ -186,34 +184,6 @@ fn occurrences(text: &str, secret: &str) -> Vec<(usize, usize)> {
         from = start + first.len_utf8();
     }
     found
-}
-
-/// A unified diff, three lines around each change and no header. With `colour`, the words that differ are bold. The texts have to be
-/// harmless already.
-pub fn unified_diff(old: &str, new: &str, colour: bool) -> String {
-    let diff = TextDiff::from_lines(old, new);
-    let mut text = String::new();
-    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
-        let header = hunk.header().to_string();
-        text.push_str(&if colour { format!("\x1b[36m{header}\x1b[0m\n") } else { format!("{header}\n") });
-        for change in hunk.ops().iter().flat_map(|op| diff.iter_inline_changes(op)) {
-            let (sign, style) = match change.tag() {
-                ChangeTag::Delete => ('-', "\x1b[31m"),
-                ChangeTag::Insert => ('+', "\x1b[32m"),
-                ChangeTag::Equal => (' ', ""),
-            };
-            let mut line = String::from(sign);
-            for (emphasised, words) in change.iter_strings_lossy() {
-                let words = words.trim_end_matches(['\n', '\r']);
-                match emphasised && colour {
-                    true => line.push_str(&format!("\x1b[1m{words}\x1b[22m")),
-                    false => line.push_str(words),
-                }
-            }
-            text.push_str(&if colour && !style.is_empty() { format!("{style}{line}\x1b[0m\n") } else { line + "\n" });
-        }
-    }
-    text
 }
 
 /// Gives every seed of a fuzz target to what it tests.

@@ -1,7 +1,7 @@
 //! Two texts side by side, as `diff --side-by-side` of diff(1) shows them: `|` for a line that differs, `<` for one that goes, `>` for
 //! one that comes.
 
-use similar::{DiffOp, TextDiff};
+use crate::diff::Compared;
 
 /// How wide it is where nothing says how wide the terminal is, as for diff(1).
 const WIDTH: usize = 130;
@@ -21,28 +21,19 @@ pub fn width() -> usize {
 /// Both texts, line beside line; a line that is too long goes on below. The texts have to be harmless already.
 pub fn side_by_side(old: &str, new: &str, width: usize, colour: bool) -> String {
     let half = (width - 3) / 2;
-    let diff = TextDiff::from_lines(old, new);
-    let (left, right): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    let compared = Compared::of(old, new);
     let mut text = String::new();
-    for op in diff.ops() {
-        let (is_equal, before, after) = match *op {
-            DiffOp::Equal { old_index, new_index, len } => {
-                (true, old_index..old_index + len, new_index..new_index + len)
-            }
-            _ => (false, op.old_range(), op.new_range()),
-        };
-        for row in 0..before.len().max(after.len()) {
-            let side = |lines: &[&str], range: &std::ops::Range<usize>| -> Option<String> {
-                (row < range.len()).then(|| lines.get(range.start + row).copied().unwrap_or_default().to_owned())
-            };
-            let pair = (side(&left, &before), side(&right, &after));
-            let mark = match &pair {
-                _ if is_equal => ' ',
+    for part in compared.parts() {
+        let (left, right) = (&compared.old[part.old], &compared.new[part.new]);
+        for row in 0..left.len().max(right.len()) {
+            let pair = (left.get(row).copied(), right.get(row).copied());
+            let mark = match pair {
+                _ if part.is_same => ' ',
                 (Some(_), Some(_)) => '|',
                 (Some(_), None) => '<',
                 (None, _) => '>',
             };
-            rows(&mut text, (pair.0.as_deref(), pair.1.as_deref()), mark, half, colour);
+            rows(&mut text, pair, mark, half, colour);
         }
     }
     text
@@ -50,7 +41,7 @@ pub fn side_by_side(old: &str, new: &str, width: usize, colour: bool) -> String 
 
 /// One pair of lines, on as many rows as the longer one needs.
 fn rows(text: &mut String, (old, new): (Option<&str>, Option<&str>), mark: char, half: usize, colour: bool) {
-    let (old, new) = (pieces(old.unwrap_or_default(), half), pieces(new.unwrap_or_default(), half));
+    let [old, new] = [old, new].map(|line| pieces(line.unwrap_or_default().trim_end_matches(['\n', '\r']), half));
     let painted = |piece: &str, code: &str| match colour && mark != ' ' && !piece.trim().is_empty() {
         true => format!("{code}{piece}\x1b[0m"),
         false => piece.to_owned(),

@@ -12,8 +12,8 @@ use crate::ledger::{Past, history};
 use crate::manifest;
 use crate::plan::Intent;
 use crate::run::journal::Journal;
-use crate::run::runs::runs;
 use crate::run::record::{Begin, Body};
+use crate::run::runs::runs;
 use crate::trust::Standing;
 
 /// How much of a run's id a table shows: 50 random bits of a ULID.

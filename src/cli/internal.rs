@@ -1,5 +1,6 @@
 //! The hidden verbs: what this program starts of itself.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -30,6 +31,14 @@ pub enum Internal {
         packed: u64,
         /// The most that it may come to, bytes
         most: u64,
+    },
+    /// What a child that has become an account runs: tells the refs of a server over HTTP, see `source::git::plain`
+    ListRefs {
+        /// The URL of the repository
+        url: String,
+        /// git's own helper, which takes over where one plain request is not enough
+        #[arg(last = true)]
+        git: Vec<OsString>,
     },
     /// Supervise a throw-away twin of this host; requests come on standard input
     TwinInit,
@@ -66,6 +75,7 @@ pub fn run(verb: &Internal, globals: &Globals) -> Result<()> {
             crate::backup::copy_database(source, scratch, &mut std::io::stdout().lock())
         }
         Internal::Unpack { packed, most } => crate::source::archive::tell(*packed, *most),
+        Internal::ListRefs { url, git } => crate::source::git::list_plainly(url, git),
         Internal::TwinInit => crate::twin::supervise(),
         Internal::SampleService { dir } => crate::sample::serve(dir),
         Internal::Rehearse { name, way } => {

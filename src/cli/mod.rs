@@ -158,8 +158,8 @@ pub fn main() -> u8 {
         Err(error) => return usage(&error),
     };
     style::choose(&cli.globals);
-    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cli.run()));
-    match ended.unwrap_or_else(|_| Err(cli.broken())) {
+    cli.end_when_broken();
+    match cli.run() {
         Ok(exit) => cli.told(exit) as u8,
         Err(error) => {
             error::print(&error, cli.globals.json);
@@ -184,6 +184,18 @@ impl Cli {
             self.verb,
             Verb::Check(_) | Verb::Plan(_) | Verb::Status(_) | Verb::History(_) | Verb::Show(_) | Verb::Logs(_)
         )
+    }
+
+    /// Ends the process where one of its threads panics: what is half done stays as a kill would leave it, and is no way to go on
+    /// from. The release is built without unwinding.
+    fn end_when_broken(&self) {
+        let (error, is_json) = (self.broken(), self.globals.json);
+        let tell = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            tell(panic);
+            error::print(&error, is_json);
+            std::process::exit(error.kind.exit() as i32);
+        }));
     }
 
     /// After a panic, which has told where it was: a thread that could not be started, or a fault of ours.

@@ -25,6 +25,6 @@ pub mod probe;
 pub mod process;
 pub mod secrecy;
 #[cfg(test)]
-mod served;
+pub(crate) mod served;
 pub mod systemd;
 mod xattr;

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 /// Answers requests with these bytes, one connection each, a piece at a time; what was asked comes back.
-pub(super) fn server(answers: Vec<Vec<Vec<u8>>>, pause: Duration) -> (String, std::thread::JoinHandle<Vec<String>>) {
+pub(crate) fn server(answers: Vec<Vec<Vec<u8>>>, pause: Duration) -> (String, std::thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let thread = std::thread::spawn(move || {

@@ -136,7 +136,7 @@ fn not_found(paths: &Paths, names: &[String], name: Option<&str>) -> Error {
                 place.display(),
                 known.join(", ")
             ));
-            match similar::get_close_matches(name, &known, 1, 0.6).first() {
+            match crate::diff::nearest(name, &known, 0.6) {
                 Some(near) => error.hint(format!("did you mean {near}?")),
                 None => error.hint("write a manifest for a checkout: relift init PATH"),
             }

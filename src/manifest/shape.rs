@@ -2,13 +2,13 @@
 //! so that the schema that editors use and the check here cannot disagree.
 
 use serde_json::{Map, Value, json};
-use similar::get_close_matches;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::document::{Document, Key};
 use super::problem::{Fault, Problem};
 use super::raw;
+use crate::diff::nearest;
 
 /// The JSON Schema (draft 2020-12) of a manifest. TOML has no null, so the schema has none.
 pub fn schema() -> Value {
@@ -148,7 +148,7 @@ impl<'a> Walk<'a> {
             return;
         }
         let list = words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
-        let help = match get_close_matches(text, &words, 1, 0.6).first() {
+        let help = match nearest(text, &words, 0.6) {
             Some(near) => format!("did you mean \"{near}\"? It is one of {list}"),
             None => format!("write one of {list}"),
         };
@@ -184,7 +184,7 @@ impl<'a> Walk<'a> {
         let known = schema.get("properties").and_then(Value::as_object);
         let names: Vec<&str> = known.into_iter().flat_map(|known| known.keys()).map(String::as_str).collect();
         let fault = Fault::new("this key is not known");
-        if let Some(near) = get_close_matches(name, &names, 1, 0.65).first() {
+        if let Some(near) = nearest(name, &names, 0.65) {
             return fault.help(format!("did you mean `{near}`?"));
         }
         let places = self.places(name, &Key::default(), self.schema);

@@ -124,7 +124,7 @@ fn braced_words(text: &str) -> impl Iterator<Item = &str> {
 
 fn looks_like_version(word: &str) -> bool {
     let word = word.trim().to_lowercase();
-    !similar::get_close_matches(word.as_str(), &["version"], 1, 0.7).is_empty()
+    crate::diff::nearest(&word, &["version"], 0.7).is_some()
 }
 
 #[cfg(test)]

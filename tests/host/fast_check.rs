@@ -30,7 +30,7 @@ fn started(host: &Host) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn a_check_without_news_writes_nothing_starts_one_git_and_connects_once() {
+fn a_check_without_news_writes_nothing_starts_one_child_and_connects_once() {
     let mut server = GitServer::http();
     let host = server.host_with_sample();
     server.release(|release| release.next("1.1.0"));
@@ -54,8 +54,14 @@ fn a_check_without_news_writes_nothing_starts_one_git_and_connects_once() {
     assert!(written.is_empty(), "{written:#?}");
     let roots: Vec<&String> = trace.iter().filter(|line| line.contains("/root/.gitconfig")).collect();
     assert!(roots.is_empty(), "root's own git is not asked how: {roots:?}");
-    // Its helper for HTTP is a program of its own.
-    assert_eq!(started(&host).0, ["relift", "git", "git-remote-https"]);
+    let owner = host.must("id -u app").trim().to_owned();
+    assert_eq!(started(&host), (vec!["relift".into(), "exe".into()], vec![owner.clone()]), "the owner asks");
+    // What configures how, in any way, is git's to read; its helper for HTTP is a program of its own.
+    host.must("runuser -u app -- git config --global http.userAgent mine");
+    let asked = server.requests().len();
+    assert_eq!(started(&host), (["relift", "exe", "git", "git-remote-https"].map(Into::into).to_vec(), vec![owner]));
+    assert_eq!(server.requests().split_off(asked), [REFS]);
+    host.must("runuser -u app -- git config --global --unset http.userAgent");
     let connected = trace.iter().filter(|line| line.contains("connect(") && line.contains("htons(80)")).count();
     assert_eq!(connected, 1);
     // What is offered next is news, seen in the same one request before anything is fetched.
@@ -113,8 +119,20 @@ fn ten_runs_or_hundreds_are_the_same_work_to_whoever_asks_about_the_newest() {
     older(100_001, 100_010);
     let few = verbs.map(opened);
     older(100_011, 100_600);
-    assert_eq!(verbs.map(opened), few);
-    assert!(few.iter().all(|count| *count > 0), "{few:?}");
+    // Nothing is noted of a directory that has just changed.
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    host.relift(&["status", "app"]).exits(0);
+    for (verb, (many, few)) in verbs.iter().zip(verbs.map(opened).into_iter().zip(few)) {
+        assert!(many <= few && few > 0, "{verb}: {many} of many, {few} of few");
+        let read = host.must(&format!(
+            "strace -f -qq -y -o /tmp/trace -e trace=getdents64 {verb} >/dev/null; grep -c 'relift/app/runs>' /tmp/trace || :"
+        ));
+        assert_eq!(read.trim(), "0", "{verb} reads the names of all runs");
+    }
+    // A run that comes is the newest at once.
+    host.release(|release| release.next("1.2.0"));
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    assert!(host.relift(&["history", "app", "--lines", "1"]).exits(0).stdout.contains("1.2.0"));
 }
 
 #[test]

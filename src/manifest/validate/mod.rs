@@ -193,7 +193,7 @@ impl Look<'_> {
 
 /// What is said where a name is not one of `names`.
 pub(super) fn near_or_list(name: &str, names: &[&str]) -> String {
-    match similar::get_close_matches(name, names, 1, 0.6).first() {
+    match crate::diff::nearest(name, names, 0.6) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => format!("there are: {}", names.join(", ")),
     }

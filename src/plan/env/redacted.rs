@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::lexer::{Assignment, Entry, File, Kind};
 use super::{Shape, dotenv};
-use crate::text::{harmless, is_worth_hiding, redact, unified_diff};
+use crate::diff::unified;
+use crate::text::{harmless, is_worth_hiding, redact};
 
 /// A terminal diff of the operator's file and the merged one: hunks with three lines around them, the words that differ in bold.
 /// Of a value only its [`Shape`] is shown, and that it changed; the values of `public` keys are. Comments and lines of the operator's that are no assignment are
@@ -23,7 +24,7 @@ pub fn redacted_diff(mine: &[u8], merged: &[u8], public: &[String], colour: bool
             redact(&text, &hidden)
         }
     });
-    unified_diff(&old, &new, colour)
+    unified(&old, &new, colour)
 }
 
 /// One line per entry. `earlier` holds the values, by key and occurrence, with which those here are compared.

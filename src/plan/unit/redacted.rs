@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::arguments::{secrets, without_secrets};
 use super::keys::is_secret;
 use super::settings::ends_in_backslash;
-use crate::text::{harmless, unified_diff};
+use crate::diff::unified;
+use crate::text::harmless;
 
 /// A unified diff of two unit files with their names for a person, coloured where asked for; empty where they are the same. Values of `Environment=`,
 /// `SetCredential=` and the like, and arguments that look like secrets, are shown as `<set>` or `<changed>`, also where they are
@@ -17,7 +18,7 @@ pub fn diff((old_name, new_name): (&str, &str), before: &str, after: &str, colou
     let (old, new) = shown_sides(before, after);
     let [old_name, new_name] = [old_name, new_name].map(harmless);
     let (bold, plain) = if colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-    format!("{bold}--- {old_name}{plain}\n{bold}+++ {new_name}{plain}\n{}", unified_diff(&old, &new, colour))
+    format!("{bold}--- {old_name}{plain}\n{bold}+++ {new_name}{plain}\n{}", unified(&old, &new, colour))
 }
 
 /// Two versions of a unit file as [`diff`] shows their lines.

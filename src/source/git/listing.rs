@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 
 use super::call::explain;
 use super::mirror::Refs;
-use super::remote::{Remote, SOURCE};
+use super::remote::Remote;
 use crate::error::Result;
 use crate::host::process::Command;
 
@@ -26,17 +26,20 @@ pub(super) enum Question {
 
 /// What a server lists over HTTP.
 pub(super) fn of_http(remote: &Remote, command: Command, question: Question) -> Result<Option<Refs>> {
-    let version = match &question {
-        Question::All => "protocol.version=0",
-        Question::Refs(_) => "protocol.version=2",
-    };
-    let command = command.args(["-c", version, "remote-https", SOURCE]).args([&remote.url]);
     let (listed, output) = command.converse(move |stdin, stdout| ask(stdin, stdout, &question))?;
     match output.success() {
         // An answer that is none: a fetch tells what is wrong with it.
         true => Ok(listed.and_then(io::Result::ok)),
         false => Err(explain(remote, &output)),
     }
+}
+
+/// What an answer to the request for all refs holds, a line each, gitprotocol-http(5); `None` where it is none.
+pub(super) fn offered(mut answer: &[u8]) -> Option<Vec<String>> {
+    let service = packets(&mut answer).ok()?;
+    let lines = packets(&mut answer).ok()?;
+    let is_ours = service == ["# service=git-upload-pack"] && answer.is_empty();
+    is_ours.then(|| lines.iter().map(|line| plain(line).to_owned()).collect())
 }
 
 /// What `upload-pack` lists of a local repository.
@@ -51,7 +54,11 @@ pub(super) fn of_local(remote: &Remote, upload_pack: Command) -> Result<Option<R
 
 /// What is listed in protocol version 0, gitprotocol-pack(5): what the server can do stands behind the first name.
 fn advertised(lines: &[String]) -> Refs {
-    refs(lines.iter().map(|line| line.split('\0').next().unwrap_or_default()))
+    refs(lines.iter().map(|line| plain(line)))
+}
+
+fn plain(line: &str) -> &str {
+    line.split('\0').next().unwrap_or_default()
 }
 
 /// `OID NAME` a line; what else a list has (an alias, where an annotated tag leads) is no ref of its own.

@@ -85,6 +85,28 @@ impl Remote {
         command.timeout(NETWORK).largest_file(self.max_fetch)
     }
 
+    /// git's helper for HTTP as the owner, [gitremote-helpers(7)](https://git-scm.com/docs/gitremote-helpers), in this version of
+    /// git's protocol.
+    pub fn helps(&self, lent: Option<&Lent>, version: &str) -> Command {
+        self.owners_git(lent).args(self.helper_words(version))
+    }
+
+    /// The same, to list all refs: a request of our own where git would make no other, see [`plain`](super::plain).
+    pub fn lists_over_http(&self, lent: Option<&Lent>) -> Command {
+        let version = "protocol.version=0";
+        if lent.is_some() {
+            return self.helps(lent, version);
+        }
+        let (env, git) = self.owners_words();
+        let ours = ["/proc/self/exe", "internal", "list-refs", &self.url, "--"].map(str::to_owned);
+        let words = ours.into_iter().chain(git).chain(self.helper_words(version));
+        in_place_of(&self.owner, words, env).timeout(NETWORK).largest_file(self.max_fetch)
+    }
+
+    fn helper_words(&self, version: &str) -> [String; 5] {
+        ["-c", version, "remote-https", SOURCE, &self.url].map(str::to_owned)
+    }
+
     /// git that lists the refs of one kind (`--heads`, `--tags`), as whoever opens the connection: one that lists takes in no
     /// object that root would have to check. Not over HTTP, where the owner's configuration could lead it elsewhere.
     pub fn lists(&self, kind: &str) -> Command {

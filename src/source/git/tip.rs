@@ -59,10 +59,11 @@ impl Remote {
     /// that was seen to have many refs is asked for the few.
     fn listed_over_http(&self, follow: &Follow) -> Result<Option<Refs>> {
         let lent = self.lend()?;
-        let command = self.owners_git(lent.as_ref()).timeout(BOUND);
         if self.has_many_refs() {
+            let command = self.helps(lent.as_ref(), "protocol.version=2").timeout(BOUND);
             return listing::of_http(self, command, Question::Refs(prefix(follow)));
         }
+        let command = self.lists_over_http(lent.as_ref()).timeout(BOUND);
         let listed = listing::of_http(self, command, Question::All)?;
         if listed.as_ref().is_some_and(|refs| refs.len() > MANY) {
             self.remember_many_refs();
