@@ -14,6 +14,8 @@ mod problem;
 mod raw;
 mod repository;
 pub mod robust;
+#[cfg(test)]
+mod schema;
 mod shape;
 mod template;
 mod validate;

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A part of the install: a directory of the checkout with its own configuration, units and steps.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Component {
     /// Its name in messages and in `--only`: lower-case letters, digits, `-` and `_`.
@@ -51,7 +53,8 @@ pub(in crate::manifest) struct Component {
 
 /// Packages and paths of the host, and what is to be done when they changed. Services whose program or libraries were replaced are
 /// restarted without being declared here.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Needs {
     /// Names of distribution packages, as dpkg or rpm have them; `*` stands for anything: `["nodejs", "python3.*"]`.
@@ -69,7 +72,8 @@ pub(in crate::manifest) struct Needs {
 }
 
 /// Where a version is written.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Version {
     /// The file, relative to the component.
@@ -80,7 +84,8 @@ pub(in crate::manifest) struct Version {
 }
 
 /// A configuration file and upstream's example of it.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Env {
     /// The operator's file, relative to the component.
@@ -97,7 +102,8 @@ pub(in crate::manifest) struct Env {
 }
 
 /// Who reads a configuration file.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum Dialect {
     Systemd,
@@ -106,7 +112,8 @@ pub(in crate::manifest) enum Dialect {
 }
 
 /// A command that must succeed.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Check {
     /// Program and arguments. No shell is involved. It starts in the component's directory.
@@ -128,7 +135,8 @@ pub(in crate::manifest) struct Check {
 }
 
 /// A command that brings the component to the new tree.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Step {
     /// Its name in the plan and in the log.
@@ -160,7 +168,8 @@ pub(in crate::manifest) struct Step {
 }
 
 /// When a step runs.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct When {
     /// When one of these paths, relative to the component, changed.
@@ -168,7 +177,8 @@ pub(in crate::manifest) struct When {
 }
 
 /// How a step is undone.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(untagged)]
 pub(in crate::manifest) enum Undo {
     /// By a rule.
@@ -178,7 +188,8 @@ pub(in crate::manifest) enum Undo {
 }
 
 /// A rule for undoing a step.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum UndoRule {
     Pure,
@@ -188,7 +199,8 @@ pub(in crate::manifest) enum UndoRule {
 }
 
 /// A command that undoes a step.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct UndoCommand {
     /// Program and arguments. It runs as the step did.
@@ -199,7 +211,8 @@ pub(in crate::manifest) struct UndoCommand {
 }
 
 /// A unit file that upstream ships.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Unit {
     /// The unit file in the tree, relative to the component. Its file name is the unit's name.
@@ -223,7 +236,8 @@ pub(in crate::manifest) struct Unit {
 }
 
 /// Something that must answer. Give exactly one of `http`, `tcp`, `command` and `journal`.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Health {
     /// A GET request to this URL. `${KEY}` stands for a value of the component's `.env`.
@@ -261,7 +275,8 @@ pub(in crate::manifest) struct Health {
 }
 
 /// What an HTTP answer must be.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Expect {
     /// The status. Default: 200.
@@ -277,7 +292,8 @@ pub(in crate::manifest) struct Expect {
 }
 
 /// A value of a JSON field.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(untagged)]
 pub(in crate::manifest) enum Scalar {
     Text(String),
@@ -287,7 +303,8 @@ pub(in crate::manifest) enum Scalar {
 }
 
 /// A number.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(untagged)]
 pub(in crate::manifest) enum Number {
     Integer(i64),
@@ -304,7 +321,8 @@ impl Number {
 }
 
 /// Lines of a journal. Give `wanted`, `unwanted` or both.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Journal {
     /// A regular expression that a line must match.
@@ -316,7 +334,8 @@ pub(in crate::manifest) struct Journal {
 }
 
 /// Where a check runs.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum At {
     Staged,
@@ -324,7 +343,8 @@ pub(in crate::manifest) enum At {
 }
 
 /// Who runs a command.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum As {
     Owner,
@@ -332,7 +352,8 @@ pub(in crate::manifest) enum As {
 }
 
 /// The manager of a unit.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum Scope {
     System,
@@ -340,7 +361,8 @@ pub(in crate::manifest) enum Scope {
 }
 
 /// What an upgrade does to a unit.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum Restart {
     IfChanged,

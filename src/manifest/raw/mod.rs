@@ -8,6 +8,7 @@ mod procedure;
 mod source;
 mod telling;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,8 @@ pub(super) use source::*;
 pub(super) use telling::*;
 
 /// What is installed on this host from one git checkout, and how it is upgraded. `/etc/relift/NAME.toml`.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Manifest {
     /// The version of the manifest's format. Always 1.
@@ -53,7 +55,8 @@ pub(super) struct Manifest {
 }
 
 /// Where the install is and whose it is.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Install {
     /// The checkout's top directory, absolute.
@@ -79,7 +82,8 @@ pub(super) struct Install {
 }
 
 /// How the tree lies below the root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Layout {
     InPlace,
@@ -87,7 +91,8 @@ pub(super) enum Layout {
 }
 
 /// Where releases come from: exactly one table.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Source {
     /// A git checkout.
@@ -105,7 +110,8 @@ pub(super) struct Source {
 }
 
 /// A git checkout. Give either `branch` or `tags`.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Git {
     /// The remote's URL. It is pinned: the checkout's own remote must agree.
@@ -142,7 +148,8 @@ pub(super) struct Git {
 }
 
 /// What must be signed, and by whom: SSH keys, OpenPGP keys, or both. The files are root's, outside the checkout.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Verify {
     /// With `tags`: `tag`, the annotated tag of the release. With `branch`: `commits`, every first-parent commit since the
@@ -166,7 +173,8 @@ pub(super) struct Verify {
 }
 
 /// What must be signed.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum MustBeSigned {
     Tag,
@@ -183,7 +191,8 @@ fn is_no(value: &bool) -> bool {
 }
 
 /// What must hold between components.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Compatibility {
     /// Groups of components that must share MAJOR.MINOR: they are upgraded together or not at all.
@@ -195,7 +204,8 @@ pub(super) struct Compatibility {
 }
 
 /// What of an install's data is backed up: before a run changes it, and by `relift backup take`.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Backup {
     /// Files and directories, relative to the root.
@@ -221,7 +231,8 @@ pub(super) struct Backup {
 }
 
 /// When a run takes its backup.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum BackupWhen {
     Prepare,

@@ -1,12 +1,14 @@
 //! `[policy]`.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{As, is_no};
 
 /// What may happen by itself, and how a release must prove itself.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Policy {
     /// How far an unattended run may go. Default: `none`.
@@ -69,7 +71,8 @@ pub(in crate::manifest) struct Policy {
 }
 
 /// What must be free on the host.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Require {
     /// On the filesystem of the root: `500MiB`, `4GiB`.
@@ -81,7 +84,8 @@ pub(in crate::manifest) struct Require {
 }
 
 /// One text, or several.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(untagged)]
 pub(in crate::manifest) enum OneOrMore {
     One(String),
@@ -89,7 +93,8 @@ pub(in crate::manifest) enum OneOrMore {
 }
 
 /// What an unattended run does on battery.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum OnBattery {
     Defer,
@@ -97,7 +102,8 @@ pub(in crate::manifest) enum OnBattery {
 }
 
 /// What can be inhibited, systemd-inhibit(1).
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum Inhibit {
     Shutdown,
@@ -106,7 +112,8 @@ pub(in crate::manifest) enum Inhibit {
 }
 
 /// A command that may say that the host is busy.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Defer {
     /// The program and its arguments; no shell is involved.
@@ -120,7 +127,8 @@ pub(in crate::manifest) struct Defer {
 }
 
 /// How far an unattended run may go.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum Unattended {
     None,
@@ -130,7 +138,8 @@ pub(in crate::manifest) enum Unattended {
 }
 
 /// What an unattended run does about new keys.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum EnvPolicy {
     AddNew,

@@ -1,12 +1,14 @@
 //! `[[hook]]`, `[[migration]]` and `[[compatibility.peer]]`: what an upgrade's runbook says beyond steps.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{As, Undo, When};
 
 /// A command at a standard place of a run. It is journaled, shown and undone as a step is.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Hook {
     /// The place. `preflight`: before any change, and may stop the run. `drain`: the first change, takes no new work and waits
@@ -50,7 +52,8 @@ pub(in crate::manifest) struct Hook {
 }
 
 /// A place in a run.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum Place {
     Preflight,
@@ -64,7 +67,8 @@ pub(in crate::manifest) enum Place {
 /// What going to a version asks for. From 3.38.0 to 3.40.0, what 3.39.0, 3.39.1 and 3.40.0 declare is run in this order, each
 /// once on this host. Where one is declared, a change of the first number needs `--to` and a migration for each new one: of
 /// `X.0.0`, or with `covers = "X"`. Where none is, `--to` is enough.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Migration {
     /// The version that asks for it: `3.39.0`.
@@ -104,7 +108,8 @@ pub(in crate::manifest) struct Migration {
 
 /// Something else that talks to this install, on whatever host, and whose version must fit. It is asked when a plan is made and
 /// again before a run changes anything. Give either `http` or `command`.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Peer {
     /// Its name in the plan: `runners`.
@@ -132,7 +137,8 @@ pub(in crate::manifest) struct Peer {
 }
 
 /// Versions that go together, in Cargo's notation.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Accepts {
     /// Our version: `>=1.3, <2`.
@@ -142,7 +148,8 @@ pub(in crate::manifest) struct Accepts {
 }
 
 /// What is done when a peer does not answer.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum Unreachable {
     Stop,

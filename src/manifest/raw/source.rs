@@ -1,10 +1,12 @@
 //! The tables of the sources besides git.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Packages of the distribution's package manager.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Packages {
     /// The packages that are upgraded; `*` stands for anything, of what is installed. Nothing else is upgraded, unless one of
@@ -37,7 +39,8 @@ pub struct Packages {
 }
 
 /// A package manager.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PackageManager {
     Apt,
@@ -46,7 +49,8 @@ pub enum PackageManager {
 
 /// A Compose project: its files follow a release's reference files, its images follow a registry, or both. Give `reference`,
 /// `image` or both.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Compose {
     /// The project's name, as `docker-compose -p` takes it.
@@ -82,7 +86,8 @@ pub struct Compose {
 }
 
 /// An image that follows a registry. Give `tags` or `tag`.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ComposeImage {
     /// The image without a tag: `registry.example:5000/app`. Who may pull it, `~/.docker/config.json` of root says.
@@ -98,7 +103,8 @@ pub struct ComposeImage {
 }
 
 /// Release archives.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Archive {
     /// Where the archive of a version is: an http(s) URL, or an absolute path, with `{version}` in it:
@@ -132,7 +138,8 @@ pub struct Archive {
 }
 
 /// What becomes of the one directory that all of an archive is in.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Strip {
     Auto,
@@ -141,7 +148,8 @@ pub enum Strip {
 
 /// Who must have signed: one of `minisign`, `allowed-signers` and `keyring`. The files are root's, outside the root of the install.
 /// A signature lies beside what it is of: `.minisig`, `.sig` (`ssh-keygen -Y sign -n file`) or `.asc`.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ArchiveVerify {
     /// The public key of minisign(1): itself, or the absolute path of its file.
@@ -170,7 +178,8 @@ pub struct ArchiveVerify {
 }
 
 /// What is signed.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Over {
     Checksums,

@@ -1,12 +1,14 @@
 //! Who hears of an install: `[[notify]]` and `[monitoring]`.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::is_no;
 
 /// What monitoring reads of this install. With the table, every account of the host may ask `relift status --nagios`.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Monitoring {
     /// The directory of node_exporter's textfile collector, absolute: `/var/lib/prometheus/node-exporter` on Debian. After each
@@ -27,7 +29,8 @@ pub(in crate::manifest) struct Monitoring {
 }
 
 /// One way by which people are told. Give exactly one of `mail`, `webhook` and `command`.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Notify {
     /// What is told: `failure`, `decision` (an operator is needed), `new` (a release), `success`, `recovered` (a run that died was
@@ -56,7 +59,8 @@ pub(in crate::manifest) struct Notify {
 }
 
 /// What people are told of.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum Topic {
     Failure,
@@ -69,7 +73,8 @@ pub(in crate::manifest) enum Topic {
 }
 
 /// A mail. Give either `smtp` or `sendmail`.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Mail {
     /// Addresses.
@@ -92,7 +97,8 @@ pub(in crate::manifest) struct Mail {
 }
 
 /// How `smtp://` is protected.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum SmtpTls {
     Starttls,
@@ -100,7 +106,8 @@ pub(in crate::manifest) enum SmtpTls {
 }
 
 /// An HTTP request, POST. Give either `url` or `url-file`.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::manifest) struct Webhook {
     /// Where to.
@@ -122,7 +129,8 @@ pub(in crate::manifest) struct Webhook {
 }
 
 /// What the body of a webhook is.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::manifest) enum WebhookFormat {
     Json,
