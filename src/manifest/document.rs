@@ -3,10 +3,12 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Fault, Problem};
+use super::raw;
 
 /// The way to a key: `component[0].step[1].timeout`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,6 +80,13 @@ impl<'a> Document<'a> {
             Problem::at(String::new(), error.span().unwrap_or(0..0), text, fault)
         });
         Document { text, syntax: syntax.collect(), tree }
+    }
+
+    /// The manifest that it is. By way of plain values: reading these structs from values that know their places takes twice the
+    /// code, and the places of what is wrong are told by the schema.
+    pub fn read(&self) -> Result<raw::Manifest, toml::de::Error> {
+        let table = toml::Table::deserialize(toml::Deserializer::from(self.tree.clone()))?;
+        raw::Manifest::deserialize(table)
     }
 
     /// A fault of the value at `key`, or of the nearest table above where the value is not there.

@@ -24,8 +24,6 @@ mod words;
 
 use std::path::Path;
 
-use serde::Deserialize;
-
 pub use effective::effective;
 pub use files::{all, at, each, file_of, files, load, named, read, readable, writers_of};
 pub use install::*;
@@ -61,7 +59,7 @@ pub fn parse_at(name: &str, file: &Path, text: &str, layer: &Layer) -> Result<In
     if *layer != Layer::Absent && repository::is_asked(&document) {
         return repository::layered(name, file, &document, layer);
     }
-    let read = raw::Manifest::deserialize(toml::Deserializer::from(document.tree.clone()));
+    let read = document.read();
     // The schema takes longer to make than all else that is done with a manifest: it is made where something may be wrong.
     if !read.as_ref().is_ok_and(|raw| shape::is_as_read(&document, raw)) {
         let shape = shape::check(&document);

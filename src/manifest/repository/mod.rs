@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{Document, Key};
 use super::problem::{Fault, Problem};
-use super::{Install, Problems, StepUndo, raw, shape, validate};
+use super::{Install, Problems, StepUndo, shape, validate};
 use crate::plan::abbreviate;
 
 pub use changes::changes;
@@ -158,7 +158,8 @@ fn validated(
     if !shape.is_empty() {
         return Err(wrong(shape));
     }
-    let raw: raw::Manifest = toml::from_str(&text)
+    let raw = whole
+        .read()
         .map_err(|error| wrong(vec![Problem::at(String::new(), 0..0, &text, Fault::new(error.message()))]))?;
     validate::install(name, file, &whole, &raw).map_err(wrong)
 }
