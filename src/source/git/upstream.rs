@@ -32,8 +32,9 @@ impl Upstream for GitSource {
         }
     }
 
-    fn update(&self, _: &Place, mirror: &Mirror, reporter: &dyn Reporter) -> Result<()> {
-        during(reporter, "fetch", || mirror.fetch(&self.follow, reporter))
+    fn update(&self, place: &Place, mirror: &Mirror, reporter: &dyn Reporter) -> Result<()> {
+        let checkout = (place.install.layout == Layout::InPlace).then_some(place.install.root.as_path());
+        during(reporter, "fetch", || mirror.fetch(&self.follow, checkout, reporter))
     }
 
     fn target(

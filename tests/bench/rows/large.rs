@@ -43,18 +43,34 @@ pub fn measure(effort: Effort) -> Vec<Row> {
     );
     let growth = duel(effort.rounds, [&mut || plan("large").cpu, &mut || plan("small").cpu]);
     // git proves that what it fetched is whole by reading every tree of what was there before.
-    let fetch = || -> Sample {
-        monorepo::forget(&host, "large");
-        Task::sh(
-            "git --git-dir=/var/lib/relift/large/mirror.git fetch --quiet --no-write-fetch-head file:///srv/git/large.git \
+    let fetch = |name: &str| -> Sample {
+        monorepo::forget(&host, name);
+        Task::sh(&format!(
+            "git --git-dir=/var/lib/relift/{name}/mirror.git fetch --quiet --no-write-fetch-head file:///srv/git/{name}.git \
              +refs/heads/main:refs/heads/main",
-        )
+        ))
         .exits(0, &host)
     };
-    let fetches =
-        |figure: fn(&Sample) -> f64| duel(effort.rounds, [&mut || figure(&plan("large")), &mut || figure(&fetch())]);
+    // And so does whoever sends it, to leave out what is there; over the network that is another machine.
+    let send = |name: &str| -> Sample {
+        Task::sh(&format!(
+            "printf 'main\\n^%s\\n' $(git -C /opt/{name} rev-parse HEAD) |
+             git --git-dir=/srv/git/{name}.git pack-objects --revs --thin --stdout -q --delta-base-offset >/dev/null"
+        ))
+        .exits(0, &host)
+    };
+    let fetches = |figure: fn(&Sample) -> f64| {
+        duel(effort.rounds, [&mut || figure(&plan("large")), &mut || figure(&fetch("large"))])
+    };
+    let [all, of_fetch, of_sending] = duel(
+        effort.rounds,
+        [&mut || plan("large").cpu - plan("small").cpu, &mut || fetch("large").cpu - fetch("small").cpu, &mut || {
+            send("large").cpu - send("small").cpu
+        }],
+    );
     let (fetch_times, fetch_cpu) = (fetches(|sample| sample.wall), fetches(|sample| sample.cpu));
     let files = effort.files;
+    let more = "what ten times the files add to the processor time of `plan`";
     let alone = "`git fetch` of the branch into the mirror, and nothing else";
     let hand = "`git fetch`, `git diff --stat`, `diff` of `.env` and unit";
     vec![
@@ -75,5 +91,7 @@ pub fn measure(effort: Effort) -> Vec<Row> {
             growth,
         ),
         Row::new(&format!("processor time of `plan`, {files} files"), alone, "ms", Target::Limit, fetch_cpu),
+        Row::new(more, "what they add to that of `git fetch` alone", "ms", Target::Limit, [all.clone(), of_fetch]),
+        Row::new(more, "what they add to that of the remote, which packs", "ms", Target::Limit, [all, of_sending]),
     ]
 }
