@@ -106,7 +106,7 @@ impl Mirror {
     }
 
     /// Brings the mirror up to date with the remote, telling how far it is: one conversation, whether anything is new or not. A new
-    /// mirror takes what it can from the checkout. Call it under the lock of fetches.
+    /// mirror takes what it can from a checkout. Call it under the lock of fetches.
     pub fn fetch(&self, follow: &Follow, checkout: Option<&Path>, reporter: &dyn Reporter) -> Result<()> {
         locks::after_fetch(&self.path)?;
         if let Some(filled) = self.fill(follow, checkout, reporter) {

@@ -144,6 +144,11 @@ impl Remote {
         }
     }
 
+    /// Whether what it sends comes over a network.
+    pub fn is_far(&self) -> bool {
+        self.protocol() != "file"
+    }
+
     /// Whether curl talks to it.
     pub fn is_http(&self) -> bool {
         matches!(self.protocol(), "http" | "https")

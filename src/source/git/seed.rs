@@ -229,8 +229,8 @@ mod tests {
             (mirror, fetched)
         }
 
-        /// The mirror is as the remote alone would have made it; what git has to say of how it came.
-        fn fetched(&self) -> String {
+        /// The mirror is as the remote alone would have made it; whether it came in two parts.
+        fn is_helped(&self) -> bool {
             let source = self.source();
             let (mirror, fetched) = self.fetch(&source);
             fetched.unwrap();
@@ -246,7 +246,10 @@ mod tests {
             );
             assert!(mirror.file(Oid::from_str(&tip).unwrap(), "large").is_some_and(|bytes| bytes.len() == 1 << 20));
             self.nothing_else_is_left();
-            self.sh(&format!("{in_mirror} count-objects -v | grep -E '^(count|packs)'"))
+            let parts = self.sh(&format!(
+                "{in_mirror} count-objects -v | awk '/^packs/ {{n += $2}} /^count/ {{n += $2 > 0}} END {{print n}}'"
+            ));
+            parts == "2"
         }
 
         fn nothing_else_is_left(&self) {
@@ -255,9 +258,6 @@ mod tests {
             assert_eq!(names, BTreeSet::from(["mirror.git".into(), "remote.gitconfig".into()]));
         }
     }
-
-    /// A commit, a tree, a blob and a tag.
-    const LITTLE: &str = "count: 4\npacks: 1";
 
     #[test]
     fn a_new_mirror_takes_from_the_remote_what_the_checkout_lacks_and_no_more() {
@@ -269,7 +269,7 @@ mod tests {
             // As a kill left it.
             "mkdir -p state/seeding/mirror.git/objects state/seeding/old; echo x > state/seeding/mirror.git/objects/x",
         ] {
-            assert_eq!(Lab::new(then).fetched(), LITTLE, "{then}");
+            assert!(Lab::new(then).is_helped(), "{then}");
         }
     }
 
@@ -281,7 +281,7 @@ mod tests {
             "rm -r co; git init -q -b main co; echo other > co/other; git -C co add other; git -C co commit -qm other",
         ] {
             let lab = Lab::new(then);
-            lab.fetched();
+            lab.is_helped();
             let local = lab.sh("git -C co rev-parse HEAD");
             assert_eq!(lab.mirror(&lab.source()).resolve(&local), None, "{then}");
         }
@@ -304,7 +304,7 @@ mod tests {
             "git -C co commit -q --allow-empty -m three; git -C co rev-parse HEAD > co/.git/info/grafts",
             "rm co/.git/HEAD; mkfifo co/.git/HEAD",
         ] {
-            assert_eq!(Lab::new(then).fetched(), "count: 7\npacks: 0", "{then}");
+            assert!(!Lab::new(then).is_helped(), "{then}");
         }
     }
 
@@ -313,7 +313,7 @@ mod tests {
         let lab = Lab::new(
             "echo evil > x; evil=$(git -C co hash-object -w ../x); git -C co replace $(git -C co rev-parse HEAD:large) $evil",
         );
-        lab.fetched();
+        lab.is_helped();
     }
 
     #[test]
@@ -322,7 +322,7 @@ mod tests {
         let error = lab.fetch(&GitSource { max_fetch: 1 << 19, ..lab.source() }).1.unwrap_err();
         assert!(error.what.contains("in one fetch"), "{error}");
         lab.nothing_else_is_left();
-        assert_eq!(lab.fetched(), LITTLE, "the next one goes through");
+        assert!(lab.is_helped(), "the next one goes through");
     }
 
     #[test]
@@ -335,7 +335,7 @@ mod tests {
             lab.nothing_else_is_left();
         }
         lab.sh("mv gone up");
-        assert_eq!(lab.fetched(), LITTLE);
+        assert!(lab.is_helped());
     }
 
     #[test]

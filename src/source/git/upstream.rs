@@ -33,7 +33,9 @@ impl Upstream for GitSource {
     }
 
     fn update(&self, place: &Place, mirror: &Mirror, reporter: &dyn Reporter) -> Result<()> {
-        let checkout = (place.install.layout == Layout::InPlace).then_some(place.install.root.as_path());
+        // One repository of this host is as near as the other.
+        let has_help = place.install.layout == Layout::InPlace && mirror.remote()?.is_far();
+        let checkout = has_help.then_some(place.install.root.as_path());
         during(reporter, "fetch", || mirror.fetch(&self.follow, checkout, reporter))
     }
 
