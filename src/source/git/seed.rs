@@ -98,9 +98,7 @@ impl Place {
         let told = fs::read_to_string(told).context("the checkout cannot be asked")?;
         let seed = head(&told).filter(|_| output.success() && !new.join("shallow").exists());
         let seed = seed.ok_or_else(|| Error::failed("the checkout gives no whole history"))?;
-        for pack in packs(&new)?.filter(|path| path.extension().is_some_and(|end| end == "keep")) {
-            fs::remove_file(pack).context("a pack cannot be let go")?;
-        }
+        self.set_apart().context("the checkout's pack cannot be kept")?;
         let planted = Repository::open_bare(&new).and_then(|new| {
             new.find_commit(seed)?;
             new.reference(SEED, seed, true, "").map(drop)
@@ -109,11 +107,30 @@ impl Place {
         Ok(seed)
     }
 
+    /// Names the pack that came a second time, among nothing else; what is fetched next to it is the remote's.
+    fn set_apart(&self) -> io::Result<()> {
+        fs::create_dir_all(self.came().join("pack"))?;
+        for file in fs::read_dir(self.mirror().join("objects/pack"))? {
+            let file = file?;
+            match file.path().extension().is_some_and(|end| end == "keep") {
+                true => fs::remove_file(file.path())?,
+                false => fs::hard_link(file.path(), self.came().join("pack").join(file.file_name()))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The objects that came from the checkout.
+    fn came(&self) -> PathBuf {
+        self.0.join("objects")
+    }
+
     /// Whether all commits and tags that came are the history of one commit. Whoever serves a repository may send more than was
     /// asked for.
     fn is_exactly(&self, seed: Oid) -> Result<bool> {
         let types = ["cat-file", "--batch-all-objects", "--unordered", "--buffer", "--batch-check=%(objecttype)"];
-        let (named, output) = in_mirror(&self.mirror()).args(types).converse(|_, types| named(types))?;
+        let of_these = in_mirror(&self.mirror()).env("GIT_OBJECT_DIRECTORY", self.came().display().to_string());
+        let (named, output) = of_these.args(types).converse(|_, types| named(types))?;
         let history = Repository::open_bare(self.mirror()).and_then(|new| {
             let mut walk = new.revwalk()?;
             walk.push(seed)?;
@@ -154,11 +171,6 @@ impl Drop for Place {
         // What stays goes before the next fetch.
         self.clear().unwrap_or_default();
     }
-}
-
-fn packs(mirror: &Path) -> Result<impl Iterator<Item = PathBuf>> {
-    let entries = fs::read_dir(mirror.join("objects/pack")).context("the packs cannot be listed")?;
-    Ok(entries.flatten().map(|entry| entry.path()))
 }
 
 /// How many of these types of objects have names in a history.
@@ -345,10 +357,11 @@ mod tests {
         let place = Place::beside(mirror.path()).unwrap();
         let seed = place.plant(&mirror, &lab.0.path().canonicalize().unwrap().join("co"), &Silent).unwrap();
         assert!(place.is_exactly(seed).unwrap());
-        let at = place.mirror().display().to_string();
-        lab.sh(&format!("git --git-dir={at} tag -m x x {seed}; git --git-dir={at} tag -d x"));
+        let (at, came) = (place.mirror().display().to_string(), place.came().display().to_string());
+        let git = format!("GIT_OBJECT_DIRECTORY={came} git --git-dir={at}");
+        lab.sh(&format!("{git} tag -m x x {seed}; {git} tag -d x"));
         assert!(!place.is_exactly(seed).unwrap(), "a tag");
-        lab.sh(&format!("git --git-dir={at} prune; git --git-dir={at} commit-tree -p {seed} -m x {seed}^{{tree}}"));
+        lab.sh(&format!("{git} prune; {git} commit-tree -p {seed} -m x {seed}^{{tree}}"));
         assert!(!place.is_exactly(seed).unwrap(), "a commit");
     }
 }

@@ -51,26 +51,15 @@ pub fn measure(effort: Effort) -> Vec<Row> {
         ))
         .exits(0, &host)
     };
-    // And so does whoever sends it, to leave out what is there; over the network that is another machine.
-    let send = |name: &str| -> Sample {
-        Task::sh(&format!(
-            "printf 'main\\n^%s\\n' $(git -C /opt/{name} rev-parse HEAD) |
-             git --git-dir=/srv/git/{name}.git pack-objects --revs --thin --stdout -q --delta-base-offset >/dev/null"
-        ))
-        .exits(0, &host)
-    };
     let fetches = |figure: fn(&Sample) -> f64| {
         duel(effort.rounds, [&mut || figure(&plan("large")), &mut || figure(&fetch("large"))])
     };
-    let [all, of_fetch, of_sending] = duel(
+    let growths = duel(
         effort.rounds,
-        [&mut || plan("large").cpu - plan("small").cpu, &mut || fetch("large").cpu - fetch("small").cpu, &mut || {
-            send("large").cpu - send("small").cpu
-        }],
+        [&mut || plan("large").cpu - plan("small").cpu, &mut || fetch("large").cpu - fetch("small").cpu],
     );
     let (fetch_times, fetch_cpu) = (fetches(|sample| sample.wall), fetches(|sample| sample.cpu));
     let files = effort.files;
-    let more = "what ten times the files add to the processor time of `plan`";
     let alone = "`git fetch` of the branch into the mirror, and nothing else";
     let hand = "`git fetch`, `git diff --stat`, `diff` of `.env` and unit";
     vec![
@@ -91,7 +80,12 @@ pub fn measure(effort: Effort) -> Vec<Row> {
             growth,
         ),
         Row::new(&format!("processor time of `plan`, {files} files"), alone, "ms", Target::Limit, fetch_cpu),
-        Row::new(more, "what they add to that of `git fetch` alone", "ms", Target::Limit, [all.clone(), of_fetch]),
-        Row::new(more, "what they add to that of the remote, which packs", "ms", Target::Limit, [all, of_sending]),
+        Row::new(
+            "what ten times the files add to the processor time of `plan`",
+            "what they add to that of `git fetch` of the branch, and nothing else",
+            "ms",
+            Target::Limit,
+            growths,
+        ),
     ]
 }
