@@ -102,10 +102,9 @@ pub fn explain(remote: &Remote, output: &Output) -> Error {
     Error::failed(what).detail(significant(&output.stderr)).hint(hint)
 }
 
-/// Whether a conversation failed before the remote said what it has: no other one would do better.
-pub(super) fn is_unreachable(output: &Output) -> bool {
-    use Trouble::{Certificate, HostKey, Name, Refused, Silent, Unreachable};
-    matches!(trouble(output), Silent | Name | Unreachable | HostKey | Refused | Certificate)
+/// Whether a conversation may have failed for what is here, so that one that begins with nothing could do better.
+pub(super) fn may_be_ours(output: &Output) -> bool {
+    matches!(trouble(output), Trouble::Missing | Trouble::Objects | Trouble::Other)
 }
 
 fn trouble(output: &Output) -> Trouble {

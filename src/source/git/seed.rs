@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use git2::{Oid, Repository};
 
-use super::call::{in_mirror, is_unreachable, text};
+use super::call::{in_mirror, may_be_ours, text};
 use super::checkout::open;
 use super::mirror::{Mirror, configure, converse, init};
 use super::remote::upload_pack_of;
@@ -36,7 +36,7 @@ impl Mirror {
         });
         let output = output.ok()?;
         if let Err(error) = self.judge(follow, &output) {
-            return is_unreachable(&output).then_some(Err(error));
+            return (!may_be_ours(&output)).then_some(Err(error));
         }
         place.settle(seed, is_exact.unwrap_or(false)).ok()?;
         (self.is_new() && place.replace(self.path()).is_ok()).then_some(Ok(()))
