@@ -28,6 +28,7 @@ mod env_units;
 mod erlang;
 mod fast_check;
 mod faults;
+mod first_mirror;
 mod guard;
 mod health;
 mod hooks;

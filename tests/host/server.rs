@@ -63,6 +63,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(('', 80), Handler).serve_forever()
 "#;
 
+/// Serves the repositories of `/srv/git`, which has this one, as the account `git` of a host.
+pub fn serve_http(host: &Host, name: &str) {
+    needs(&[("python3", "python3")]);
+    host.write("/srv/git/requests", "", 0o644, "git:git");
+    host.write("/srv/git-server.py", HTTP_SERVER, 0o644, "root:root");
+    host.must(
+        "systemd-run --quiet --unit=git-http --uid=git -p AmbientCapabilities=CAP_NET_BIND_SERVICE python3 /srv/git-server.py /srv/git user:password",
+    );
+    host.wait_for(&format!(
+        "curl --silent --fail 'http://127.0.0.1/{name}.git/info/refs?service=git-upload-pack' >/dev/null"
+    ));
+}
+
 impl GitServer {
     /// Debian's OpenSSH server, with an account `git` that admits the keys of [`GitServer::admit`].
     pub fn ssh() -> GitServer {
@@ -81,16 +94,8 @@ impl GitServer {
 
     /// Smart HTTP by git http-backend. [`GitServer::behave`] makes it refuse, fail or hang.
     pub fn http() -> GitServer {
-        needs(&[("python3", "python3")]);
         let server = GitServer::with_url(|address| format!("http://{address}/app.git"));
-        server.host.write("/srv/git/requests", "", 0o644, "git:git");
-        server.host.write("/srv/git-server.py", HTTP_SERVER, 0o644, "root:root");
-        server.host.must(
-            "systemd-run --quiet --unit=git-http --uid=git -p AmbientCapabilities=CAP_NET_BIND_SERVICE python3 /srv/git-server.py /srv/git user:password",
-        );
-        server
-            .host
-            .wait_for("curl --silent --fail 'http://127.0.0.1/app.git/info/refs?service=git-upload-pack' >/dev/null");
+        serve_http(&server.host, "app");
         server
     }
 

@@ -54,14 +54,8 @@ fn base(command: Command, directory: &Path) -> Command {
 
 /// What git said when a conversation with a remote failed, as one of the few things that an operator can do something about.
 pub fn explain(remote: &Remote, output: &Output) -> Error {
-    let said = output.stderr.join("\n");
     let shown = remote.shown();
-    let trouble = TROUBLES.iter().find(|(needles, _)| needles.iter().any(|needle| said.contains(needle)));
-    let trouble = match output.status {
-        None => Trouble::Silent,
-        Some(_) => trouble.map_or(Trouble::Other, |(_, trouble)| *trouble),
-    };
-    let (what, hint) = match trouble {
+    let (what, hint) = match trouble(output) {
         Trouble::Silent => (
             format!("{shown} did not answer in time"),
             "look at the network and at the server, then run this again".into(),
@@ -106,6 +100,20 @@ pub fn explain(remote: &Remote, output: &Output) -> Error {
         Trouble::Other => (format!("talking to {shown} failed: git {}", output.ending()), remote.try_by_hand()),
     };
     Error::failed(what).detail(significant(&output.stderr)).hint(hint)
+}
+
+/// Whether a conversation may have failed for what is here, so that one that begins with nothing could do better.
+pub(super) fn may_be_ours(output: &Output) -> bool {
+    matches!(trouble(output), Trouble::Missing | Trouble::Objects | Trouble::Other)
+}
+
+fn trouble(output: &Output) -> Trouble {
+    let said = output.stderr.join("\n");
+    let known = TROUBLES.iter().find(|(needles, _)| needles.iter().any(|needle| said.contains(needle)));
+    match output.status {
+        None => Trouble::Silent,
+        Some(_) => known.map_or(Trouble::Other, |(_, trouble)| *trouble),
+    }
 }
 
 /// What git says of refs whose history the remote does not have: it leaves them out, and is content, git-fetch(1).

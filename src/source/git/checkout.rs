@@ -211,7 +211,7 @@ impl Checkout {
 }
 
 /// The checkout's directory; an error that says what is wrong with one that is no checkout.
-fn open(root: &Path) -> Result<Rooted> {
+pub(super) fn open(root: &Path) -> Result<Rooted> {
     let clone = "clone the repository there by hand once, or correct `root` in the manifest";
     let directory = Rooted::open(root).map_err(|error| error.hint(clone))?;
     if !directory.exists(Path::new(".git"))? {

@@ -54,9 +54,7 @@ impl Mirror {
             create(state, &path)?;
         }
         // Written anew each time: nothing that got into it otherwise counts.
-        write_if_other(&path.join("config"), CONFIG)?;
-        make_private(&path.join("info"), 0o700)?;
-        write_if_other(&path.join("info/attributes"), ATTRIBUTES)?;
+        configure(&path)?;
         let remote = source.map(|source| Remote::of(state, source, owner));
         if let Some(remote) = &remote {
             write_if_other(&remote.config, &remote.config_text())?;
@@ -107,18 +105,31 @@ impl Mirror {
         references.flatten().filter_map(entry).collect()
     }
 
-    /// Brings the mirror up to date with the remote, telling how far it is: one conversation, whether anything is new or not.
-    /// Call it under the lock of fetches.
-    pub fn fetch(&self, follow: &Follow, reporter: &dyn Reporter) -> Result<()> {
-        let remote = self.remote()?;
+    /// Brings the mirror up to date with the remote, telling how far it is: one conversation, whether anything is new or not. A new
+    /// mirror takes what it can from a checkout. Call it under the lock of fetches.
+    pub fn fetch(&self, follow: &Follow, checkout: Option<&Path>, reporter: &dyn Reporter) -> Result<()> {
         locks::after_fetch(&self.path)?;
+        if let Some(filled) = self.fill(follow, checkout, reporter) {
+            return filled;
+        }
+        let output = self.ask(&self.path, follow, reporter)?;
+        if !output.success() {
+            // Half a pack may be gigabytes.
+            locks::after_fetch(&self.path)?;
+        }
+        self.judge(follow, &output)
+    }
+
+    /// Fetches into `repository`, a mirror of this remote.
+    pub(super) fn ask(&self, repository: &Path, follow: &Follow, reporter: &dyn Reporter) -> Result<Output> {
+        let remote = self.remote()?;
         let mut refspecs = vec!["+refs/tags/*:refs/tags/*".to_owned()];
         match follow {
             Follow::Branch(branch) => refspecs.push(format!("+refs/heads/{branch}:refs/heads/{branch}")),
             Follow::Tags(_) => refspecs.push("+HEAD:refs/relift/remote-head".to_owned()),
         }
         let lent = remote.lend()?;
-        let command = remote.git(&self.path, lent.as_ref()).args(FETCH).args([SOURCE]).args(&refspecs);
+        let command = remote.git(repository, lent.as_ref()).args(FETCH).args([SOURCE]).args(&refspecs);
         let mut output = converse(command, reporter)?;
         if remote.is_http() && relay::is_needed(&output) {
             let near = relay::refill(remote, &self.cache, lent.as_ref(), &refspecs, reporter)?;
@@ -129,17 +140,19 @@ impl Mirror {
                 ..remote.clone()
             };
             write_if_other(&near.config, &near.config_text())?;
-            output = converse(near.git(&self.path, None).args(FETCH).args([SOURCE]).args(&refspecs), reporter)?;
+            output = converse(near.git(repository, None).args(FETCH).args([SOURCE]).args(&refspecs), reporter)?;
         }
-        if !output.success() {
-            // Half a pack may be gigabytes.
-            locks::after_fetch(&self.path)?;
-        }
+        Ok(output)
+    }
+
+    /// Whether a fetch brought what it was to bring.
+    pub(super) fn judge(&self, follow: &Follow, output: &Output) -> Result<()> {
+        let remote = self.remote()?;
         let is_gone = output.stderr.iter().any(|line| line.contains("couldn't find remote ref"));
         match follow {
-            _ if output.success() && !left_refs_out(&output) => Ok(()),
+            _ if output.success() && !left_refs_out(output) => Ok(()),
             Follow::Branch(branch) if is_gone => Err(no_branch(&remote.shown(), branch)),
-            _ => Err(explain(remote, &output)),
+            _ => Err(explain(remote, output)),
         }
     }
 
@@ -192,10 +205,7 @@ pub(super) fn converse(command: Command, reporter: &dyn Reporter) -> Result<Outp
 fn create(state: &Path, path: &Path) -> Result<()> {
     let place = tempfile::Builder::new().prefix(".mirror-").tempdir_in(state).context("the mirror cannot be made")?;
     let aside = place.path().join("mirror.git");
-    text(
-        in_mirror(state).args(["init", "--quiet", "--bare", "--template="]).args([&aside]),
-        "the mirror cannot be made",
-    )?;
+    init(&aside)?;
     sync_filesystem(state)?;
     match std::fs::rename(&aside, path) {
         // A check that runs beside this one was faster.
@@ -205,6 +215,19 @@ fn create(state: &Path, path: &Path) -> Result<()> {
             sync_directory(state)
         }
     }
+}
+
+/// Makes an empty mirror at `path`, which a crash may tear.
+pub(super) fn init(path: &Path) -> Result<()> {
+    let init = in_mirror(Path::new("/")).args(["init", "--quiet", "--bare", "--template="]).args([path]);
+    text(init, "the mirror cannot be made").map(drop)
+}
+
+/// Makes the repository at `path` a mirror's, whatever it was told before.
+pub(super) fn configure(path: &Path) -> Result<()> {
+    write_if_other(&path.join("config"), CONFIG)?;
+    make_private(&path.join("info"), 0o700)?;
+    write_if_other(&path.join("info/attributes"), ATTRIBUTES)
 }
 
 /// The error for a branch that is not there.
@@ -316,7 +339,7 @@ mod tests {
             let source = GitSource { url: upstream.display().to_string(), max_fetch, ..source() };
             let (state, cache) = (place.path().join("state"), place.path().join("cache"));
             let mirror = Mirror::open(&state, &cache, Some(&source), &Account::root()).unwrap();
-            (mirror.fetch(&source.follow, &crate::report::Silent), mirror.path().join("objects/pack"))
+            (mirror.fetch(&source.follow, None, &crate::report::Silent), mirror.path().join("objects/pack"))
         };
         let (refused, packs) = fetch(1 << 20);
         let error = refused.unwrap_err();
@@ -342,7 +365,7 @@ mod tests {
         let source = GitSource { url: shallow.display().to_string(), ..source() };
         let (state, cache) = (place.path().join("state"), place.path().join("cache"));
         let mirror = Mirror::open(&state, &cache, Some(&source), &Account::root()).unwrap();
-        let error = mirror.fetch(&source.follow, &crate::report::Silent).unwrap_err();
+        let error = mirror.fetch(&source.follow, None, &crate::report::Silent).unwrap_err();
         assert!(error.what.contains("is a shallow clone"), "{error}");
         assert!(error.hints.iter().any(|hint| hint.contains("--unshallow")), "{error:?}");
         assert!(mirror.known(&source.follow).is_empty(), "nothing of it is taken");

@@ -21,6 +21,7 @@ mod reach;
 mod relay;
 mod remote;
 pub mod robust;
+mod seed;
 mod settings;
 mod stage;
 pub mod switch;

@@ -166,6 +166,11 @@ impl Remote {
         }
     }
 
+    /// Whether what it sends comes over a network.
+    pub fn is_far(&self) -> bool {
+        self.protocol() != "file"
+    }
+
     /// Whether curl talks to it.
     pub fn is_http(&self) -> bool {
         matches!(self.protocol(), "http" | "https")
@@ -264,6 +269,14 @@ impl Remote {
     fn ssh(&self) -> String {
         format!("{} {SSH}", as_account(&self.owner))
     }
+}
+
+/// What serves a repository of an account's, as that account, with no configuration but the repository's own. It asks no remote for
+/// what the repository lacks.
+pub(super) fn upload_pack_of(account: &Account) -> String {
+    let alone = ALONE.map(|(key, value)| format!("{key}={value}")).join(" ");
+    let offline = "GIT_ALLOW_PROTOCOL=none GIT_NO_LAZY_FETCH=1";
+    format!("{} {alone} {offline} GIT_PROTOCOL=\"$GIT_PROTOCOL\" git upload-pack", as_account(account))
 }
 
 /// A command as an account, with nothing of ours: what [`as_account`] is to a shell, without one.

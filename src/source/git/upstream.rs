@@ -32,8 +32,11 @@ impl Upstream for GitSource {
         }
     }
 
-    fn update(&self, _: &Place, mirror: &Mirror, reporter: &dyn Reporter) -> Result<()> {
-        during(reporter, "fetch", || mirror.fetch(&self.follow, reporter))
+    fn update(&self, place: &Place, mirror: &Mirror, reporter: &dyn Reporter) -> Result<()> {
+        // One repository of this host is as near as the other.
+        let has_help = place.install.layout == Layout::InPlace && mirror.remote()?.is_far();
+        let checkout = has_help.then_some(place.install.root.as_path());
+        during(reporter, "fetch", || mirror.fetch(&self.follow, checkout, reporter))
     }
 
     fn target(
