@@ -16,6 +16,7 @@ mod mirror;
 mod offer;
 mod pins;
 mod preflight;
+mod racy;
 mod reach;
 mod relay;
 mod remote;
