@@ -89,7 +89,8 @@ fn watch_over(install: &str, prefix: &Path, units: &[&str]) -> Result<()> {
     let watched = armed.and(held);
     if watched.is_err() {
         // Nothing is begun yet, and nothing stays behind: what cannot be undone of it is told by what failed.
-        boot::let_go(install).and_then(|()| deadman::disarm(install)).unwrap_or_default();
+        boot::let_go(install).unwrap_or_default();
+        deadman::disarm(install).unwrap_or_default();
     }
     watched
 }
