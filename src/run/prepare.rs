@@ -233,11 +233,13 @@ fn gather(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Site) ->
     if !is_apart {
         bring()?;
     }
+    let owner = &engine.owner;
     let meanwhile = || -> Result<()> {
-        if is_apart {
-            bring()?;
-        }
-        save_artifacts(engine, plan, &archives, reporter)
+        std::thread::scope(|scope| {
+            let saved = scope.spawn(|| save_artifacts(owner, plan, &archives, reporter));
+            let brought = if is_apart { bring() } else { Ok(()) };
+            brought.and(ended(saved.join()))
+        })
     };
     if plan.staged_checks.is_empty() {
         return Ok(meanwhile()?);
@@ -327,13 +329,13 @@ fn configured(plan: &Plan, contents: &Contents) -> Result<Vec<(PathBuf, Content)
     Ok(files)
 }
 
-fn save_artifacts(engine: &Engine, plan: &Plan, archives: &Path, reporter: &dyn Reporter) -> Result<()> {
+fn save_artifacts(owner: &Account, plan: &Plan, archives: &Path, reporter: &dyn Reporter) -> Result<()> {
     make_private(archives, 0o700)?;
     for action in &plan.actions {
         let Action::Artifact(artifact) = action else { continue };
         if let Some(name) = &artifact.saved {
             during(reporter, format!("save {}", artifact.path.display()), || {
-                save_artifact(&engine.owner, &plan.root, &artifact.path, &archives.join(name))
+                save_artifact(owner, &plan.root, &artifact.path, &archives.join(name))
             })?;
         }
     }
