@@ -106,16 +106,13 @@ fn unpack(site: &Site, path: &Path, archive: Option<&Path>) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let parent = site.root.join(path.parent().unwrap_or(Path::new("")));
     let (fresh, stale) = (format!(".{name}.relift-new"), format!(".{name}.relift-old"));
-    let shell =
-        |words: &[&str]| Command::new(words.iter().copied()).account(&site.owner).cwd(&parent).timeout(BOUND).succeed();
+    let [new, old] = [&fresh, &stale].map(|name| path.with_file_name(name));
     let checkout = site.checkout()?;
-    let clear = || -> Result<()> {
-        // What a step of root's left in it (`__pycache__`), the owner cannot remove.
-        [&fresh, &stale].iter().try_for_each(|name| checkout.remove_tree(&path.with_file_name(name)))
-    };
+    // What a step of root's left in it (`__pycache__`), the owner cannot remove.
+    let clear = || [&new, &old].iter().try_for_each(|path| checkout.remove_tree(path));
     clear()?;
     if let Some(archive) = archive {
-        shell(&["mkdir", "--", &fresh])?;
+        checkout.make_directories(&new, site.owner.uid, site.owner.gid)?;
         let file = File::open(archive).with_context(|| format!("the archive {} cannot be read", archive.display()))?;
         let depth = path.components().count();
         Command::new(["tar", "--extract", "--xattrs", "--acls", "--same-permissions", "--file=-"])
@@ -127,10 +124,10 @@ fn unpack(site: &Site, path: &Path, archive: Option<&Path>) -> Result<()> {
             .succeed()?;
     }
     if checkout.exists(path)? {
-        shell(&["mv", "-T", "--", &name, &stale])?;
+        checkout.move_to(path, &old)?;
     }
     if archive.is_some() {
-        shell(&["mv", "-T", "--", &format!("{fresh}/{name}"), &name])?;
+        checkout.move_to(&new.join(&name), path)?;
     }
     clear()?;
     sync_filesystem(&site.root)

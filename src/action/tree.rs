@@ -57,12 +57,13 @@ impl Act for Tree {
     }
 
     fn seen(&self, site: &mut Site) -> Result<Seen> {
-        Ok(Seen::Missing(switch::missing_directories(&site.owner, &site.root, &self.to)?))
+        let missing =
+            switch::missing_directories(site.state(), &site.root, (&self.from, &self.to), &self.paths_set_aside())?;
+        Ok(Seen::Missing(missing))
     }
 
     fn sight(&self, site: &mut Site, _: &Seen, _: bool) -> Result<Sight> {
-        let aside: Vec<PathBuf> = self.set_aside.iter().map(|aside| aside.path.clone()).collect();
-        let sight = switch::look(&site.owner, &site.root, &self.from, &self.to, &aside)?;
+        let sight = switch::look(&site.owner, &site.root, &self.from, &self.to, &self.paths_set_aside())?;
         let checkout = site.checkout()?;
         for aside in &self.set_aside {
             let is_there = checkout.read(&aside.path)?.map(|content| content.image).as_ref() == Some(&aside.image);
@@ -77,7 +78,8 @@ impl Act for Tree {
         for aside in &self.set_aside {
             switch::discard(&site.owner, &site.root, &aside.path)?;
         }
-        switch::go(&site.owner, &site.root, &self.to, &self.from, self.branch.as_deref(), self.is_forward)
+        let (places, goals) = ((site.state(), site.root.as_path()), (&self.to, &self.from));
+        switch::go(&site.owner, places, goals, self.branch.as_deref(), self.is_forward)
     }
 
     fn undo(&self, site: &mut Site, seen: &Seen) -> Result<Vec<String>> {
@@ -111,5 +113,11 @@ impl Act for Tree {
             checkout.replace(&aside.path, &site.content(&aside.image)?)?;
         }
         Ok(remarks)
+    }
+}
+
+impl Tree {
+    fn paths_set_aside(&self) -> Vec<PathBuf> {
+        self.set_aside.iter().map(|aside| aside.path.clone()).collect()
     }
 }

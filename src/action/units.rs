@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Act, FileSwap, Link, Links, Seen, Sight, Site};
-use crate::error::Result;
-use crate::host::fs::Rooted;
+use crate::error::{Result, ended};
+use crate::host::fs::{Rooted, sync_filesystem};
 use crate::manifest::Scope;
 
 /// The units of one scope.
@@ -116,8 +116,7 @@ impl Act for Units {
             .filter(|link| !gone.iter().any(|name| link.to.file_name() == Some(name)))
             .collect();
         links.keep_only(&left)?;
-        site.manager(self.scope)?.reload()?;
-        crate::host::fs::sync_filesystem(&self.directory)
+        self.read_again(site)
     }
 
     fn undo(&self, site: &mut Site, seen: &Seen) -> Result<Vec<String>> {
@@ -145,13 +144,22 @@ impl Act for Units {
         if let Seen::Missing(made) | Seen::Enabled { missing: made, .. } = seen {
             made.iter().rev().try_for_each(|made| directory.remove_empty_directory(made))?;
         }
-        site.manager(self.scope)?.reload()?;
-        crate::host::fs::sync_filesystem(&self.directory)?;
+        self.read_again(site)?;
         Ok(remarks)
     }
 }
 
 impl Units {
+    /// Has the manager read what is on disk by now, which is made durable meanwhile.
+    fn read_again(&self, site: &mut Site) -> Result<()> {
+        let manager = site.manager(self.scope)?;
+        std::thread::scope(|scope| {
+            let synced = scope.spawn(|| sync_filesystem(&self.directory));
+            let reloaded = manager.reload();
+            reloaded.and(ended(synced.join()))
+        })
+    }
+
     /// The names of the files, in one line.
     fn names(&self) -> String {
         let names = self.files.iter().filter_map(|swap| swap.path.file_name());

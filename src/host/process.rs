@@ -445,11 +445,12 @@ fn become_account(command: &mut std::process::Command, account: Account) {
     }
 }
 
-/// How long what was looked up of an account's groups holds: a run starts a dozen children of it within a second.
-const FRESH: Duration = Duration::from_secs(1);
+/// How long what was looked up of an account's groups holds: a run starts a dozen children of it, the last when its services
+/// have been watched for a while.
+const FRESH: Duration = Duration::from_secs(5);
 
-/// The groups that were looked up last, of whom, and when.
-static GROUPS: Mutex<Option<(Account, Instant, Vec<Gid>)>> = Mutex::new(None);
+/// The groups that were looked up, of whom, and when.
+static GROUPS: Mutex<Vec<(Account, Instant, Vec<Gid>)>> = Mutex::new(Vec::new());
 
 /// Looks up the groups of an account, ahead of a child of it: in a thread, while something else is done.
 pub fn know_groups(account: &Account) {
@@ -459,16 +460,14 @@ pub fn know_groups(account: &Account) {
 /// The groups of an account, getgrouplist(3). Where systemd is asked as well, nss-systemd(8), its manager has to answer.
 fn groups_of(account: &Account) -> Vec<Gid> {
     let mut known = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((of, looked_up, groups)) = &*known
-        && of == account
-        && looked_up.elapsed() < FRESH
-    {
+    known.retain(|(_, looked_up, _)| looked_up.elapsed() < FRESH);
+    if let Some((_, _, groups)) = known.iter().find(|(of, ..)| of == account) {
         return groups.clone();
     }
     let primary = Gid::from_raw(account.gid);
     let name = std::ffi::CString::new(account.name.clone()).unwrap_or_default();
     let groups = nix::unistd::getgrouplist(&name, primary).unwrap_or_else(|_| vec![primary]);
-    *known = Some((account.clone(), Instant::now(), groups.clone()));
+    known.push((account.clone(), Instant::now(), groups.clone()));
     groups
 }
 

@@ -9,7 +9,7 @@ use super::record::{Begin, Body, End, Outcome};
 use super::recover::{goes_on, stuck, with_account};
 use super::{commit, gates, prove, reserve, restore, undo};
 use crate::action::{Action, Artifact, ComposeHold, SCRATCH, Site, remove_exports, remove_scratch};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, ended};
 use crate::health;
 use crate::host::account::Account;
 use crate::host::systemd::{self, boot, deadman};
@@ -52,8 +52,7 @@ impl Engine<'_> {
 pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
     let install = begin.plan.install.clone();
     is_writable(engine, &begin.plan).map_err(|error| error.while_(format!("{} was not begun", title(&begin.plan))))?;
-    deadman::arm(&install, engine.prefix)?;
-    boot::hold_back(&install, &system_units(&begin.plan))?;
+    watch_over(&install, engine.prefix, &system_units(&begin.plan))?;
     let ended = watched(engine, begin, contents);
     let is_settled = ended.as_ref().err().is_none_or(|error| error.kind != Kind::NeedsOperator);
     // Who puts right by hand what nothing undid, needs it.
@@ -78,6 +77,22 @@ pub fn execute(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()>
         engine.reporter.tell(Event::Warning { text: format!("the recovery timer of {install} goes on: {error}") });
     }
     ended
+}
+
+/// Sees to it that somebody recovers the run, should this process die or the host go down: both, or neither and an error.
+fn watch_over(install: &str, prefix: &Path, units: &[&str]) -> Result<()> {
+    let (armed, held) = std::thread::scope(|scope| {
+        let armed = scope.spawn(|| deadman::arm(install, prefix));
+        let held = boot::hold_back(install, units);
+        (ended(armed.join()), held)
+    });
+    let watched = armed.and(held);
+    if watched.is_err() {
+        // Nothing is begun yet, and nothing stays behind: what cannot be undone of it is told by what failed.
+        boot::let_go(install).unwrap_or_default();
+        deadman::disarm(install).unwrap_or_default();
+    }
+    watched
 }
 
 /// The units of the system manager that a plan concerns.

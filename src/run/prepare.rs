@@ -10,14 +10,14 @@ use crate::action::{
     Act, Action, Check, Invocation, Place, Rerun, SCRATCH, Site, Tree, With, put_into_export, remove_scratch,
     save_artifact,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ended};
 use crate::health;
 use crate::host::account::Account;
 use crate::host::fs::{Content, Rooted, free_bytes, is_read_only, make_private, sync_filesystem};
 use crate::ledger::Ledger;
 use crate::manifest::{BackupWhen, Install};
 use crate::plan::{Contents, Plan};
-use crate::report::{Event, during};
+use crate::report::{Event, Reporter, during};
 use crate::run::Engine;
 use crate::source;
 use crate::source::git::{Checkout, remove_stage, stage, switch};
@@ -79,7 +79,6 @@ pub(super) fn prepare(
             site.reporter.tell(Event::Warning { text });
         }
     }
-    source::of(&install.source).bring(&engine.place(), engine.mirror, plan, site.reporter)?;
     let verified = super::verify::units(plan, contents, &engine.owner);
     // The plan told its warnings; what it did not tell came up since.
     for text in verified.map_err(|error| Stop { error, is_of_release: true })? {
@@ -88,12 +87,7 @@ pub(super) fn prepare(
         }
     }
     export_for_root(plan, site)?;
-    if !plan.staged_checks.is_empty() {
-        let staged = check_staged(engine, plan, contents, site);
-        remove_stage(&engine.cache.join("stage"))?;
-        staged?;
-    }
-    save_artifacts(engine, plan, site)?;
+    gather(engine, plan, contents, site)?;
     prove::ask(&plan.preflight, site)?;
     // What others wrote a moment ago may be in memory alone, as the index after a `git status`: undo relies on it.
     sync_filesystem(&install.root)?;
@@ -229,30 +223,73 @@ fn unedited(tree: &Tree, now: &Checkout, root: &Rooted) -> Result<()> {
     Ok(())
 }
 
-/// Runs the declared checks on the staged tree with the `.env` that the run would leave. Their refusal is the release's;
-/// what keeps the tree from being staged is not.
-fn check_staged(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Site) -> std::result::Result<(), Stop> {
+/// Brings what the changes need and saves what they replace, while the declared checks run on the staged tree: each waits for
+/// others most of its time, and none touches what another looks at.
+fn gather(engine: &Engine, plan: &Plan, contents: &Contents, site: &mut Site) -> std::result::Result<(), Stop> {
+    let (reporter, archives) = (site.reporter, site.directory.join("artifacts"));
+    let bring = || source::of(&engine.install.source).bring(&engine.place(), engine.mirror, plan, reporter);
+    // A check may want what another source brings: an image, a release's own directory.
+    let is_apart = engine.install.checkout().is_some();
+    if !is_apart {
+        bring()?;
+    }
+    let owner = &engine.owner;
+    let meanwhile = || -> Result<()> {
+        std::thread::scope(|scope| {
+            let saved = scope.spawn(|| save_artifacts(owner, plan, &archives, reporter));
+            let brought = if is_apart { bring() } else { Ok(()) };
+            brought.and(ended(saved.join()))
+        })
+    };
+    if plan.staged_checks.is_empty() {
+        return Ok(meanwhile()?);
+    }
+    let staged = staged(engine, plan, contents);
+    let gathered = staged.map_err(Stop::from).and_then(|staged| {
+        std::thread::scope(|scope| {
+            let checked = scope.spawn(|| check_staged(plan, &staged, site));
+            let gathered = meanwhile();
+            let checked = ended(checked.join());
+            gathered.map_err(Stop::from).and(checked)
+        })
+    });
+    remove_stage(&engine.cache.join("stage"))?;
+    gathered
+}
+
+/// The new tree aside, with the configuration files that the run would leave.
+struct Staged {
+    tree: PathBuf,
+    files: Vec<(PathBuf, Content)>,
+}
+
+fn staged(engine: &Engine, plan: &Plan, contents: &Contents) -> Result<Staged> {
     let files = configured(plan, contents)?;
     let directories: Vec<String> = plan.components.iter().map(|component| component.path.clone()).collect();
-    let staged = stage(engine.mirror, &plan.to.revision, &directories, &engine.owner, &engine.cache)?;
-    let aside = Rooted::open(&staged)?;
+    let tree = stage(engine.mirror, &plan.to.revision, &directories, &engine.owner, &engine.cache)?;
+    let aside = Rooted::open(&tree)?;
     for (path, content) in &files {
         aside.replace(path, content)?;
     }
+    Ok(Staged { tree, files })
+}
+
+/// Runs the declared checks on the staged tree. Their refusal is the release's.
+fn check_staged(plan: &Plan, staged: &Staged, site: &mut Site) -> std::result::Result<(), Stop> {
     for check in &plan.staged_checks {
         let name = format!("{}: check {} on the staged tree", check.component, check.run.join(" "));
         let reporter = site.reporter;
         let place = match &check.origin {
-            None => Place::Staged(staged.clone()),
+            None => Place::Staged(staged.tree.clone()),
             Some(origin) => match site.place(origin)? {
                 Place::Export(export) => {
-                    for (path, content) in &files {
+                    for (path, content) in &staged.files {
                         put_into_export(&export, path, &content.bytes)?;
                     }
                     Place::Export(export)
                 }
                 // The checkout is trusted; the tree that is checked is the new one all the same.
-                Place::Checkout | Place::Staged(_) => Place::Staged(staged.clone()),
+                Place::Checkout | Place::Staged(_) => Place::Staged(staged.tree.clone()),
             },
         };
         during(reporter, name, || {
@@ -292,14 +329,13 @@ fn configured(plan: &Plan, contents: &Contents) -> Result<Vec<(PathBuf, Content)
     Ok(files)
 }
 
-fn save_artifacts(engine: &Engine, plan: &Plan, site: &Site) -> Result<()> {
-    let directory = site.directory.join("artifacts");
-    make_private(&directory, 0o700)?;
+fn save_artifacts(owner: &Account, plan: &Plan, archives: &Path, reporter: &dyn Reporter) -> Result<()> {
+    make_private(archives, 0o700)?;
     for action in &plan.actions {
         let Action::Artifact(artifact) = action else { continue };
         if let Some(name) = &artifact.saved {
-            during(site.reporter, format!("save {}", artifact.path.display()), || {
-                save_artifact(&engine.owner, &plan.root, &artifact.path, &directory.join(name))
+            during(reporter, format!("save {}", artifact.path.display()), || {
+                save_artifact(owner, &plan.root, &artifact.path, &archives.join(name))
             })?;
         }
     }

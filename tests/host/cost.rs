@@ -1,6 +1,6 @@
 //! What a plan costs follows the change and not the repository: told by counts, which repeat, and not by times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use crate::harness::{Host, needs};
@@ -115,4 +115,31 @@ fn a_plan_of_the_same_change_costs_the_same_in_a_repository_of_ten_times_the_fil
         assert!(out.stderr.contains(says), "{out}");
         host.sh_as("large", &format!("cd /opt/large; {unmake}")).exits(0);
     }
+}
+
+/// What git is asked of a checkout by a command: its verbs.
+fn asked(host: &Host, name: &str, command: &str) -> BTreeSet<String> {
+    host.must(&format!("strace -f -qq -z -s 300 -o /tmp/trace -e trace=execve {command}"));
+    let there = format!("\"-C\", \"/opt/{name}\", \"");
+    let trace = host.read("/tmp/trace");
+    let verbs = trace.lines().filter_map(|line| line.split_once(&there)?.1.split('"').next());
+    verbs.map(str::to_owned).collect()
+}
+
+#[test]
+fn an_upgrade_asks_git_for_nothing_that_the_mirror_or_the_files_tell() {
+    needs(&[("strace", "strace")]);
+    let host = Host::boot();
+    host.must("git config --system --replace-all safe.directory '*'");
+    install(&host, "small", 8);
+    host.must("printf '[policy]\\nsoak = \"0s\"\\n' >> /etc/relift/small.toml");
+    host.relift(&["plan", "small"]).exits(0);
+    let upgrade = asked(&host, "small", "relift upgrade small --yes");
+    // The configuration and what is there of it; the objects; the switch, which on a slow machine is looked at by git; the tags.
+    let allowed = ["config", "sparse-checkout", "index-pack", "cat-file", "merge", "diff-index", "update-ref"];
+    let more: Vec<&String> = upgrade.iter().filter(|verb| !allowed.contains(&verb.as_str())).collect();
+    assert!(more.is_empty() && upgrade.contains("merge"), "{upgrade:?}");
+    // git has just written the files and their index, in the same moment: what they are, their bytes tell.
+    let plan = asked(&host, "small", "relift plan small");
+    assert!(!plan.contains("status") && plan.contains("config"), "{plan:?}");
 }

@@ -195,9 +195,15 @@ impl Rooted {
 
     /// Renames what is at `path`, of whatever kind, within its directory; something at the new name is an error. Durable.
     pub fn rename(&self, path: &Path, name: &Path) -> Result<()> {
-        let (parent, old) = self.parent(path)?;
-        nix::fcntl::renameat2(&parent, &old, &parent, name, nix::fcntl::RenameFlags::RENAME_NOREPLACE)
+        self.move_to(path, &path.with_file_name(name))
+    }
+
+    /// Moves what is at `path`, of whatever kind; something at the new place is an error. Durable.
+    pub fn move_to(&self, path: &Path, to: &Path) -> Result<()> {
+        let ((old_parent, old), (parent, name)) = (self.parent(path)?, self.parent(to)?);
+        nix::fcntl::renameat2(&old_parent, &old, &parent, &name, nix::fcntl::RenameFlags::RENAME_NOREPLACE)
             .and_then(|()| nix::unistd::fsync(&parent))
+            .and_then(|()| nix::unistd::fsync(&old_parent))
             .map_err(|errno| self.error("be renamed", path, errno))
     }
 

@@ -66,10 +66,15 @@ impl Bus {
         if let Some(bus) = idle(&address, patience) {
             return Ok(bus);
         }
-        let (connection, peer) = connect(&address, patience)?;
-        let mut bus = Bus { address, patience, peer, connection, reopened: 0, removed: Arc::default() };
+        let mut bus = Bus::unheard(address, patience)?;
         bus.listen()?;
         Ok(bus)
+    }
+
+    /// The same on a connection of its own, to which no end of a job is told.
+    pub(super) fn unheard(address: Address, patience: Duration) -> Result<Bus> {
+        let (connection, peer) = connect(&address, patience)?;
+        Ok(Bus { address, patience, peer, connection, reopened: 0, removed: Arc::default() })
     }
 
     /// Whether the manager is an account's.

@@ -5,19 +5,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Manager, Timer, Verb};
+use super::{Manager, Timer};
 use crate::error::Result;
 
 /// How long after the engine's death recovery begins, at most.
 const PERIOD: Duration = Duration::from_secs(60);
 /// The exit status of a recovery that the install's lock turns away.
 const LOCKED: i32 = 75;
-/// How long stopping a timer may take.
-const STOP: Duration = Duration::from_secs(20);
 
 /// Arms the switch of an install whose places are below `prefix`. An error means that nothing watches.
 pub fn arm(install: &str, prefix: &Path) -> Result<()> {
-    disarm(install)?;
     let program = crate::host::own::program()?.display().to_string();
     let prefix = prefix.display().to_string();
     let timer = Timer {
@@ -34,12 +31,7 @@ pub fn arm(install: &str, prefix: &Path) -> Result<()> {
 
 /// Disarms it; one that is not armed is no error.
 pub fn disarm(install: &str) -> Result<()> {
-    let timer = format!("{}.timer", name(install));
-    let mut manager = Manager::system()?;
-    match manager.unit(&timer)?.load.as_str() {
-        "not-found" => Ok(()),
-        _ => manager.job(Verb::Stop, &timer, STOP).map(drop),
-    }
+    Manager::system()?.stop_timer(&format!("{}.timer", name(install)))
 }
 
 fn name(install: &str) -> String {

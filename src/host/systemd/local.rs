@@ -79,7 +79,7 @@ impl Local {
     /// On a connection of its own, whose calls may take as long as a reload does.
     pub(super) fn reload(&mut self) -> Result<()> {
         let asked = Asked::of(&self.bus, "", "systemd could not read its units again (daemon-reload)");
-        let mut patient = Bus::open(self.bus.address(), RELOAD)?;
+        let mut patient = Bus::unheard(self.bus.address(), RELOAD)?;
         patient.manager("Reload", &()).map_err(|error| asked.failed(error))
     }
 

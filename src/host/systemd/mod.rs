@@ -189,9 +189,14 @@ impl Manager {
         self.system_only()?.run(command, told)
     }
 
-    /// Starts a transient timer. System manager only.
+    /// Starts a transient timer, in the place of one of its name that is there. System manager only.
     pub fn start_timer(&mut self, timer: &Timer) -> Result<()> {
         self.system_only()?.start_timer(timer)
+    }
+
+    /// Stops a timer by its unit's name; one that is not there is no error. System manager only.
+    pub fn stop_timer(&mut self, name: &str) -> Result<()> {
+        self.system_only()?.stop_timer(name)
     }
 
     /// Stops a transient service that an earlier run left and waits until its cgroup is empty, at most `timeout`.

@@ -71,18 +71,16 @@ impl Output {
         Ok((output, write.into()))
     }
 
-    /// Waits at most `patience` for output and passes on what is there.
-    pub(super) fn pass_on(&mut self, patience: Duration, told: &mut dyn FnMut(&str)) {
+    /// Waits at most `patience` for output and passes on what is there. `false`: every writer is gone, and nothing was waited for.
+    pub(super) fn pass_on(&mut self, patience: Duration, told: &mut dyn FnMut(&str)) -> bool {
         let millis = PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO);
         let mut fds = [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)];
         let ready = poll(&mut fds, millis).is_ok_and(|count| count > 0);
         let readable = fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLIN));
         if readable {
             self.read(told);
-        } else if ready {
-            // Every writer is gone, which poll tells at once and again; the job's end is yet to come.
-            std::thread::sleep(patience);
         }
+        readable || !ready
     }
 
     fn read(&mut self, told: &mut dyn FnMut(&str)) -> usize {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use zbus::zvariant::{OwnedObjectPath, Value};
 
 use super::Verb;
-use super::bus::{MANAGER, MANAGER_PATH};
+use super::bus::{Bus, MANAGER, MANAGER_PATH};
 use super::explain::Asked;
 use super::job::Waiting;
 use super::local::Local;
@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 
 /// How exactly it keeps its time: by default systemd takes a minute.
 const ACCURACY: Duration = Duration::from_secs(1);
-/// How long starting a timer may take.
-const START: Duration = Duration::from_secs(20);
+/// How long starting a timer may take, and stopping one.
+const BOUND: Duration = Duration::from_secs(20);
 
 /// A timer and the service that it starts, of the system manager. Both are gone once the timer is stopped.
 #[derive(Debug, Clone)]
@@ -57,20 +57,38 @@ impl Local {
             ("SuccessExitStatus", Value::from((vec![timer.also_success], Vec::<i32>::new()))),
             ("ExecStart", Value::from(exec)),
         ];
-        self.bus.removed.clear();
         let body = (name.as_str(), "fail", own, vec![(service.as_str(), of_service)]);
-        let job: OwnedObjectPath = self
-            .bus
-            .call_once((MANAGER_PATH, MANAGER, "StartTransientUnit"), &body)
-            .map_err(|error| asked.failed(error))?;
-        let waiting = Waiting::new(&self.bus, &job);
-        let ended = self.end_of_job(waiting, (Verb::Start, &name), START, &asked)?;
+        let start = |bus: &Bus| -> zbus::Result<OwnedObjectPath> {
+            bus.removed.clear();
+            bus.call_once((MANAGER_PATH, MANAGER, "StartTransientUnit"), &body)
+        };
+        let job = match start(&self.bus) {
+            // One that was left over.
+            Err(zbus::Error::MethodError(why, ..)) if why.ends_with(".UnitExists") => {
+                self.stop_timer(&name)?;
+                start(&self.bus)
+            }
+            job => job,
+        };
+        let waiting = Waiting::new(&self.bus, &job.map_err(|error| asked.failed(error))?);
+        let ended = self.end_of_job(waiting, (Verb::Start, &name), BOUND, &asked)?;
         match ended.is_done() {
             true => Ok(()),
             false => {
                 Err(Error::failed(format!("{name} cannot be started")).because(format!("its job ended: {}", ended.0)))
             }
         }
+    }
+
+    /// See [`super::Manager::stop_timer`].
+    pub(super) fn stop_timer(&mut self, name: &str) -> Result<()> {
+        let asked = Asked::of(&self.bus, name, format!("{name} cannot be stopped"));
+        self.bus.removed.clear();
+        let job: OwnedObjectPath = match self.bus.manager("StopUnit", &(name, "replace")) {
+            Err(zbus::Error::MethodError(why, ..)) if why.ends_with(".NoSuchUnit") => return Ok(()),
+            job => job.map_err(|error| asked.failed(error))?,
+        };
+        self.end_of_job(Waiting::new(&self.bus, &job), (Verb::Stop, name), BOUND, &asked).map(drop)
     }
 }
 

@@ -167,13 +167,14 @@ impl Local {
         let mut opened = self.bus.reopened;
         loop {
             interrupt::check()?;
-            output.pass_on(TICK, told);
+            // Once there is no more to come, the end of the job is what is waited for.
+            let patience = if output.pass_on(TICK, told) { Duration::ZERO } else { TICK };
             if self.bus.reopened != opened {
                 opened = self.bus.reopened;
                 // The reference went with the old connection. Where the unit has ended already, reading its end says so.
                 self.bus.manager::<_, ()>("RefUnit", &command.name).unwrap_or_default();
             }
-            match job.wait(&mut self.bus, Duration::ZERO).map_err(|error| asked.failed(error))? {
+            match job.wait(&mut self.bus, patience).map_err(|error| asked.failed(error))? {
                 Ended::Told(_) | Ended::Vanished => return Ok(()),
                 Ended::Pending if Instant::now() < deadline => {}
                 Ended::Pending => {

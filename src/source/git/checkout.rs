@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use git2::Oid;
 
 use super::call::{in_checkout, text};
-use super::settings::{Settings, Shape, configuration};
+use super::settings::{Settings, Shape, configuration, known_shape};
 use super::tip::head_of;
 use super::untouched::is_untouched;
 use crate::error::{Error, Result, ended};
@@ -131,7 +131,7 @@ impl Checkout {
     pub fn glance(owner: &Account, root: &Path, tree: &dyn Fn(&str) -> Option<Oid>) -> Result<Checkout> {
         let directory = open(root)?;
         let mut checkout = Checkout::signs(&directory)?;
-        let shape = configuration(owner, root).map(|config| Shape::of(&config));
+        let shape = known_shape(root).map_or_else(|| configuration(owner, root).map(|config| Shape::of(&config)), Ok);
         if !shape.is_ok_and(|shape| checkout.read_index(shape, &directory, tree)) {
             checkout.read_status(owner, root)?;
         }

@@ -17,6 +17,7 @@ mod offer;
 mod pins;
 mod plain;
 mod preflight;
+mod racy;
 mod reach;
 mod relay;
 mod remote;

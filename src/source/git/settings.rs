@@ -1,6 +1,8 @@
 //! What the configuration of a checkout says.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::call::{in_checkout, text};
 use crate::error::Result;
@@ -43,9 +45,27 @@ impl Shape {
     }
 }
 
+/// How long the shape of a checkout holds: a run that nobody had to approve asks for it twice, and looks at it after the switch.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Of which checkouts it was told, and when.
+static SHAPES: Mutex<Vec<(PathBuf, Instant, Shape)>> = Mutex::new(Vec::new());
+
+/// The shape that git told a moment ago; `None`: it must be asked.
+pub(super) fn known_shape(root: &Path) -> Option<Shape> {
+    let known = SHAPES.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.iter().find(|(of, told, _)| of == root && told.elapsed() < FRESH);
+    known.map(|(_, _, shape)| *shape)
+}
+
 /// The checkout's configuration as git-config(1) `--null --list` has it.
 pub(super) fn configuration(owner: &Account, root: &Path) -> Result<String> {
-    text(in_checkout(owner, root).args(["config", "--null", "--list"]), "the checkout's configuration cannot be read")
+    let list = in_checkout(owner, root).args(["config", "--null", "--list"]);
+    let config = text(list, "the checkout's configuration cannot be read")?;
+    let mut known = SHAPES.lock().unwrap_or_else(PoisonError::into_inner);
+    known.retain(|(of, told, _)| of != root && told.elapsed() < FRESH);
+    known.push((root.to_owned(), Instant::now(), Shape::of(&config)));
+    Ok(config)
 }
 
 impl Settings {

@@ -1,5 +1,5 @@
-//! Whether a checkout is what its HEAD says, by what the index remembers of the files: told only where nothing at all speaks
-//! against it. Everything else is git's to tell, which reads a large index several times as long.
+//! Whether a checkout is what its HEAD says, by what the index remembers of the files, and by the bytes of the few of which it
+//! cannot know: told only where nothing at all speaks against it. Everything else is git's to tell, which reads a large index several times as long.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -10,6 +10,7 @@ use git2::Oid;
 use nix::sys::stat::FileStat;
 
 use super::index::{self, Bits, Entry, Stat};
+use super::racy::Budget;
 use crate::host::fs::Rooted;
 
 /// The index of two million files, in bytes.
@@ -31,8 +32,16 @@ fn look(checkout: &Rooted, is_sparse: bool, until: Instant) -> Option<Oid> {
     let (file, node) = checkout.open_file(Path::new(".git/index")).ok()??;
     let empty = Oid::from_str(EMPTY).ok()?;
     let seen = node.meta.mtime;
-    let mut work_tree =
-        WorkTree { root: checkout, is_sparse, until, seen, directory: None, missing: Vec::new(), empty };
+    let mut work_tree = WorkTree {
+        root: checkout,
+        is_sparse,
+        until,
+        seen,
+        directory: None,
+        missing: Vec::new(),
+        empty,
+        racy: Budget::whole(),
+    };
     let size = Some(node.size).filter(|size| *size <= LARGEST)?;
     index::read(file, size, &mut |entry| work_tree.agrees(entry).then_some(())).ok()??
 }
@@ -48,6 +57,7 @@ struct WorkTree<'r> {
     /// What the paths below the last directory that is not there begin with.
     missing: Vec<u8>,
     empty: Oid,
+    racy: Budget,
 }
 
 impl WorkTree<'_> {
@@ -76,8 +86,8 @@ impl WorkTree<'_> {
         (Instant::now() < self.until).then_some(())
     }
 
-    /// Nothing of it changed since git looked, nor in the moment of looking (git's "racy" entries).
-    fn is_as_seen(&self, entry: &Entry, stat: &FileStat) -> bool {
+    /// Nothing of it changed since git looked, nor in the moment of looking.
+    fn is_as_seen(&mut self, entry: &Entry, stat: &FileStat) -> bool {
         let kind = match entry.mode & 0o170_000 {
             0o100_000 => libc::S_IFREG,
             0o120_000 => libc::S_IFLNK,
@@ -91,7 +101,17 @@ impl WorkTree<'_> {
             && is_executable == is_meant
             && !is_marked
             && entry.stat == cut(stat)
-            && (stat.st_mtime, stat.st_mtime_nsec) < self.seen
+            && ((stat.st_mtime, stat.st_mtime_nsec) < self.seen || self.is_its_blob(entry, stat))
+    }
+
+    fn is_its_blob(&mut self, entry: &Entry, stat: &FileStat) -> bool {
+        let name = entry.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let directory = match &self.directory {
+            Some((_, directory)) if name.len() < entry.path.len() => directory,
+            _ => self.root,
+        };
+        let is_file = stat.st_mode & libc::S_IFMT == libc::S_IFREG;
+        is_file && self.racy.is_blob(directory, as_path(name), stat.st_size as u64, &entry.id)
     }
 
     fn is_absent(&mut self, path: &[u8]) -> bool {
@@ -171,6 +191,8 @@ mod tests {
             "git config core.untrackedCache true; git update-index --untracked-cache; echo mine > a/mine",
             "git -c index.threads=2 -c index.recordOffsetTable=true -c index.recordEndOfIndexEntries=true update-index --index-version 3 --force-write-index",
             "git checkout -q --detach",
+            // Written in the moment in which git looked, and the bytes of HEAD all the same.
+            "touch -h -d '2 hours ago' .git/index; touch -h -d '3 hours ago' a/link; git update-index --refresh; touch -d '2 hours ago' .git/index",
         ] {
             assert_eq!(told(then), (true, false), "{then}");
         }
@@ -217,7 +239,6 @@ mod tests {
             "git update-index --skip-worktree a/one",
             "git update-index --split-index",
             "git sparse-checkout set --cone --sparse-index a",
-            "touch -d '2 hours ago' .git/index",
             "git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),sub; git commit -qm sub; mkdir sub",
         ] {
             assert!(!told(then).0, "{then}");
@@ -225,11 +246,26 @@ mod tests {
     }
 
     #[test]
-    fn a_file_written_while_git_looked_at_it_is_left_to_git() {
-        // Its size and its times are what the index has; only its bytes are not.
-        let then = "touch -d '1 hour ago' .git/index; stat -c %Y .git/index > x; touch -d @$(($(cat x) - 1)) a/one
-             git update-index --refresh; touch -d @$(cat x) a/one; git update-index --refresh; touch -d @$(cat x) .git/index";
-        assert!(!told(then).0);
+    fn a_file_written_while_git_looked_at_it_is_told_by_its_bytes_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().canonicalize().unwrap();
+        let run = |script: &str| {
+            let mut command = std::process::Command::new("sh");
+            let command = command.args(["-c", script]).current_dir(&root).env("HOME", &root);
+            assert!(command.status().unwrap().success());
+        };
+        run(&format!("git config --global user.name a; git config --global user.email a@example.org; {MAKE}"));
+        // What the index has of a file that was written anew within the tick of the clock: its stat(2), and the blob of before.
+        let id = |bytes: &str| Oid::hash_object(git2::ObjectType::Blob, bytes.as_bytes()).unwrap();
+        let (index, file) = (root.join(".git/index"), std::fs::read(root.join(".git/index")).unwrap());
+        let at = file.windows(20).position(|window| window == id("one\n").as_bytes()).unwrap();
+        let other = [&file[..at], id("0ne\n").as_bytes(), &file[at + 20..]].concat();
+        let checkout = Rooted::open(&root).unwrap();
+        let told = || look(&checkout, false, Instant::now() + PATIENCE).is_some();
+        std::fs::write(&index, &other).unwrap();
+        assert!(told(), "written since: its stat(2) is all that is asked for");
+        run("touch -h -d '2 hours ago' .git/index");
+        assert!(!told());
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! The sparse-checkout cone, and what is there within and outside it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use git2::{Oid, Repository};
+
 use super::super::call::{in_checkout, text};
+use super::super::difference::{Change, changes_in};
 use super::Goal;
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, Rooted};
 
@@ -16,19 +21,53 @@ pub fn directories(owner: &Account, root: &Path) -> Result<BTreeSet<String>> {
     Ok(list.split('\0').map(str::to_owned).collect())
 }
 
-/// Directories that `goal` checks out and that are not there, outermost first.
-pub fn missing_directories(owner: &Account, root: &Path, goal: &Goal) -> Result<Vec<PathBuf>> {
-    let list = in_checkout(owner, root).args(["ls-tree", "-r", "-d", "--name-only", "-z", &goal.revision]);
-    let list = text(list, "the tree of the release cannot be read")?;
+/// Directories that a switch makes: those that are not there of the files that it writes, outermost first. `aside`: files that it
+/// writes anew as well. Which those are, the mirror below `state` tells.
+pub fn missing_directories(
+    state: &Path,
+    root: &Path,
+    (from, to): (&Goal, &Goal),
+    aside: &[PathBuf],
+) -> Result<Vec<PathBuf>> {
+    let changes = Repository::open_bare(state.join("mirror.git")).and_then(|mirror| match from.cone == to.cone {
+        true => changes(&mirror, Some(from), to),
+        // What both have alike is written where the cone did not have it.
+        false => changes(&mirror, None, to),
+    });
+    let changes = changes.context("the two releases cannot be compared")?;
+    let written = changes.iter().filter_map(|change| change.new.map(|new| (as_path(&change.path), new)));
+    let written = written.filter(|(path, _)| to.has(path));
+    // Of a submodule git makes the directory.
+    let files = written.map(|(path, new)| if new.is_submodule() { path.join("file") } else { path.to_owned() });
+    let files: Vec<PathBuf> = files.chain(aside.iter().cloned()).collect();
+    let directories: BTreeSet<&Path> = files.iter().flat_map(|file| file.ancestors().skip(1)).collect();
     let checkout = Rooted::open(root)?;
     let mut missing = Vec::new();
-    for directory in list.split('\0').filter(|path| !path.is_empty()).map(PathBuf::from) {
-        if goal.has(&directory.join("file")) && !checkout.exists(&directory)? {
-            missing.push(directory);
+    for directory in directories.into_iter().filter(|directory| *directory != Path::new("")) {
+        if !checkout.exists(directory)? {
+            missing.push(directory.to_owned());
         }
     }
-    missing.sort();
     Ok(missing)
+}
+
+/// What differs between two releases (`None`: one that has nothing) where one of them checks it out.
+pub(super) fn changes(
+    mirror: &Repository,
+    from: Option<&Goal>,
+    to: &Goal,
+) -> std::result::Result<Vec<Change>, git2::Error> {
+    let tree = |goal: &Goal| mirror.find_commit(Oid::from_str(&goal.revision)?)?.tree();
+    let is_here = |path: &[u8]| from.into_iter().chain([to]).any(|goal| goal.has(as_path(path)));
+    // A directory that neither cone has may be of any size.
+    let enter = |directory: &[u8]| is_here(&[directory, b"/file"].concat());
+    let mut changes = changes_in(mirror, from.map(tree).transpose()?.as_ref(), Some(&tree(to)?), &enter)?;
+    changes.retain(|change| is_here(&change.path));
+    Ok(changes)
+}
+
+fn as_path(path: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(path))
 }
 
 /// Files below `directory` (`.`: anywhere) that git does not track, ignored ones too: what leaving the cone would delete or strand.

@@ -1,21 +1,21 @@
 //! To another release by the means that refuse to overwrite anything of the user's: its objects, then the tree.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use git2::{Oid, Repository};
 
 use super::super::call::{in_checkout, in_mirror, text};
 use super::super::checkout::by_hand;
-use super::super::difference::changes_in;
-use super::super::mirror::Mirror;
-use super::cone::set_cone;
+use super::super::mirror::{Mirror, tree_of};
+use super::super::settings::known_shape;
+use super::super::untouched::is_untouched;
+use super::cone::{changes, set_cone};
 use super::{Goal, local_changes, verify};
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
+use crate::host::fs::Rooted;
 use crate::host::process::Input;
 
 /// Brings the objects of `to` into the checkout, without a ref: nothing there changes. `head` is what it has.
@@ -73,25 +73,17 @@ pub fn both_ways(mirror: &Mirror, owner: &Account, root: &Path, from: &Goal, to:
 
 /// The blobs that a switch between two releases would write, in either direction.
 fn written(repository: &Repository, from: &Goal, to: &Goal) -> std::result::Result<BTreeSet<Oid>, git2::Error> {
-    let tree = |goal: &Goal| repository.find_commit(Oid::from_str(&goal.revision)?)?.tree();
-    let is_here = |path: &[u8]| {
-        let path = Path::new(OsStr::from_bytes(path));
-        [from, to].iter().any(|goal| goal.has(path))
-    };
-    // A directory that neither cone has may be of any size.
-    let enter = |directory: &[u8]| is_here(&[directory, b"/file"].concat());
-    let changes = changes_in(repository, Some(&tree(from)?), Some(&tree(to)?), &enter)?;
-    let here = changes.iter().filter(|change| is_here(&change.path));
-    let sides = here.flat_map(|change| [change.old, change.new]).flatten();
+    let changes = changes(repository, Some(from), to)?;
+    let sides = changes.iter().flat_map(|change| [change.old, change.new]).flatten();
     Ok(sides.filter(|side| !side.is_submodule()).map(|side| side.id).collect())
 }
 
-/// Goes forward (or, for a rollback, back) to `goal` by the means that refuse to overwrite anything of the user's.
+/// Goes forward (or, for a rollback, back) to `goal` by the means that refuse to overwrite anything of the user's. The mirror
+/// below `state` has it.
 pub fn go(
     owner: &Account,
-    root: &Path,
-    goal: &Goal,
-    present: &Goal,
+    (state, root): (&Path, &Path),
+    (goal, present): (&Goal, &Goal),
     branch: Option<&str>,
     is_forward: bool,
 ) -> Result<()> {
@@ -108,7 +100,7 @@ pub fn go(
         text(in_checkout(owner, root).args(words), "the checkout cannot be switched")?;
     }
     // git leaves what it cannot switch as a local change, with no more than a warning.
-    let changes = local_changes(owner, root, revision)?;
+    let changes = if is_plainly_at(state, root, goal) { Vec::new() } else { local_changes(owner, root, revision)? };
     if let Some(path) = changes.first() {
         return Err(Error::failed(format!(
             "the tree was switched, but {} of its files are not the release's: {path}",
@@ -116,6 +108,13 @@ pub fn go(
         )));
     }
     verify(owner, root, goal)
+}
+
+/// Whether every file is the goal's, told without git; `false`: it must be asked.
+fn is_plainly_at(state: &Path, root: &Path, goal: &Goal) -> bool {
+    let is_here = known_shape(root).is_some_and(|shape| !shape.is_elsewhere);
+    let Some(tree) = tree_of(state, &goal.revision).filter(|_| is_here) else { return false };
+    Rooted::open(root).is_ok_and(|checkout| is_untouched(&checkout, tree, goal.cone.is_some()))
 }
 
 /// Puts a tracked file back to its committed state; its local change is kept elsewhere by now.
