@@ -133,7 +133,7 @@ impl Survey {
         };
         let git = install.checkout();
         let discarded = git.map(|git| discarded(git, &root, &checkout)).transpose()?.unwrap_or_default();
-        let leftovers = git.map(|git| leftovers(install, git, owner, &checkout, &components)).transpose()?;
+        let leftovers = git.map(|git| leftovers(place, git, &checkout, &components)).transpose()?;
         Ok(Survey {
             owner_ids: (owner.uid, owner.gid),
             release,
@@ -406,12 +406,12 @@ fn drop_ins(place: &Rooted, directory: &Path) -> Result<BTreeMap<String, String>
 /// Directories that would leave the cone although they hold something that git does not track: git would delete what
 /// it ignores there without a word.
 fn leftovers(
-    install: &Install,
+    place: &Place,
     source: &GitSource,
-    owner: &Account,
     checkout: &Checkout,
     components: &[Surveyed],
 ) -> Result<BTreeMap<String, String>> {
+    let Place { install, owner, state, .. } = *place;
     let pairs = install.components.iter().zip(components);
     let wanted: Vec<&str> =
         pairs.filter(|(_, surveyed)| surveyed.is_installed).map(|(component, _)| component.path.as_str()).collect();
@@ -421,7 +421,6 @@ fn leftovers(
     if !source.sparse || is_as_wanted {
         return Ok(found);
     }
-    let tracked = switch::directories(owner, &install.root)?;
     for path in switch::leftovers(owner, &install.root, ".")? {
         // The whole directory that leaves: the first one on the way that holds no wanted one.
         let holds_wanted =
@@ -429,10 +428,13 @@ fn leftovers(
         let depth = (1..path.matches('/').count() + 1).find(|depth| !holds_wanted(*depth)).unwrap_or(1);
         let directory = first(&path, depth);
         let is_within = wanted.iter().any(|wanted| Path::new(&path).starts_with(wanted));
-        if !is_within && path.contains('/') && tracked.contains(&directory) {
+        if !is_within && path.contains('/') {
             found.entry(directory).or_insert(path);
         }
     }
+    let tracked = found.keys().cloned().collect();
+    let tracked = switch::directories(owner, (state, &install.root), &checkout.head, tracked)?;
+    found.retain(|directory, _| tracked.contains(directory));
     Ok(found)
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use git2::{Oid, Repository};
+use git2::{ErrorCode, ObjectType, Oid, Repository};
 
 use super::super::call::{in_checkout, text};
 use super::super::difference::{Change, changes_in};
@@ -14,11 +14,37 @@ use crate::error::{Context, Result};
 use crate::host::account::Account;
 use crate::host::fs::{Content, Rooted};
 
-/// The directories of HEAD.
-pub fn directories(owner: &Account, root: &Path) -> Result<BTreeSet<String>> {
+/// Which of these paths are directories of HEAD, which is at this commit: the mirror below `state` tells, or else git.
+pub fn directories(
+    owner: &Account,
+    (state, root): (&Path, &Path),
+    head: &str,
+    among: BTreeSet<String>,
+) -> Result<BTreeSet<String>> {
+    if among.is_empty() {
+        return Ok(among);
+    }
+    if let Some(found) = directories_of(state, head, &among) {
+        return Ok(found);
+    }
     let list = in_checkout(owner, root).args(["ls-tree", "-r", "-d", "--name-only", "-z", "HEAD"]);
     let list = text(list, "the tree of HEAD cannot be read")?;
-    Ok(list.split('\0').map(str::to_owned).collect())
+    Ok(list.split('\0').filter(|path| among.contains(*path)).map(str::to_owned).collect())
+}
+
+/// `None`: the mirror does not know.
+fn directories_of(state: &Path, commit: &str, among: &BTreeSet<String>) -> Option<BTreeSet<String>> {
+    let mirror = Repository::open_bare(state.join("mirror.git")).ok()?;
+    let tree = mirror.find_commit(Oid::from_str(commit).ok()?).ok()?.tree().ok()?;
+    let mut found = BTreeSet::new();
+    for path in among {
+        match tree.get_path(Path::new(path)) {
+            Ok(entry) if entry.kind() == Some(ObjectType::Tree) => drop(found.insert(path.clone())),
+            Err(error) if error.code() != ErrorCode::NotFound => return None,
+            _ => {}
+        }
+    }
+    Some(found)
 }
 
 /// Directories that a switch makes: those that are not there of the files that it writes, outermost first. `aside`: files that it
