@@ -154,23 +154,26 @@ mod tests {
         echo three > b/three; echo four > b/deep/four; ln -s one a/link; echo run > a/run; chmod 755 a/run; echo top > top
         find . -path ./.git -prune -o -exec touch -h -d '1 hour ago' {} +; git add -A; git commit -q -m one";
 
+    /// What a shell says in a directory, which is the home of it as well.
+    fn sh(place: &Path, script: &str) -> String {
+        let script = format!("set -e; {script}");
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &script]).current_dir(place).env("HOME", place);
+        for (key, value) in [("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_OPTIONAL_LOCKS", "0")] {
+            command.env(key, value);
+        }
+        for who in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@example.org");
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// What a shell in a fresh checkout does, then what is told of the checkout, and whether git has anything to say of it.
     fn told(then: &str) -> (bool, bool) {
         let place = tempfile::tempdir().unwrap();
-        let sh = |script: &str| {
-            let script = format!("set -e; {script}");
-            let mut command = std::process::Command::new("sh");
-            command.args(["-c", &script]).current_dir(place.path()).env("HOME", place.path());
-            for (key, value) in [("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_OPTIONAL_LOCKS", "0")] {
-                command.env(key, value);
-            }
-            for who in ["AUTHOR", "COMMITTER"] {
-                command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@example.org");
-            }
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-            String::from_utf8(output.stdout).unwrap().trim().to_owned()
-        };
+        let sh = |script: &str| sh(place.path(), script);
         sh(MAKE);
         sh(then);
         let tree = Oid::from_str(&sh("git rev-parse HEAD^{tree}")).unwrap();
@@ -249,12 +252,7 @@ mod tests {
     fn a_file_written_while_git_looked_at_it_is_told_by_its_bytes_alone() {
         let place = tempfile::tempdir().unwrap();
         let root = place.path().canonicalize().unwrap();
-        let run = |script: &str| {
-            let mut command = std::process::Command::new("sh");
-            let command = command.args(["-c", script]).current_dir(&root).env("HOME", &root);
-            assert!(command.status().unwrap().success());
-        };
-        run(&format!("git config --global user.name a; git config --global user.email a@example.org; {MAKE}"));
+        sh(&root, MAKE);
         // What the index has of a file that was written anew within the tick of the clock: its stat(2), and the blob of before.
         let id = |bytes: &str| Oid::hash_object(git2::ObjectType::Blob, bytes.as_bytes()).unwrap();
         let (index, file) = (root.join(".git/index"), std::fs::read(root.join(".git/index")).unwrap());
@@ -264,7 +262,7 @@ mod tests {
         let told = || look(&checkout, false, Instant::now() + PATIENCE).is_some();
         std::fs::write(&index, &other).unwrap();
         assert!(told(), "written since: its stat(2) is all that is asked for");
-        run("touch -h -d '2 hours ago' .git/index");
+        sh(&root, "touch -h -d '2 hours ago' .git/index");
         assert!(!told());
     }
 
@@ -272,12 +270,7 @@ mod tests {
     fn an_index_that_is_cut_off_or_takes_too_long_is_left_to_git() {
         let place = tempfile::tempdir().unwrap();
         let root = place.path().canonicalize().unwrap();
-        let run = |script: &str| {
-            let mut command = std::process::Command::new("sh");
-            let command = command.args(["-c", script]).current_dir(&root).env("HOME", &root);
-            assert!(command.status().unwrap().success());
-        };
-        run(&format!("git config --global user.name a; git config --global user.email a@example.org; {MAKE}"));
+        sh(&root, MAKE);
         let index = std::fs::read(root.join(".git/index")).unwrap();
         let mut count = 0;
         for length in 0..index.len() {
