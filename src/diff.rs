@@ -190,7 +190,8 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn unended(line: &str) -> &str {
+/// A line without its end.
+pub fn unended(line: &str) -> &str {
     line.trim_end_matches(['\n', '\r'])
 }
 

@@ -1,7 +1,7 @@
 //! Two texts side by side, as `diff --side-by-side` of diff(1) shows them: `|` for a line that differs, `<` for one that goes, `>` for
 //! one that comes.
 
-use crate::diff::Compared;
+use crate::diff::{Compared, unended};
 
 /// How wide it is where nothing says how wide the terminal is, as for diff(1).
 const WIDTH: usize = 130;
@@ -41,7 +41,7 @@ pub fn side_by_side(old: &str, new: &str, width: usize, colour: bool) -> String 
 
 /// One pair of lines, on as many rows as the longer one needs.
 fn rows(text: &mut String, (old, new): (Option<&str>, Option<&str>), mark: char, half: usize, colour: bool) {
-    let [old, new] = [old, new].map(|line| pieces(line.unwrap_or_default().trim_end_matches(['\n', '\r']), half));
+    let [old, new] = [old, new].map(|line| pieces(unended(line.unwrap_or_default()), half));
     let painted = |piece: &str, code: &str| match colour && mark != ' ' && !piece.trim().is_empty() {
         true => format!("{code}{piece}\x1b[0m"),
         false => piece.to_owned(),

@@ -129,7 +129,8 @@ impl WorkTree<'_> {
     }
 }
 
-fn as_path(path: &[u8]) -> &Path {
+/// A path as git stores it.
+pub(super) fn as_path(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(path))
 }
 

@@ -1,14 +1,13 @@
 //! The sparse-checkout cone, and what is there within and outside it.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, ObjectType, Oid, Repository};
 
 use super::super::call::{in_checkout, text};
 use super::super::difference::{Change, changes_in};
+use super::super::untouched::as_path;
 use super::Goal;
 use crate::error::{Context, Result};
 use crate::host::account::Account;
@@ -90,10 +89,6 @@ pub(super) fn changes(
     let mut changes = changes_in(mirror, from.map(tree).transpose()?.as_ref(), Some(&tree(to)?), &enter)?;
     changes.retain(|change| is_here(&change.path));
     Ok(changes)
-}
-
-fn as_path(path: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(path))
 }
 
 /// Files below `directory` (`.`: anywhere) that git does not track, ignored ones too: what leaving the cone would delete or strand.
