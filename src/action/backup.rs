@@ -92,7 +92,7 @@ impl Backup {
 pub fn stop_units(site: &mut Site, units: &[(Scope, String)]) -> Result<()> {
     for (scope, unit) in in_order_of_stopping(units) {
         let manager = site.manager(scope)?;
-        let state = manager.unit(&unit)?;
+        let state = manager.running(&unit)?;
         if !state.is_active() && state.active != "activating" {
             continue;
         }

@@ -42,7 +42,7 @@ impl UnitWas {
             let (name, invocation) = (name.to_owned(), String::new());
             return Ok(UnitWas { scope, name, active: false, failed: false, invocation });
         }
-        let state = site.manager(scope)?.unit(name)?;
+        let state = site.manager(scope)?.running(name)?;
         let active = state.is_active() || state.active == "activating";
         let failed = state.active == "failed";
         Ok(UnitWas { scope, name: name.to_owned(), active, failed, invocation: state.invocation })
@@ -99,7 +99,7 @@ fn bring_back(site: &mut Site, was: &UnitWas) -> Result<()> {
     }
     let was_reloaded = site.reloaded.iter().any(|(scope, name)| *scope == was.scope && *name == was.name);
     let manager = site.manager(was.scope)?;
-    let now = manager.unit(&was.name)?;
+    let now = manager.running(&was.name)?;
     let verb = match (was.active, now.is_active()) {
         // The process of before goes on: nothing to bring back.
         (true, true) if now.invocation == was.invocation && !was_reloaded => return Ok(()),

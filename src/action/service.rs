@@ -68,7 +68,7 @@ impl Act for Service {
             boot::ready();
         }
         let manager = site.manager(self.scope)?;
-        if self.verb == Verb::Stop && !manager.unit(&self.unit)?.is_active() {
+        if self.verb == Verb::Stop && !manager.running(&self.unit)?.is_active() {
             // It ended by itself meanwhile, which is what was wanted.
             return Ok(());
         }
@@ -80,7 +80,7 @@ impl Act for Service {
         if result.is_done() {
             return Ok(());
         }
-        let state = manager.unit(&self.unit)?;
+        let state = manager.running(&self.unit)?;
         let reason = match state.result.as_str() {
             "start-limit-hit" => "it was started too often in a short time (StartLimitBurst=)".into(),
             "" | "success" => format!("the job ended as `{}`", result.0),
@@ -98,7 +98,7 @@ impl Act for Service {
         }
         // Stopped while its tree changes under it; `Quiesce` starts it when everything is back.
         let manager = site.manager(self.scope)?;
-        if manager.unit(&self.unit)?.load != "not-found" {
+        if manager.running(&self.unit)?.load != "not-found" {
             manager.job(Verb::Stop, &self.unit, JOB_TIMEOUT)?;
         }
         Ok(Vec::new())

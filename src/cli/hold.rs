@@ -40,7 +40,7 @@ pub struct UnholdArgs {
 pub fn run(args: &Args, globals: &Globals) -> Result<Exit> {
     let now = Timestamp::now();
     let until = match (&args.until, &args.length) {
-        (Some(date), _) => Some(date_of(date, now, TimeZone::system())?),
+        (Some(date), _) => Some(date_of(date, now, clock::zone())?),
         (None, Some(length)) => Some(after(length, now)?),
         (None, None) => None,
     };

@@ -32,14 +32,6 @@ pub enum Internal {
         /// The most that it may come to, bytes
         most: u64,
     },
-    /// What a child that has become an account runs: tells the refs of a server over HTTP, see `source::git::plain`
-    ListRefs {
-        /// The URL of the repository
-        url: String,
-        /// git's own helper, which takes over where one plain request is not enough
-        #[arg(last = true)]
-        git: Vec<OsString>,
-    },
     /// Supervise a throw-away twin of this host; requests come on standard input
     TwinInit,
     /// Serve the sample component in DIR over HTTP
@@ -67,6 +59,18 @@ pub enum Internal {
     SampleLook,
 }
 
+/// `relift internal list-refs URL -- GIT...`: what a child that has become an account runs, to tell the refs of a server over HTTP,
+/// see `source::git::plain`; the last is git's own helper, which takes over where one plain request is not enough. Every check
+/// waits for it, so its words, which are always ours, are not read as those of people are. `None`: these are others.
+pub fn list_refs(words: &[OsString]) -> Option<Result<()>> {
+    match words {
+        [_, internal, verb, url, end, git @ ..] if internal == "internal" && verb == "list-refs" && end == "--" => {
+            Some(crate::source::git::list_plainly(url.to_str()?, git))
+        }
+        _ => None,
+    }
+}
+
 /// Does it.
 pub fn run(verb: &Internal, globals: &Globals) -> Result<()> {
     match verb {
@@ -75,7 +79,6 @@ pub fn run(verb: &Internal, globals: &Globals) -> Result<()> {
             crate::backup::copy_database(source, scratch, &mut std::io::stdout().lock())
         }
         Internal::Unpack { packed, most } => crate::source::archive::tell(*packed, *most),
-        Internal::ListRefs { url, git } => crate::source::git::list_plainly(url, git),
         Internal::TwinInit => crate::twin::supervise(),
         Internal::SampleService { dir } => crate::sample::serve(dir),
         Internal::Rehearse { name, way } => {

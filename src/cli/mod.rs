@@ -153,6 +153,9 @@ pub fn main() -> u8 {
         return error.kind.exit() as u8;
     }
     let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(listed) = internal::list_refs(&words) {
+        return told_to_parent(listed) as u8;
+    }
     let cli = match shortly(&words).map_or_else(|| Cli::try_parse_from(&words), Ok) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -244,14 +247,14 @@ impl Cli {
             Verb::Trust(args) => trust::run(args, globals),
             Verb::Notify(args) => notify::run(args, globals),
             Verb::Config(args) => config::run(args, globals),
-            Verb::Internal(verb) => Ok(internal(verb, globals)),
+            Verb::Internal(verb) => Ok(told_to_parent(internal::run(verb, globals))),
         }
     }
 }
 
 /// What this program starts of itself tells an error in one line: its reader is a journal or a parent.
-fn internal(verb: &internal::Internal, globals: &globals::Globals) -> Exit {
-    match internal::run(verb, globals) {
+fn told_to_parent(ended: Result<()>) -> Exit {
+    match ended {
         Ok(()) => Exit::Done,
         Err(error) => {
             output::message(&format!("{error}\n"));

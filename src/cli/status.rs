@@ -244,5 +244,5 @@ fn document(session: &Session, survey: &Survey, open: Option<String>, itself: &O
 /// A time in the host's own time zone.
 pub fn when(seconds: i64) -> String {
     let time = jiff::Timestamp::from_second(seconds).unwrap_or_default();
-    time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    time.to_zoned(crate::host::clock::zone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

@@ -40,6 +40,6 @@ impl<'a> Managers<'a> {
                 none => none.insert(Manager::user(self.owner)?),
             },
         };
-        manager.unit(&expected.unit)
+        manager.running(&expected.unit)
     }
 }

@@ -1,7 +1,9 @@
 //! The clock that nobody sets, and the one that people read.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 /// A time of a boot.
@@ -33,6 +35,18 @@ pub fn monotonic() -> Duration {
 /// Seconds since the epoch.
 pub fn now() -> i64 {
     jiff::Timestamp::now().as_second()
+}
+
+/// The host's own time zone, localtime(5), or the one that `TZ` names in its place; UTC where there is none.
+///
+/// That file is read as it is: to find its name means to look through all zones that there are.
+pub fn zone() -> TimeZone {
+    static ZONE: LazyLock<TimeZone> = LazyLock::new(|| {
+        let host = || TimeZone::tzif("localtime", &std::fs::read("/etc/localtime").ok()?).ok();
+        let own = if std::env::var_os("TZ").is_none() { host() } else { None };
+        own.unwrap_or_else(|| TimeZone::try_system().unwrap_or(TimeZone::UTC))
+    });
+    ZONE.clone()
 }
 
 #[cfg(test)]

@@ -164,5 +164,5 @@ fn colour(news: &News) -> &'static str {
 /// A time in the host's own time zone, with the zone.
 fn when(seconds: i64) -> String {
     let time = jiff::Timestamp::from_second(seconds).unwrap_or_default();
-    time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+    time.to_zoned(crate::host::clock::zone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }

@@ -95,7 +95,7 @@ impl Line {
 /// A time of the journal in the host's own time zone.
 fn time(micros: u64) -> String {
     let time = i64::try_from(micros).ok().and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok());
-    time.unwrap_or_default().to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
+    time.unwrap_or_default().to_zoned(crate::host::clock::zone()).strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
 }
 
 /// Shows lines, without the secrets in them.

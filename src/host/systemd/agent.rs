@@ -31,6 +31,7 @@ const LINE: u64 = 4 << 20;
 enum Request {
     Hello,
     Unit { name: String },
+    Running { name: String },
     Matching { pattern: String },
     Reload,
     Job { verb: Verb, unit: String, millis: u64 },
@@ -88,7 +89,11 @@ impl Agent {
     }
 
     pub(super) fn unit(&mut self, name: &str) -> Result<UnitState> {
-        self.ask(&Request::Unit { name: name.into() }, CALL * 3)
+        self.ask(&Request::Unit { name: name.into() }, CALL * 2)
+    }
+
+    pub(super) fn running(&mut self, name: &str) -> Result<UnitState> {
+        self.ask(&Request::Running { name: name.into() }, CALL)
     }
 
     pub(super) fn matching(&mut self, pattern: &str) -> Result<Vec<String>> {
@@ -229,6 +234,7 @@ fn answer(local: &mut Local, request: Request) -> Result<Vec<u8>> {
     match request {
         Request::Hello => written(Ok(())),
         Request::Unit { name } => written(local.unit(&name)),
+        Request::Running { name } => written(local.running(&name)),
         Request::Matching { pattern } => written(local.matching(&pattern)),
         Request::Reload => written(local.reload()),
         Request::Job { verb, unit, millis } => written(local.job(verb, &unit, Duration::from_millis(millis))),

@@ -9,7 +9,7 @@ use zbus::zvariant::{OwnedObjectPath, OwnedValue};
 use super::bus::{Address, Bus, CALL};
 use super::explain::Asked;
 use super::job::{Ended, Waiting};
-use super::unit::UnitState;
+use super::unit::{UnitState, object_path};
 use super::{JobResult, Verb};
 use crate::error::{Error, Result};
 use crate::host::interrupt;
@@ -47,21 +47,24 @@ impl Local {
     }
 
     pub(super) fn unit(&mut self, name: &str) -> Result<UnitState> {
-        let asked = Asked::of(&self.bus, name, format!("the state of {name} cannot be read"));
-        let all = self.properties(name).map_err(|error| asked.failed(error))?;
+        let state = self.running(name)?;
         // The property of the unit is cached from before an enable or disable; this is looked up.
         let file = match self.bus.manager::<_, String>("GetUnitFileState", &name) {
             Ok(file) => file,
             Err(zbus::Error::MethodError(..)) => String::new(),
-            Err(error) => return Err(asked.failed(error)),
+            Err(error) => return Err(unreadable(&self.bus, name, error)),
         };
-        Ok(UnitState::from_properties(&all, file))
+        Ok(UnitState { file, ..state })
     }
 
-    /// All properties at one instant: an empty interface name means all of them to sd-bus, as for `systemctl show`.
-    fn properties(&mut self, name: &str) -> zbus::Result<HashMap<String, OwnedValue>> {
-        let path: OwnedObjectPath = self.bus.manager("LoadUnit", &name)?;
-        self.bus.call((path.as_str(), "org.freedesktop.DBus.Properties", "GetAll"), &"")
+    /// All properties at one instant: an empty interface name means all of them to sd-bus, as for `systemctl show`. The unit is
+    /// loaded by being asked for.
+    pub(super) fn running(&mut self, name: &str) -> Result<UnitState> {
+        let path = object_path(name);
+        let all: zbus::Result<HashMap<String, OwnedValue>> =
+            self.bus.call((&path, "org.freedesktop.DBus.Properties", "GetAll"), &"");
+        let all = all.map_err(|error| unreadable(&self.bus, name, error))?;
+        Ok(UnitState::from_properties(&all))
     }
 
     pub(super) fn matching(&mut self, pattern: &str) -> Result<Vec<String>> {
@@ -138,7 +141,7 @@ impl Local {
 
     /// What a job that ended unseen did, from the unit's state.
     fn job_by_state(&mut self, verb: Verb, unit: &str) -> Result<JobResult> {
-        let state = self.unit(unit)?;
+        let state = self.running(unit)?;
         let ended_well = state.kind == "oneshot" && state.active == "inactive" && state.result == "success";
         let reached = match verb {
             Verb::Stop => matches!(state.active.as_str(), "inactive" | "failed"),
@@ -152,7 +155,7 @@ impl Local {
         let word = verb.word();
         let late = Error::failed(format!("the {word} job of {unit} did not end within {} s", timeout.as_secs()));
         let scope = if self.is_user() { "systemctl --user" } else { "systemctl" };
-        let late = match self.unit(unit) {
+        let late = match self.running(unit) {
             Ok(state) => late.because(format!("it is {} ({})", state.active, state.sub)),
             Err(error) => late.because(error),
         };
@@ -179,4 +182,8 @@ impl Local {
             other => other.map_err(|error| asked.failed(error)),
         }
     }
+}
+
+fn unreadable(bus: &Bus, name: &str, error: zbus::Error) -> Error {
+    Asked::of(bus, name, format!("the state of {name} cannot be read")).failed(error)
 }

@@ -130,6 +130,14 @@ impl Manager {
         }
     }
 
+    /// The same in one call, for those who do not ask how it is enabled: of that, what the manager knew when it last looked.
+    pub fn running(&mut self, name: &str) -> Result<UnitState> {
+        match &mut self.way {
+            Way::Local(local) => local.running(name),
+            Way::Agent(agent) => agent.running(name),
+        }
+    }
+
     /// The names of the loaded units and of the unit files that match a glob (`worker@*.service`), sorted.
     pub fn matching(&mut self, pattern: &str) -> Result<Vec<String>> {
         match &mut self.way {

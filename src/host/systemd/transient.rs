@@ -188,7 +188,7 @@ impl Local {
 
     /// `Result`, `ExecMainCode`, `ExecMainStatus`: the reference that we hold keeps the unit until they are read.
     fn read_end(&mut self, command: &Transient) -> Result<(String, i32, i32)> {
-        let state = self.unit(&command.name)?;
+        let state = self.running(&command.name)?;
         match state.load.as_str() {
             "not-found" => Err(Error::failed(format!("how {} ended is not known", command.name))
                 .because("systemd let go of the unit before it was asked")),
@@ -202,7 +202,7 @@ impl Local {
         let asked = Asked::of(&self.bus, name, format!("{name} cannot be ended"));
         let mut stop: Option<Result<super::JobResult>> = None;
         loop {
-            let state = self.unit(name)?;
+            let state = self.running(name)?;
             let down = matches!(state.active.as_str(), "inactive" | "failed");
             let left = self.bus.processes(name).map_err(|error| asked.failed(error))?;
             if down && left == 0 {

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use zbus::zvariant::{OwnedObjectPath, OwnedValue};
 
+use super::bus::MANAGER_PATH;
+
 /// What a manager knows of a unit, org.freedesktop.systemd1(5).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -79,7 +81,7 @@ impl UnitState {
     }
 
     /// Reads the properties of all interfaces of a unit.
-    pub(super) fn from_properties(all: &HashMap<String, OwnedValue>, file: String) -> UnitState {
+    pub(super) fn from_properties(all: &HashMap<String, OwnedValue>) -> UnitState {
         let properties = Properties(all);
         let started = properties.number("ConditionTimestampMonotonic") != 0;
         UnitState {
@@ -87,7 +89,7 @@ impl UnitState {
             load_error: properties.load_error(),
             active: properties.text("ActiveState"),
             sub: properties.text("SubState"),
-            file,
+            file: properties.text("UnitFileState"),
             result: properties.text("Result"),
             invocation: properties.hex("InvocationID"),
             main_pid: properties.number("MainPID") as u32,
@@ -108,6 +110,17 @@ impl UnitState {
             has_job: properties.has_job(),
         }
     }
+}
+
+/// The object of a unit, sd_bus_path_encode(3): what is no letter and no digit is `_` and its code in hex, and so is a digit that
+/// comes first.
+pub(super) fn object_path(name: &str) -> String {
+    let encoded = name.bytes().enumerate().map(|(at, byte)| match byte {
+        b'0'..=b'9' if at > 0 => char::from(byte).to_string(),
+        b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+        _ => format!("_{byte:02x}"),
+    });
+    format!("{MANAGER_PATH}/unit/{}", encoded.collect::<String>())
 }
 
 /// How a process ended, from `si_code` and `si_status` of sigaction(2).
@@ -185,7 +198,7 @@ mod tests {
     fn read(pairs: Vec<(&str, Value<'static>)>) -> UnitState {
         let owned =
             |(key, value): (&str, Value<'static>)| (key.to_owned(), OwnedValue::try_from(value).expect("no fd"));
-        UnitState::from_properties(&pairs.into_iter().map(owned).collect(), "enabled".into())
+        UnitState::from_properties(&pairs.into_iter().map(owned).collect())
     }
 
     #[test]
@@ -193,6 +206,7 @@ mod tests {
         let job = Value::from((7u32, zbus::zvariant::ObjectPath::from_static_str_unchecked("/job/7")));
         let state = read(vec![
             ("ActiveState", "failed".into()),
+            ("UnitFileState", "enabled".into()),
             ("InvocationID", Value::from(vec![0x0au8, 0xff])),
             ("MainPID", 42u32.into()),
             ("ExecMainCode", libc::CLD_KILLED.into()),
@@ -211,6 +225,14 @@ mod tests {
         assert_eq!(state.environment_files, ["/opt/app/.env", "/etc/default/*"]);
         assert!(state.has_job);
         assert_eq!(state.main_ending().as_deref(), Some("was killed by SIGKILL"));
+    }
+
+    #[test]
+    fn the_object_of_a_unit_is_found_by_its_name() {
+        let object = |name| object_path(name).rsplit('/').next().unwrap().to_owned();
+        // As busctl(1) shows them.
+        assert_eq!(object("nginx.service"), "nginx_2eservice");
+        assert_eq!(object("0ad-x@a\\x2db.timer"), "_30ad_2dx_40a_5cx2db_2etimer");
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::{Circumstances, Release};
 use crate::error::Result;
@@ -43,7 +42,7 @@ impl Observer<'_> {
         };
         let here = Circumstances {
             now: Timestamp::now(),
-            zone: TimeZone::try_system().unwrap_or(TimeZone::UTC),
+            zone: clock::zone(),
             place: super::place(self.root, &self.install.name),
             hold: ledger.hold()?,
             boot: clock::boot(),
