@@ -26,7 +26,7 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     let dropped = prune(&mut known_good, begin.keep_known_good, &plan.to.revision);
     let mut lost = Vec::new();
     // Together; and one by one where that fails, to tell which it was.
-    let together = keep_all(&begin, state, site, &known_good);
+    let together = keep_all(&begin, (state, site), &known_good, &dropped);
     for entry in known_good.iter().filter(|_| together.is_err()) {
         let kept = git::pin(state, &entry.revision).and_then(|()| match plan.has_checkout() {
             true => switch::tag_known_good(&site.owner, &site.root, &entry.tag, &entry.revision),
@@ -46,7 +46,10 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     }
     // Before the ledger forgets them: killed in between, this begins again and drops the same.
     for entry in dropped {
-        drop_release(plan, (&ledger, state), site, &entry, &known_good)?;
+        if together.is_err() {
+            drop_refs(plan, state, site, &entry)?;
+        }
+        drop_files(&ledger, &entry, &known_good)?;
     }
     if let Some((remote, branch)) = begin.track.as_ref().filter(|_| together.is_err()) {
         switch::track(&site.owner, &site.root, remote, branch, &plan.to.revision)?;
@@ -98,20 +101,29 @@ pub(super) fn note_given_up(journal: &Journal, state: &Path) -> Result<()> {
     }
 }
 
-/// Pins and tags what can be gone back to, and moves the branch that is followed: two children, however many releases there
-/// are, the mirror's beside the checkout's.
-fn keep_all(begin: &Begin, state: &Path, site: &Site, known_good: &[KnownGood]) -> Result<()> {
-    let revisions: BTreeSet<&str> = known_good.iter().map(|entry| entry.revision.as_str()).collect();
-    let revisions: Vec<&str> = revisions.into_iter().collect();
+/// Pins and tags what can be gone back to and nothing that is dropped, and moves the branch that is followed: two children,
+/// however many releases there are, the mirror's beside the checkout's.
+fn keep_all(
+    begin: &Begin,
+    (state, site): (&Path, &Site),
+    known_good: &[KnownGood],
+    dropped: &[KnownGood],
+) -> Result<()> {
+    let revisions =
+        |entries: &[KnownGood]| -> BTreeSet<String> { entries.iter().map(|entry| entry.revision.clone()).collect() };
+    let (kept, gone) = (revisions(known_good), revisions(dropped));
+    let revisions: Vec<&str> = kept.iter().map(String::as_str).collect();
+    let let_go: Vec<&str> = gone.difference(&kept).map(String::as_str).collect();
     if !begin.plan.has_checkout() {
-        return git::pin_all(state, &revisions);
+        return git::pin_all(state, &revisions, &let_go);
     }
     let tags: Vec<_> = known_good.iter().map(|entry| (entry.tag.as_str(), entry.revision.as_str())).collect();
+    let gone: Vec<&str> = dropped.iter().map(|entry| entry.tag.as_str()).collect();
     let track = begin.track.as_ref().map(|(remote, branch)| (remote.as_str(), branch.as_str()));
     let (owner, root, to) = (&site.owner, &site.root, begin.plan.to.revision.as_str());
     let (pinned, tagged) = std::thread::scope(|scope| {
-        let pinned = scope.spawn(|| git::pin_all(state, &revisions));
-        let tagged = switch::tag_all_known_good(owner, root, &tags, track.map(|branch| (branch, to)));
+        let pinned = scope.spawn(|| git::pin_all(state, &revisions, &let_go));
+        let tagged = switch::tag_all_known_good(owner, root, (&tags, &gone), track.map(|branch| (branch, to)));
         (ended(pinned.join()), tagged)
     });
     pinned.and(tagged)
@@ -267,17 +279,16 @@ fn prune(known_good: &mut Vec<KnownGood>, keep: usize, activated: &str) -> Vec<K
     dropped
 }
 
-fn drop_release(
-    plan: &Plan,
-    (ledger, state): (&Ledger, &Path),
-    site: &Site,
-    entry: &KnownGood,
-    kept: &[KnownGood],
-) -> Result<()> {
+fn drop_refs(plan: &Plan, state: &Path, site: &Site, entry: &KnownGood) -> Result<()> {
     git::unpin(state, &entry.revision)?;
-    if plan.has_checkout() {
-        switch::untag(&site.owner, &site.root, &entry.tag)?;
+    match plan.has_checkout() {
+        true => switch::untag(&site.owner, &site.root, &entry.tag),
+        false => Ok(()),
     }
+}
+
+/// What was kept of a release beside its tree.
+fn drop_files(ledger: &Ledger, entry: &KnownGood, kept: &[KnownGood]) -> Result<()> {
     for archive in entry.artifacts.values() {
         crate::host::fs::remove_durably(archive)?;
     }

@@ -56,7 +56,7 @@ fn main() {
             let rows = measure(effort);
             eprintln!("-- {name}: {:.0} s", started.elapsed().as_secs_f64());
             for row in &rows {
-                println!("{row}");
+                println!("{}", row.line(&rows));
             }
             found.extend(rows);
         }

@@ -136,6 +136,27 @@ fn ten_runs_or_hundreds_are_the_same_work_to_whoever_asks_about_the_newest() {
 }
 
 #[test]
+fn times_are_told_in_the_hosts_own_zone_and_no_other_zone_is_looked_at() {
+    let mut host = Host::with_sample();
+    host.release(|release| release.next("1.1.0"));
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    // A quarter of an hour beside most others.
+    host.must("ln -sfn /usr/share/zoneinfo/Asia/Kathmandu /etc/localtime");
+    let begun = host.must("TZ=UTC relift history app | grep -oE '[0-9]{4}(-[0-9]{2}){2} [0-9:]{8}' | head -1");
+    let there = host.must(&format!("date -d '{begun} UTC' '+%F %T'"));
+    assert_ne!(begun, there);
+    let zones = "strace -f -qq -o /tmp/zones -e trace=openat,getdents64 relift";
+    assert!(host.must(&format!("{zones} history app")).contains(&there));
+    let looked_at = host.must("grep -E '/zoneinfo|localtime' /tmp/zones");
+    assert!(looked_at.lines().count() == 1 && looked_at.contains("/etc/localtime"), "{looked_at}");
+    let looked_at = host.must(&format!("{zones} status app >/dev/null; grep /zoneinfo/ /tmp/zones || :"));
+    assert_eq!(looked_at, "");
+    // Without one a host has UTC, tzset(3).
+    host.must("rm /etc/localtime");
+    assert!(host.must("relift history app").contains(&begun));
+}
+
+#[test]
 fn over_ssh_and_from_a_local_repository_git_is_the_only_child_and_runs_as_who_may_read_it() {
     let mut server = GitServer::ssh();
     let over_ssh = server.host_with_sample();

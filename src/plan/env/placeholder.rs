@@ -2,12 +2,12 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::bytes::Regex;
 
-/// What authors of examples write where a value has to go.
+/// What authors of examples write where a value has to go: ASCII, whatever stands around it.
 static ASKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"(?i)change[-_ ]?(me|this|it)|replace[-_ ]?(me|this|with)|fill[-_ ]?(me|this)[-_ ]?in",
+        r"(?i-u)change[-_ ]?(me|this|it)|replace[-_ ]?(me|this|with)|fill[-_ ]?(me|this)[-_ ]?in",
         r"|<[a-z][a-z0-9 _./-]*>|\{\{[^}]*\}\}|^__[a-z0-9_]+__$",
         r"|(^|[^a-z0-9])(x{3,}|\*{3,})([^a-z0-9]|$)|(^|[^a-z0-9])your[-_ .]",
         r"|^(todo|tbd|fixme|placeholder|insert|dummy)([^a-z]|$)|^\.\.\.$|[-_ ]here$",
@@ -21,7 +21,7 @@ pub(super) fn asks_to_be_replaced(default: &str, old: Option<&str>) -> bool {
     if default.is_empty() {
         return old.is_some_and(|old| !old.trim().is_empty());
     }
-    ASKS.as_ref().is_some_and(|pattern| pattern.is_match(default))
+    ASKS.as_ref().is_some_and(|pattern| pattern.is_match(default.as_bytes()))
 }
 
 /// How much two keys look like one that was renamed, in percent; `None` where they do not.

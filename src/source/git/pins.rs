@@ -16,19 +16,24 @@ pub fn pin(state: &Path, revision: &str) -> Result<()> {
     text(command, "the mirror cannot be written").map(drop)
 }
 
-/// The same for several at once: all of them, or an error and none.
-pub fn pin_all(state: &Path, revisions: &[&str]) -> Result<()> {
+/// The same for several at once, while others are let go: all of it, or an error and none.
+pub fn pin_all(state: &Path, revisions: &[&str], let_go: &[&str]) -> Result<()> {
     let mirror = state.join("mirror.git");
-    for revision in revisions {
+    for revision in revisions.iter().chain(let_go) {
         locks::of(&mirror, &pin_of(revision))?;
     }
+    if !let_go.is_empty() {
+        locks::packed(&mirror)?;
+    }
     let refs: Vec<(String, &str)> = revisions.iter().map(|revision| (pin_of(revision), *revision)).collect();
-    update_refs(in_mirror(&mirror), &refs, "the mirror cannot be written")
+    let gone: Vec<String> = let_go.iter().map(|revision| pin_of(revision)).collect();
+    update_refs(in_mirror(&mirror), &refs, &gone, "the mirror cannot be written")
 }
 
-/// Sets refs in one transaction of git-update-ref(1).
-pub(super) fn update_refs(git: Command, refs: &[(String, &str)], doing: &str) -> Result<()> {
-    let lines: String = refs.iter().map(|(name, revision)| format!("update {name} {revision}\n")).collect();
+/// Sets refs and removes others, there or not, in one transaction of git-update-ref(1).
+pub(super) fn update_refs(git: Command, set: &[(String, &str)], gone: &[String], doing: &str) -> Result<()> {
+    let set = set.iter().map(|(name, revision)| format!("update {name} {revision}\n"));
+    let lines: String = set.chain(gone.iter().map(|name| format!("delete {name}\n"))).collect();
     text(git.args(["update-ref", "--stdin"]).stdin(Input::Bytes(lines.into_bytes())), doing).map(drop)
 }
 

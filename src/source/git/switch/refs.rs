@@ -20,18 +20,19 @@ pub fn tag_known_good(owner: &Account, root: &Path, name: &str, revision: &str) 
         .map(drop)
 }
 
-/// The same for several at once, by name and commit, and for a remote-tracking branch (remote, branch) with its commit: all
-/// of them, or an error and none.
+/// The same for several at once, by name and commit, and for a remote-tracking branch (remote, branch) with its commit, while
+/// the tags `gone` go: all of it, or an error and none.
 pub fn tag_all_known_good(
     owner: &Account,
     root: &Path,
-    tags: &[(&str, &str)],
+    (tags, gone): (&[(&str, &str)], &[&str]),
     tracked: Option<((&str, &str), &str)>,
 ) -> Result<()> {
     let tags = tags.iter().map(|(name, revision)| (format!("refs/tags/{name}"), *revision));
     let tracked = tracked.map(|((remote, branch), revision)| (format!("refs/remotes/{remote}/{branch}"), revision));
     let refs: Vec<(String, &str)> = tags.chain(tracked).collect();
-    update_refs(in_checkout(owner, root), &refs, "the known-good tags cannot be made")
+    let gone: Vec<String> = gone.iter().map(|name| format!("refs/tags/{name}")).collect();
+    update_refs(in_checkout(owner, root), &refs, &gone, "the known-good tags cannot be made")
 }
 
 /// Removes a known-good tag; one that is not there is no error.
