@@ -1,30 +1,27 @@
 //! Child processes: a cleared environment, a bound on time, a cap on what is kept of their output,
 //! and an end by process group. The only place that starts one, besides transient units.
 
-use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Seek, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError, RwLock, mpsc};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Gid, Pid};
 
+mod said;
+
 use super::account::Account;
 use crate::error::{Context, Error, Result};
-
-/// How many lines of standard error an [`Output`] keeps.
-const TAIL_LINES: usize = 40;
-/// How many bytes of one line are kept.
-const LINE_BYTES: usize = 2_000;
+pub use said::tail;
+use said::{Pipe, Tail, listen};
 
 /// A command to run: argv only, never a shell.
 #[derive(Debug)]
@@ -164,14 +161,19 @@ impl Command {
     pub fn output(self) -> Result<Output> {
         let program = self.program();
         let mut running = self.spawn()?;
-        let stdin = running.feed();
-        let stdout = running.child.stdout.take().map(|pipe| read_capped(pipe, running.cap));
-        let stderr = running.child.stderr.take().map(read_tail);
-        let status = running.wait(&program)?;
-        drop(stdin);
-        let stdout = stdout.map(|reader| reader.recv_timeout(DRAIN).unwrap_or_default()).unwrap_or_default();
-        let stderr = stderr.map(|reader| reader.recv_timeout(DRAIN).unwrap_or_default()).unwrap_or_default();
-        Ok(Output { status, stdout, stderr })
+        let (mut stdout, mut stderr, cap) = (Vec::new(), Tail::default(), running.cap);
+        let mut keep = |bytes: &[u8]| {
+            let room = cap.saturating_sub(stdout.len()).min(bytes.len());
+            stdout.extend_from_slice(&bytes[..room]);
+        };
+        let mut note = |bytes: &[u8]| stderr.take(bytes);
+        let of_stdout = running.child.stdout.take().map(|pipe| Pipe::new(pipe, &mut keep));
+        let of_stderr = running.child.stderr.take().map(|pipe| Pipe::new(pipe, &mut note));
+        let mut pipes: Vec<Pipe> = of_stdout.into_iter().chain(of_stderr).collect();
+        let status = running.wait_and_listen(&program, &mut pipes)?;
+        listen(&mut pipes, None, Instant::now() + DRAIN);
+        drop(pipes);
+        Ok(Output { status, stdout, stderr: stderr.lines() })
     }
 
     /// Runs it to its end or to the bound while `talk` speaks with it: what that found, where it got to its end.
@@ -209,11 +211,11 @@ impl Command {
         let mut command = std::process::Command::new(words.next().cloned().unwrap_or_default());
         command.args(words).env_clear().envs(self.env);
         command.envs(run().map(|run| (RUN_VARIABLE, run)));
-        let (stdin, bytes) = match self.stdin {
-            Input::Empty => (Stdio::null(), None),
-            Input::Bytes(bytes) => (Stdio::piped(), Some(bytes)),
-            Input::File(file) => (file.into(), None),
-            Input::Pipe => (Stdio::piped(), None),
+        let stdin = match self.stdin {
+            Input::Empty => Stdio::null(),
+            Input::Bytes(bytes) => in_memory(&bytes)?.into(),
+            Input::File(file) => file.into(),
+            Input::Pipe => Stdio::piped(),
         };
         command.stdin(stdin).stdout(self.stdout.map_or_else(Stdio::piped, Into::into)).stderr(Stdio::piped());
         detach(&mut command);
@@ -232,7 +234,7 @@ impl Command {
             };
             Error::failed(format!("{program} cannot be started")).because(error).hint(hint)
         })?;
-        Ok(Running { child, bytes, deadline: Instant::now() + self.timeout, cap: self.cap })
+        Ok(Running { child, deadline: Instant::now() + self.timeout, cap: self.cap })
     }
 }
 
@@ -244,18 +246,11 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Running {
     /// The child; its pipes are the caller's.
     pub child: Child,
-    bytes: Option<Vec<u8>>,
     deadline: Instant,
     cap: usize,
 }
 
 impl Running {
-    fn feed(&mut self) -> Option<JoinHandle<()>> {
-        let (bytes, mut pipe) = (self.bytes.take()?, self.child.stdin.take()?);
-        // A child that stops reading closes the pipe; its status tells why.
-        Some(std::thread::spawn(move || pipe.write_all(&bytes).unwrap_or_default()))
-    }
-
     /// How much of the bound is left.
     pub fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
@@ -268,6 +263,11 @@ impl Running {
 
     /// Waits to the end or to the bound, then ends the whole process group. `None`: the bound.
     pub fn wait(&mut self, program: &str) -> Result<Option<ExitStatus>> {
+        self.wait_and_listen(program, &mut Vec::new())
+    }
+
+    /// The same, while what comes from its pipes is taken.
+    fn wait_and_listen(&mut self, program: &str, pipes: &mut Vec<Pipe>) -> Result<Option<ExitStatus>> {
         let end = end_of(&self.child);
         let mut pause = Duration::from_micros(200);
         let status = loop {
@@ -279,12 +279,10 @@ impl Running {
                 break None;
             }
             match &end {
-                // Readable once it has ended; what a signal interrupts is looked at again.
-                Some(end) => {
-                    let bound = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-                    poll(&mut [PollFd::new(end.as_fd(), PollFlags::POLLIN)], bound).map(drop).unwrap_or_default();
-                }
+                // Readable once it has ended.
+                Some(end) => listen(pipes, Some(end.as_fd()), self.deadline),
                 None => {
+                    listen(pipes, None, Instant::now());
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(Duration::from_millis(20));
                 }
@@ -297,6 +295,17 @@ impl Running {
         }
         Ok(status)
     }
+}
+
+/// A file in no directory: `TMPDIR` is whoever's, and may not be there (memfd_create(2)).
+fn in_memory(bytes: &[u8]) -> Result<File> {
+    let made = memfd_create(c"stdin", MFdFlags::MFD_CLOEXEC).map_err(std::io::Error::from).map(File::from);
+    let file = made.and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.rewind()?;
+        Ok(file)
+    });
+    file.map_err(|error| Error::failed("a temporary file cannot be made").because(error))
 }
 
 /// A descriptor that becomes readable when the child ends, pidfd_open(2); `None` where the kernel has none to give.
@@ -471,50 +480,10 @@ fn groups_of(account: &Account) -> Vec<Gid> {
     groups
 }
 
-fn read_capped(mut pipe: impl Read + Send + 'static, cap: usize) -> mpsc::Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let (mut kept, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
-        while let Ok(count @ 1..) = pipe.read(&mut chunk) {
-            let room = cap.saturating_sub(kept.len()).min(count);
-            kept.extend_from_slice(&chunk[..room]);
-        }
-        sender.send(kept).unwrap_or_default();
-    });
-    receiver
-}
-
 fn read_tail(pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<String>> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || sender.send(tail(BufReader::new(pipe))).unwrap_or_default());
     receiver
-}
-
-/// The last lines of a stream, each cut to a bound, whatever the stream holds.
-pub fn tail(mut reader: impl BufRead) -> Vec<String> {
-    let mut lines = VecDeque::new();
-    let mut line = Vec::new();
-    let mut push = |line: &mut Vec<u8>| {
-        if lines.len() == TAIL_LINES {
-            lines.pop_front();
-        }
-        lines.push_back(String::from_utf8_lossy(line).trim_end().to_owned());
-        line.clear();
-    };
-    while let Ok(buffer @ [_, ..]) = reader.fill_buf() {
-        let end = buffer.iter().position(|byte| *byte == b'\n');
-        let taken = end.map_or(buffer.len(), |at| at + 1);
-        let room = LINE_BYTES.saturating_sub(line.len()).min(taken);
-        line.extend_from_slice(&buffer[..room]);
-        reader.consume(taken);
-        if end.is_some() {
-            push(&mut line);
-        }
-    }
-    if !line.is_empty() {
-        push(&mut line);
-    }
-    lines.into()
 }
 
 #[cfg(test)]
@@ -564,6 +533,31 @@ mod tests {
         has("Groups:\t65534");
         has("Uid:\t65534\t65534\t65534\t65534");
         has("CapEff:\t0000000000000000");
+    }
+
+    #[test]
+    fn all_that_a_child_says_is_read_however_much_it_is_and_whoever_else_holds_its_pipes() {
+        let shell = |script: &str| Command::new(["sh", "-c", script]);
+        let loud = "head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; echo end >&2; head -c 300000 /dev/zero; exit 3";
+        let output = shell(loud).output().unwrap();
+        assert_eq!((output.stdout.len(), output.status.unwrap().code()), (600_000, Some(3)));
+        assert_eq!(output.stderr.len(), 1);
+        let begun = Instant::now();
+        assert_eq!(shell("sleep 60 & echo said").output().unwrap().text(), "said");
+        assert!(begun.elapsed() < DRAIN, "what it left behind ends with it");
+        let bytes: Vec<u8> = (0..300_000u32).map(|at| at as u8).collect();
+        let through = Command::new(["cat"]).stdin(Input::Bytes(bytes.clone())).output().unwrap();
+        assert!(through.stdout == bytes);
+    }
+
+    #[test]
+    fn a_child_ends_at_its_bound_be_it_silent_or_not() {
+        for script in ["exec sleep 60", "yes", "yes >&2", "exec >&- 2>&-; exec sleep 60"] {
+            let command = Command::new(["sh", "-c", script]).timeout(Duration::from_millis(50));
+            let begun = Instant::now();
+            let output = command.output().unwrap();
+            assert!(output.status.is_none() && begun.elapsed() < Duration::from_secs(30), "{script}: {output:?}");
+        }
     }
 
     #[test]

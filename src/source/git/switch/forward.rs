@@ -23,7 +23,7 @@ pub fn transfer(mirror: &Mirror, owner: &Account, root: &Path, head: &str, to: &
     let wanted = format!("{to}\n^{head}\n");
     let command =
         in_mirror(mirror.path()).args(["pack-objects", "--revs", "--stdout", "--delta-base-offset", "--quiet"]);
-    let mut packing = command.stdin(Input::File(in_memory(wanted.as_bytes())?)).spawn()?;
+    let mut packing = command.stdin(Input::Bytes(wanted.into_bytes())).spawn()?;
     let pipe = packing.child.stdout.take().ok_or_else(|| Error::failed("git pack-objects has no output"))?;
     let pipe = Input::File(std::fs::File::from(OwnedFd::from(pipe)));
     let unpacked = text(
@@ -36,18 +36,6 @@ pub fn transfer(mirror: &Mirror, owner: &Account, root: &Path, head: &str, to: &
         true => Ok(()),
         false => Err(Error::failed("the release's objects cannot be read from the mirror")),
     }
-}
-
-/// In no directory: `TMPDIR` is whoever's, and may not be there (memfd_create(2)).
-fn in_memory(bytes: &[u8]) -> Result<std::fs::File> {
-    use std::io::{Seek, Write};
-    let made = nix::sys::memfd::memfd_create(c"revisions", nix::sys::memfd::MFdFlags::MFD_CLOEXEC);
-    let file = made.map_err(std::io::Error::from).map(std::fs::File::from).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.rewind()?;
-        Ok(file)
-    });
-    file.map_err(|error| Error::failed("a temporary file cannot be made").because(error))
 }
 
 /// Makes sure that the checkout has every file of both releases that a switch there, and one back, would write. Which those
