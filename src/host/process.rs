@@ -263,7 +263,12 @@ impl Running {
 
     /// Makes the bound be reached now: [`Running::wait`] ends the child.
     pub fn expire(&mut self) {
-        self.deadline = Instant::now();
+        self.ends_within(Duration::ZERO);
+    }
+
+    /// Makes the bound be reached in this time, if not sooner.
+    pub fn ends_within(&mut self, time: Duration) {
+        self.deadline = self.deadline.min(Instant::now() + time);
     }
 
     /// Waits to the end or to the bound, then ends the whole process group. `None`: the bound.
@@ -484,7 +489,7 @@ fn read_capped(mut pipe: impl Read + Send + 'static, cap: usize) -> mpsc::Receiv
     receiver
 }
 
-fn read_tail(pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<String>> {
+pub(crate) fn read_tail(pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<String>> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || sender.send(tail(BufReader::new(pipe))).unwrap_or_default());
     receiver
