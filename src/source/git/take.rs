@@ -42,7 +42,17 @@ pub(super) fn take(
     wanted: &Wanted,
     reporter: &dyn Reporter,
 ) -> Result<Option<Output>> {
-    let Some(command) = remote.speaks(lent) else { return Ok(None) };
+    remote.speaks(lent).map_or(Ok(None), |command| over(command, remote, mirror, wanted, reporter))
+}
+
+/// The same over a connection that this opens.
+fn over(
+    command: Command,
+    remote: &Remote,
+    mirror: &Path,
+    wanted: &Wanted,
+    reporter: &dyn Reporter,
+) -> Result<Option<Output>> {
     let mut line = Line::open(command)?;
     match converse(&mut line, remote, mirror, wanted, reporter) {
         Ok(()) => line.end(GOODBYE).map(|_| Some(ended(0, Vec::new()))),
@@ -313,3 +323,6 @@ impl Write for Patient<ChildStdin> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
