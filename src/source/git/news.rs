@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use git2::{OdbLookupFlags, Oid, Reference, Repository};
 
 use super::mirror::Refs;
+use super::seed::SEED;
 use crate::manifest::Follow;
 
 /// How many commits a request names as had, at most: 50 bytes each.
 const HAVES: usize = 256;
 
-/// How far back along the branch one of them lies at most, so that a branch which was rewritten is known in part.
+/// How far back along a branch one of them lies at most.
 const BACK: usize = 128;
 
 const TAGS: &str = "refs/tags/";
@@ -141,7 +142,8 @@ fn leads_to(repository: &Repository, tip: &str, commit: Oid) -> bool {
     Oid::from_str(tip).and_then(|tip| repository.graph_descendant_of(tip, commit)).unwrap_or(false)
 }
 
-/// The commits of most use to whoever makes the pack first: the branch, a part of its history, then the others, new tags first.
+/// The commits of most use to whoever makes the pack first: the branch, or what a checkout gave, with a part of its history, which
+/// the remote knows where it does not know the commit; then the others, new tags first.
 fn haves(repository: &Repository, wanted: &Wanted, here: &Refs) -> Vec<String> {
     let mut haves = Vec::new();
     let mut add = |commit: git2::Commit| {
@@ -150,15 +152,17 @@ fn haves(repository: &Repository, wanted: &Wanted, here: &Refs) -> Vec<String> {
             haves.push(id);
         }
     };
-    let mut commit = here.get(&wanted.ours).and_then(|tip| repository.find_commit(Oid::from_str(tip).ok()?).ok());
-    for back in 0..=BACK {
-        let Some(this) = commit else { break };
-        commit = this.parent(0).ok();
-        if back == 0 || back.is_power_of_two() {
-            add(this);
+    for tip in [&wanted.ours, SEED].iter().filter_map(|name| here.get(*name)) {
+        let mut commit = Oid::from_str(tip).and_then(|tip| repository.find_commit(tip)).ok();
+        for back in 0..=BACK {
+            let Some(this) = commit else { break };
+            commit = this.parent(0).ok();
+            if back == 0 || back.is_power_of_two() {
+                add(this);
+            }
         }
     }
-    let counts = |name: &str| !name.starts_with("refs/relift/") || name == super::seed::SEED;
+    let counts = |name: &str| !name.starts_with("refs/relift/") || name == SEED;
     for (_, oid) in here.iter().rev().filter(|(name, _)| counts(name)).take(HAVES) {
         let object = Oid::from_str(oid).and_then(|oid| repository.find_object(oid, None));
         if let Ok(commit) = object.and_then(|object| object.peel_to_commit()) {
@@ -204,6 +208,34 @@ mod tests {
         assert_eq!(listed(&lines, &main()), Ok(both));
         let tags = Follow::Tags(TagShape { prefix: "v".into(), suffix: String::new() });
         assert_eq!(listed(&lines, &tags), Ok(Refs::from([("refs/relift/remote-head".into(), A.into()), tag])));
+    }
+
+    #[test]
+    fn a_part_of_the_history_is_named_as_had_and_new_tags_before_old_ones() {
+        let place = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(place.path()).unwrap();
+        let tree = repository.find_tree(repository.treebuilder(None).unwrap().write().unwrap()).unwrap();
+        let who = git2::Signature::now("a", "a@example.org").unwrap();
+        let commit = |number: usize, parent: Option<Oid>| {
+            let parent = parent.map(|parent| repository.find_commit(parent).unwrap());
+            repository.commit(None, &who, &who, &number.to_string(), &tree, &parent.iter().collect::<Vec<_>>()).unwrap()
+        };
+        let mut history = vec![commit(0, None)];
+        (1..200).for_each(|number| history.push(commit(number, history.last().copied())));
+        let own = commit(1000, Some(history[150]));
+        let set = |name: &str, oid: Oid| drop(repository.reference(name, oid, true, "").unwrap());
+        set("refs/heads/main", history[199]);
+        set(SEED, own);
+        set("refs/relift/offered/x", commit(2000, None));
+        (0..300).for_each(|number| set(&format!("refs/tags/v{number:03}"), commit(3000 + number, None)));
+        let here = refs(&repository).unwrap();
+        let haves = haves(&repository, &Wanted::of(&main()), &here);
+        let of_main = [199, 198, 197, 195, 191, 183, 167, 135, 71].map(|at| history[at].to_string());
+        assert_eq!(haves[..9], of_main);
+        assert_eq!(haves[9..11], [own.to_string(), history[150].to_string()]);
+        assert_eq!(haves.len(), HAVES);
+        assert!(haves.contains(&here["refs/tags/v299"]) && !haves.contains(&here["refs/tags/v000"]));
+        assert!(!haves.contains(&here["refs/relift/offered/x"]), "what we made ourselves tells the remote nothing");
     }
 
     #[test]

@@ -252,7 +252,9 @@ impl Line {
         };
         // One that could not go on says why before it ends.
         let (status, said) = self.end(if is_over { GOODBYE } else { Duration::ZERO })?;
-        let output = ended(128, said.into_iter().chain([format!("fatal: {words}")]).collect());
+        let is_told = is_over && !said.is_empty();
+        let own = (!is_told).then(|| format!("fatal: {words}"));
+        let output = ended(128, said.into_iter().chain(own).collect());
         let status = match error.kind() {
             ErrorKind::TimedOut => None,
             _ => status.filter(|status| is_over && !status.success()).or(output.status),
