@@ -27,6 +27,9 @@ const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tfi
 \tfsync = all\n\tbigFileThreshold = 16m\n\tdeltaBaseCacheLimit = 32m\n\tprotectHFS = true\n\tprotectNTFS = true\n\tlogAllRefUpdates = false\n[fetch]\n\tfsckObjects = true\n\tunpackLimit = 1\n\trecurseSubmodules = false\n\
 [transfer]\n\tfsckObjects = true\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[submodule]\n\trecurse = false\n";
 
+/// Says that the mirror may hold commits without their history: git keeps what it took of a shallow remote, though no ref leads there.
+const UNPROVEN: &str = "relift-unproven";
+
 /// A release is staged whole: what .gitattributes leaves out of archives is part of it.
 const ATTRIBUTES: &str = "* -export-ignore -export-subst\n";
 
@@ -118,7 +121,9 @@ impl Mirror {
     pub(super) fn ask(&self, repository: &Path, follow: &Follow, reporter: &dyn Reporter) -> Result<Output> {
         let remote = self.remote()?;
         let (wanted, lent) = (Wanted::of(follow), remote.lend()?);
-        if let Some(output) = take::take(remote, lent.as_ref(), repository, &wanted, reporter)? {
+        let is_whole = !repository.join(UNPROVEN).exists();
+        let taken = is_whole.then(|| take::take(remote, lent.as_ref(), repository, &wanted, reporter)).transpose()?;
+        if let Some(output) = taken.flatten() {
             return Ok(output);
         }
         let refspecs = wanted.refspecs();
@@ -134,6 +139,9 @@ impl Mirror {
             };
             write_if_other(&near.config, &near.config_text())?;
             output = converse(near.git(repository, None).args(FETCH).args([SOURCE]).args(&refspecs), reporter)?;
+        }
+        if left_refs_out(&output) {
+            write_if_other(&repository.join(UNPROVEN), "")?;
         }
         Ok(output)
     }

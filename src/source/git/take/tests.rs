@@ -295,6 +295,29 @@ fn a_remote_without_its_history_is_refused_before_anything_comes() {
 }
 
 #[test]
+fn a_mirror_that_took_a_history_without_its_beginning_stays_with_git() {
+    let lab = Lab::new();
+    lab.sh("mv up whole; git clone -q --depth=1 file://$PWD/whole up");
+    let (mirror, mark) = (lab.mirror(), lab.mirror().path().join("relift-unproven"));
+    let is_refused = || {
+        let error = mirror.fetch(&lab.follow, None, &Silent).unwrap_err();
+        assert!(error.what.contains("is a shallow clone"), "{error}");
+    };
+    is_refused();
+    assert!(lab.packs().is_empty() && !mark.exists(), "nothing came");
+    std::fs::write(&mark, "").unwrap();
+    is_refused();
+    assert_eq!(lab.packs().len(), 1, "git takes the objects in, and no ref");
+    std::fs::remove_file(&mark).unwrap();
+    assert!(lab.take().is_none(), "what is there has no history");
+    is_refused();
+    assert!(mark.exists());
+    lab.sh("git -C up fetch -q --unshallow");
+    mirror.fetch(&lab.follow, None, &Silent).unwrap();
+    lab.is_whole();
+}
+
+#[test]
 fn a_server_of_another_version_is_left_to_git() {
     let lab = Lab::new();
     let tip = lab.sh("git -C up rev-parse HEAD");
