@@ -130,13 +130,16 @@ impl Remote {
     }
 
     /// Whoever opens the connection, for a conversation of ours in protocol version 2: git's helper for HTTP, or git that serves a
-    /// local repository on a path that is known for sure. `None`: git is to hold it. Of sshd many let no version through.
-    pub fn speaks(&self, lent: Option<&Lent>) -> Option<Command> {
+    /// local repository on a path that is known for sure. `None`: git is to hold it. Of sshd many let no version through. What one who
+    /// `has_some` is sent, git finds by the commits between: its bitmaps, which tell at once what all of a repository is, make it
+    /// read every tree of a commit that they do not have.
+    pub fn speaks(&self, lent: Option<&Lent>, has_some: bool) -> Option<Command> {
         if self.is_http() {
             return Some(self.helps(lent, "protocol.version=2"));
         }
         let (path, account) = self.known()?;
-        let words = ["git", "-C", "/", "upload-pack", &path];
+        let bitmaps: &[&str] = if has_some { &["-c", "pack.useBitmaps=false"] } else { &[] };
+        let words = [&["git", "-C", "/"], bitmaps, &["upload-pack", &path]].concat();
         let command = in_place_of(&account, words, [("GIT_PROTOCOL", "version=2")]);
         Some(command.timeout(NETWORK).largest_file(self.max_fetch))
     }

@@ -42,7 +42,9 @@ pub(super) fn take(
     wanted: &Wanted,
     reporter: &dyn Reporter,
 ) -> Result<Option<Output>> {
-    remote.speaks(lent).map_or(Ok(None), |command| over(command, remote, mirror, wanted, reporter))
+    let here = Repository::open_bare(mirror).ok();
+    let has_some = here.is_some_and(|here| here.references().is_ok_and(|mut all| all.next().is_some()));
+    remote.speaks(lent, has_some).map_or(Ok(None), |command| over(command, remote, mirror, wanted, reporter))
 }
 
 /// The same over a connection that this opens.
