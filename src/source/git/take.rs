@@ -145,7 +145,7 @@ fn index(line: &mut Line, remote: &Remote, mirror: &Path, reporter: &dyn Reporte
             Some(error)
         }
     };
-    let stderr = said.to_the_end(&mut git, SILENCE, reporter);
+    let stderr = said.until_the_end(&mut git, SILENCE, reporter);
     let status = git.wait("git")?;
     match (lost, status) {
         (Some(error), _) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),

@@ -16,7 +16,7 @@ pub(super) const SILENCE: Duration = Duration::from_secs(600);
 /// Runs a git that talks to a remote, telling how far it is.
 pub(super) fn converse(command: Command, reporter: &dyn Reporter) -> Result<Output> {
     let mut running = command.spawn()?;
-    let stderr = Said::by(&mut running).to_the_end(&mut running, FIRST_WORD, reporter);
+    let stderr = Said::by(&mut running).until_the_end(&mut running, FIRST_WORD, reporter);
     Ok(Output { status: running.wait("git")?, stdout: Vec::new(), stderr })
 }
 
@@ -44,7 +44,7 @@ impl Said {
     }
 
     /// Passes its progress on and gives the lines that are none, until it ends or falls silent for too long.
-    pub fn to_the_end(mut self, running: &mut Running, first: Duration, reporter: &dyn Reporter) -> Vec<String> {
+    pub fn until_the_end(mut self, running: &mut Running, first: Duration, reporter: &dyn Reporter) -> Vec<String> {
         let mut patience = first;
         loop {
             match self.lines.recv_timeout(patience.min(running.left())) {
