@@ -258,7 +258,12 @@ impl Running {
 
     /// Makes the bound be reached now: [`Running::wait`] ends the child.
     pub fn expire(&mut self) {
-        self.deadline = Instant::now();
+        self.ends_within(Duration::ZERO);
+    }
+
+    /// Makes the bound be reached in this time, if not sooner.
+    pub fn ends_within(&mut self, time: Duration) {
+        self.deadline = self.deadline.min(Instant::now() + time);
     }
 
     /// Waits to the end or to the bound, then ends the whole process group. `None`: the bound.
@@ -480,7 +485,7 @@ fn groups_of(account: &Account) -> Vec<Gid> {
     groups
 }
 
-fn read_tail(pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<String>> {
+pub(crate) fn read_tail(pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<String>> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || sender.send(tail(BufReader::new(pipe))).unwrap_or_default());
     receiver
@@ -538,7 +543,8 @@ mod tests {
     #[test]
     fn all_that_a_child_says_is_read_however_much_it_is_and_whoever_else_holds_its_pipes() {
         let shell = |script: &str| Command::new(["sh", "-c", script]);
-        let loud = "head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; echo end >&2; head -c 300000 /dev/zero; exit 3";
+        let loud =
+            "head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; echo end >&2; head -c 300000 /dev/zero; exit 3";
         let output = shell(loud).output().unwrap();
         assert_eq!((output.stdout.len(), output.status.unwrap().code()), (600_000, Some(3)));
         assert_eq!(output.stderr.len(), 1);

@@ -1,24 +1,26 @@
-//! A large repository: fifty components, one of which is installed.
+//! A large repository: fifty components, one of which is installed; and one of a tenth of them, which are as large.
 
 use std::fmt::Write;
 
 use crate::clock::Task;
 use crate::harness::Host;
 
-/// Components of the repository.
-const COMPONENTS: usize = 50;
+/// Components of the large repository.
+pub const COMPONENTS: usize = 50;
+/// Components of the small one; commits change no others, so that a change is the same in both.
+pub const TENTH: usize = COMPONENTS / 10;
 /// The one that is installed.
-pub const INSTALLED: &str = "c07";
+pub const INSTALLED: &str = "c02";
 /// Commits after the one that is installed.
 const COMMITS: usize = 200;
 
 /// Where the newest commits are until they are published: no clone and no fetch has them before.
 const NEXT: &str = "refs/next";
 
-/// Makes `/srv/git/NAME.git` with so many files, an account, and a sparse checkout `/opt/NAME`
-/// of one component at `main`, with its unit and its manifest.
-pub fn create(host: &Host, name: &str, files: usize) {
-    let stream = stream(files / COMPONENTS);
+/// Makes `/srv/git/NAME.git` with so many components of so many files, an account, and a sparse checkout `/opt/NAME` of one
+/// component at `main`, with its unit and its manifest.
+pub fn create(host: &Host, name: &str, components: usize, files: usize) {
+    let stream = stream(components, files);
     host.must(&format!(
         "id -u {name} >/dev/null 2>&1 || useradd --create-home {name}; mkdir -p /srv/git
          git init -q --bare -b main /srv/git/{name}.git; git config --system --replace-all safe.directory '*'
@@ -30,19 +32,35 @@ pub fn create(host: &Host, name: &str, files: usize) {
          as='runuser -u {name} -- git'; $as clone -q --no-checkout file:///srv/git/{name}.git /opt/{name}; cd /opt/{name}
          $as sparse-checkout set {INSTALLED}; $as checkout -q main
          sed s/EXAMPLE/mine/ {INSTALLED}/.env.example > {INSTALLED}/.env; chown {name}: {INSTALLED}/.env
-         sed s/SERVICE/{name}/ {INSTALLED}/large.service > /etc/systemd/system/large-{name}.service; systemctl daemon-reload
-         git -C /srv/git/{name}.git update-ref refs/heads/main {NEXT}"
+         sed s/SERVICE/{name}/ {INSTALLED}/large.service > /etc/systemd/system/large-{name}.service; systemctl daemon-reload"
     ));
     host.write(&format!("/etc/relift/{name}.toml"), manifest(name), 0o644, "root");
 }
 
-/// Takes back what was fetched of `main`, so that the next fetch has something to tell.
+/// Publishes what is newer than every checkout and mirror of it, and notes what objects those have.
+pub fn publish(host: &Host, name: &str) {
+    host.must(&format!(
+        "git -C /srv/git/{name}.git update-ref refs/heads/main {NEXT}; {} > /srv/{name}.objects",
+        objects(name)
+    ));
+}
+
+/// Takes back what was fetched since, refs and objects, so that the next fetch has something to tell and to bring.
 pub fn forget(host: &Host, name: &str) {
     Task::sh(&format!(
         "cd /opt/{name}; old=$(git rev-parse HEAD); git update-ref refs/remotes/origin/main $old
-         git --git-dir=/var/lib/relift/{name}/mirror.git update-ref refs/heads/main $old 2>/dev/null || :"
+         git --git-dir=/var/lib/relift/{name}/mirror.git update-ref refs/heads/main $old 2>/dev/null || :
+         {} | LC_ALL=C comm -13 /srv/{name}.objects - | xargs -r rm -f",
+        objects(name)
     ))
     .exits(0, host);
+}
+
+/// Lists the files that the objects of a checkout and of its mirror are in.
+fn objects(name: &str) -> String {
+    format!(
+        "find /opt/{name}/.git/objects /var/lib/relift/{name}/mirror.git/objects -type f 2>/dev/null | LC_ALL=C sort"
+    )
 }
 
 fn manifest(name: &str) -> String {
@@ -55,10 +73,10 @@ fn manifest(name: &str) -> String {
 }
 
 /// A stream for git-fast-import(1).
-fn stream(each: usize) -> String {
+fn stream(components: usize, each: usize) -> String {
     let mut stream = String::new();
     commit(&mut stream, "refs/heads/main", 0, None);
-    for component in 0..COMPONENTS {
+    for component in 0..components {
         for number in 0..each {
             let text = format!("def f{number}(x):\n    return x * {number} + {component}\n");
             file(&mut stream, &format!("c{component:02}/src/d{}/f{number}.py", number % 20), &text);
@@ -70,14 +88,15 @@ fn stream(each: usize) -> String {
     file(&mut stream, ".gitignore", ".env\n");
     for number in 1..=COMMITS {
         commit(&mut stream, NEXT, number, (number == 1).then_some("refs/heads/main"));
-        let component = if number % 4 == 0 { 7 } else { number % COMPONENTS };
+        let component = if number % 4 == 0 { 2 } else { number % TENTH };
         for turn in 0..3 {
             let path = format!("c{component:02}/src/d{}/f{}.py", (number + turn) % 20, (number + turn) % 20);
             file(&mut stream, &path, &format!("def changed():\n    return {number}, {turn}\n"));
         }
         if number == COMMITS {
-            file(&mut stream, "c07/VERSION", "1.1.0\n");
-            file(&mut stream, "c07/.env.example", "# The port.\nPORT=8000\nTOKEN=EXAMPLE\n# Workers.\nWORKERS=4\n");
+            file(&mut stream, &format!("{INSTALLED}/VERSION"), "1.1.0\n");
+            let example = format!("{INSTALLED}/.env.example");
+            file(&mut stream, &example, "# The port.\nPORT=8000\nTOKEN=EXAMPLE\n# Workers.\nWORKERS=4\n");
         }
     }
     stream

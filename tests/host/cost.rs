@@ -48,8 +48,7 @@ fn install(host: &Host, name: &str, components: usize) {
         "chown -R {name}: /srv/{name}; cd /opt/{name}; {git} -C /srv/{name}/{name}.git repack -q -a -d
          {git} clone -q --no-checkout file:///srv/{name}/{name}.git .; {git} sparse-checkout set c000; {git} checkout -q main
          echo PORT=1 > c000/.env; chown {name}: c000/.env
-         find c000 -type f -exec touch -d '1 hour ago' {{}} +; {git} status >/dev/null
-         {git} -C /srv/{name}/{name}.git update-ref refs/heads/main refs/next"
+         find c000 -type f -exec touch -d '1 hour ago' {{}} +; {git} status >/dev/null"
     ));
     let manifest = format!(
         "schema = 1\n[install]\nroot = \"/opt/{name}\"\nowner = \"{name}\"\n[source.git]\nurl = \"file:///srv/{name}/{name}.git\"\n\
@@ -60,17 +59,33 @@ fn install(host: &Host, name: &str, components: usize) {
     host.write(&format!("/etc/relift/{name}.toml"), manifest, 0o644, "root");
 }
 
-/// Programs that a plan starts, calls that name a file, and how often the index is opened.
+/// What git does for a fetch. `rev-list` reads every tree of what was there before.
+const VERBS: [&str; 6] = ["fetch", "rev-list", "upload-pack", "index-pack", "unpack-objects", "update-ref"];
+
+/// Moves the branch of its repository on to the change.
+fn publish(host: &Host, name: &str) {
+    host.must(&format!("git -C /srv/{name}/{name}.git update-ref refs/heads/main refs/next"));
+}
+
+/// The files that the mirror's objects are in.
+const OBJECTS: &str = "find objects -type f | LC_ALL=C sort";
+
+/// Programs that a plan starts, what git does, calls that name a file, and how often the index is opened.
 struct Cost {
     programs: BTreeMap<String, usize>,
+    verbs: BTreeSet<String>,
     calls: usize,
     indexes: usize,
 }
 
-/// What strace(1) tells of a plan of what is fetched for it alone: the mirror is put back to what the checkout has.
+/// What strace(1) tells of a plan of what is fetched for it alone: the mirror is put back to what the checkout has, refs and
+/// objects.
 fn trace(host: &Host, name: &str, flags: &str) -> Vec<String> {
     let head = format!("git -C /opt/{name} rev-parse HEAD");
-    host.must(&format!("git --git-dir=/var/lib/relift/{name}/mirror.git update-ref refs/heads/main $({head})"));
+    host.must(&format!(
+        "cd /var/lib/relift/{name}/mirror.git; git --git-dir=. update-ref refs/heads/main $({head})
+         {OBJECTS} | LC_ALL=C comm -13 /srv/{name}/objects - | xargs -r rm -f"
+    ));
     let out = host.must(&format!("strace -f -qq {flags} -o /tmp/trace -e trace=%file relift plan {name}"));
     assert!(out.contains("12 commits in c000"), "{out}");
     host.read("/tmp/trace").lines().map(str::to_owned).collect()
@@ -78,15 +93,17 @@ fn trace(host: &Host, name: &str, flags: &str) -> Vec<String> {
 
 fn cost(host: &Host, name: &str) -> Cost {
     // A program that is not found in one place is looked for in the next.
-    let found = trace(host, name, "-z");
+    let found = trace(host, name, "-z -s 300");
     let mut programs = BTreeMap::new();
     for (_, call) in found.iter().filter_map(|line| line.split_once("execve(\"")) {
         *programs.entry(call.split('"').next().unwrap().rsplit('/').next().unwrap().to_owned()).or_default() += 1;
     }
+    let words = found.iter().filter(|line| line.contains("execve(\"")).flat_map(|line| line.split('"'));
+    let verbs = words.filter(|word| VERBS.contains(word)).map(str::to_owned).collect();
     let is_read = |line: &&String| line.contains("/index\"") && line.contains("O_RDONLY") && !line.contains("O_PATH");
     let indexes = found.iter().filter(is_read).count();
     let calls = trace(host, name, "").iter().filter(|line| !line.contains(" resumed>")).count();
-    Cost { programs, calls, indexes }
+    Cost { programs, verbs, calls, indexes }
 }
 
 #[test]
@@ -97,10 +114,15 @@ fn a_plan_of_the_same_change_costs_the_same_in_a_repository_of_ten_times_the_fil
     for (name, components) in [("small", 8), ("large", 80)] {
         install(&host, name, components);
         // The first makes the mirror.
-        host.relift(&["plan", name]).exits(0);
+        host.relift(&["check", name]).exits(0);
+        host.must(&format!("cd /var/lib/relift/{name}/mirror.git; {OBJECTS} > /srv/{name}/objects"));
+        publish(&host, name);
     }
     let (small, large) = (cost(&host, "small"), cost(&host, "large"));
     assert_eq!(small.programs, large.programs);
+    for verbs in [small.verbs, large.verbs] {
+        assert_eq!(verbs.iter().collect::<Vec<_>>(), ["index-pack", "update-ref", "upload-pack"]);
+    }
     assert_eq!((small.indexes, large.indexes), (1, 1), "the index is read once, {:?}", large.programs);
     let ratio = large.calls as f64 / small.calls as f64;
     assert!(ratio <= 1.2, "{} calls that name a file, and {} in the large one", small.calls, large.calls);
@@ -132,6 +154,7 @@ fn an_upgrade_asks_git_for_nothing_that_the_mirror_or_the_files_tell() {
     let host = Host::boot();
     host.must("git config --system --replace-all safe.directory '*'");
     install(&host, "small", 8);
+    publish(&host, "small");
     host.must("printf '[policy]\\nsoak = \"0s\"\\n' >> /etc/relift/small.toml");
     host.relift(&["plan", "small"]).exits(0);
     let upgrade = asked(&host, "small", "relift upgrade small --yes");

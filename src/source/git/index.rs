@@ -66,6 +66,14 @@ pub fn read(
     }
     let mut path = Vec::new();
     for _ in 0..count {
+        // Most lie whole in the buffer, where they need not be copied.
+        if let Some((entry, length)) = whole(from.buffer(), version) {
+            if each(&entry).is_none() {
+                return Ok(None);
+            }
+            from.consume(length);
+            continue;
+        }
         let Some(fixed) = entry(&mut from, version, &mut path)? else { return Ok(None) };
         if each(&Entry { path: &path, ..fixed }).is_none() {
             return Ok(None);
@@ -74,10 +82,34 @@ pub fn read(
     extensions(&mut from)
 }
 
-/// The fixed part, then the path, which version 4 writes as a difference from the one before.
-fn entry(from: &mut impl BufRead, version: u32, path: &mut Vec<u8>) -> io::Result<Option<Entry<'static>>> {
-    let mut fixed = [0; 62];
-    from.read_exact(&mut fixed)?;
+/// An entry that begins here and has its whole path beside it, and how long it is; `None`: it is to be read piece by piece.
+fn whole(buffer: &[u8], version: u32) -> Option<(Entry<'_>, usize)> {
+    let (fixed, rest) = buffer.split_first_chunk::<FIXED>().filter(|_| version < 4)?;
+    let (entry, flags) = first(fixed);
+    let (head, more) = match flags & EXTENDED {
+        0 => (FIXED, 0),
+        _ => (FIXED + 2, u16::from_be_bytes(*rest.first_chunk()?)),
+    };
+    let named = usize::from(flags & NAME);
+    let length = head + named + padding(head + named);
+    let path = buffer.get(head..length).filter(|_| named < usize::from(NAME))?;
+    Some((Entry { path: &path[..named], bits: bits(flags, more), ..entry }, length))
+}
+
+/// How long the part of an entry is that all have.
+const FIXED: usize = 62;
+/// The flag for more flags.
+const EXTENDED: u16 = 0x4000;
+/// The flags that are the length of the path.
+const NAME: u16 = 0x0fff;
+
+/// One NUL to eight: entries begin at a multiple of eight.
+fn padding(length: usize) -> usize {
+    8 - length % 8
+}
+
+/// The fixed part, and its flags.
+fn first(fixed: &[u8; FIXED]) -> (Entry<'static>, u16) {
     let number = |at: usize| u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
     let stat = Stat {
         changed: (number(0), number(4)),
@@ -87,19 +119,31 @@ fn entry(from: &mut impl BufRead, version: u32, path: &mut Vec<u8>) -> io::Resul
         gid: number(32),
         size: number(36),
     };
-    let flags = u16::from_be_bytes([fixed[60], fixed[61]]);
-    let (mut length, mut more) = (62, 0);
-    if flags & 0x4000 != 0 {
-        let mut extended = [0; 2];
-        from.read_exact(&mut extended)?;
-        (length, more) = (64, u16::from_be_bytes(extended));
-    }
-    let bits = match (flags & 0xb000, more) {
+    let mut id = [0; 20];
+    id.copy_from_slice(&fixed[40..60]);
+    (Entry { path: &[], stat, mode: number(24), id, bits: Bits::Other }, u16::from_be_bytes([fixed[60], fixed[61]]))
+}
+
+fn bits(flags: u16, more: u16) -> Bits {
+    match (flags & 0xb000, more) {
         (0, 0) => Bits::Plain,
         (0, 0x4000) => Bits::SkipWorktree,
         _ => Bits::Other,
-    };
-    let named = usize::from(flags & 0x0fff);
+    }
+}
+
+/// The fixed part, then the path, which version 4 writes as a difference from the one before.
+fn entry(from: &mut impl BufRead, version: u32, path: &mut Vec<u8>) -> io::Result<Option<Entry<'static>>> {
+    let mut fixed = [0; FIXED];
+    from.read_exact(&mut fixed)?;
+    let (entry, flags) = first(&fixed);
+    let (mut head, mut more) = (FIXED, 0);
+    if flags & EXTENDED != 0 {
+        let mut extended = [0; 2];
+        from.read_exact(&mut extended)?;
+        (head, more) = (FIXED + 2, u16::from_be_bytes(extended));
+    }
+    let named = usize::from(flags & NAME);
     match version {
         4 => {
             let kept = path.len().checked_sub(offset(from)?);
@@ -111,17 +155,14 @@ fn entry(from: &mut impl BufRead, version: u32, path: &mut Vec<u8>) -> io::Resul
             }
         }
         // A longer name has no length.
-        _ if named == 0x0fff => return Ok(None),
+        _ if named == usize::from(NAME) => return Ok(None),
         _ => {
-            // One NUL to eight: entries begin at a multiple of eight.
-            path.resize(named + 8 - (length + named) % 8, 0);
+            path.resize(named + padding(head + named), 0);
             from.read_exact(path)?;
             path.truncate(named);
         }
     }
-    let mut id = [0; 20];
-    id.copy_from_slice(&fixed[40..60]);
-    Ok(Some(Entry { path: &[], stat, mode: number(24), id, bits }))
+    Ok(Some(Entry { bits: bits(flags, more), ..entry }))
 }
 
 /// What follows the entries. Those whose names begin with a capital may be passed over; any other one changes what the entries

@@ -6,15 +6,14 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 
 use super::call::explain;
 use super::mirror::Refs;
+use super::packet;
 use super::remote::Remote;
+use super::v2::Server;
 use crate::error::Result;
 use crate::host::process::Command;
 
 /// How much a list may hold.
 const LONGEST: u64 = 64 << 20;
-
-/// The longest packet, gitprotocol-common(5).
-const PACKET: usize = 65_520;
 
 /// What a server is asked for.
 pub(super) enum Question {
@@ -36,8 +35,8 @@ pub(super) fn of_http(remote: &Remote, command: Command, question: Question) -> 
 
 /// What an answer to the request for all refs holds, a line each, gitprotocol-http(5); `None` where it is none.
 pub(super) fn offered(mut answer: &[u8]) -> Option<Vec<String>> {
-    let service = packets(&mut answer).ok()?;
-    let lines = packets(&mut answer).ok()?;
+    let service = packet::lines(&mut answer).ok()?;
+    let lines = packet::lines(&mut answer).ok()?;
     let is_ours = service == ["# service=git-upload-pack"] && answer.is_empty();
     is_ours.then(|| lines.iter().map(|line| plain(line).to_owned()).collect())
 }
@@ -47,7 +46,7 @@ pub(super) fn of_local(remote: &Remote, upload_pack: Command) -> Result<Option<R
     let output = upload_pack.output()?;
     match output.success() {
         // As above.
-        true => Ok(packets(&mut output.stdout.as_slice()).ok().map(|lines| advertised(&lines))),
+        true => Ok(packet::lines(&mut output.stdout.as_slice()).ok().map(|lines| advertised(&lines))),
         false => Err(explain(remote, &output)),
     }
 }
@@ -117,53 +116,21 @@ fn list(to: &mut impl Write, from: &mut impl BufRead) -> io::Result<Vec<String>>
 
 /// What is asked for, in protocol version 2.
 fn ls_refs(to: &mut impl Write, from: &mut impl Read, prefix: &str) -> io::Result<Vec<String>> {
-    let invalid = || Err(io::ErrorKind::InvalidData.into());
-    if packets(from)?.first().is_none_or(|first| first != "version 2") {
-        return invalid();
-    }
-    to.write_all(request(prefix).as_bytes())?;
+    let invalid = || io::Error::from(io::ErrorKind::InvalidData);
+    let server = Server::of(&packet::lines(from)?).ok_or_else(invalid)?;
+    to.write_all(server.ls_refs(&[prefix]).as_bytes())?;
     to.flush()?;
-    let lines = packets(from)?;
-    if lines.iter().any(|line| line.starts_with("ERR ")) { invalid() } else { Ok(lines) }
-}
-
-/// ls-refs, gitprotocol-v2(5).
-fn request(prefix: &str) -> String {
-    let packet = |text: String| format!("{:04x}{text}", text.len() + 4);
-    format!("{}0001{}0000", packet("command=ls-refs\n".into()), packet(format!("ref-prefix {prefix}\n")))
-}
-
-/// The lines up to the next flush packet.
-fn packets(from: &mut impl Read) -> io::Result<Vec<String>> {
-    let mut lines = Vec::new();
-    loop {
-        let mut length = [0; 4];
-        from.read_exact(&mut length)?;
-        let length = std::str::from_utf8(&length).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
-        match length {
-            Some(0) => return Ok(lines),
-            // What only separates.
-            Some(1 | 2) => {}
-            Some(length @ 4..=PACKET) => {
-                let mut bytes = vec![0; length - 4];
-                from.read_exact(&mut bytes)?;
-                lines.push(String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned());
-            }
-            _ => return Err(io::ErrorKind::InvalidData.into()),
-        }
-    }
+    let lines = packet::lines(from)?;
+    if lines.iter().any(|line| line.starts_with("ERR ")) { Err(invalid()) } else { Ok(lines) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::git::packet::packet;
 
     const MAIN: &str = "1111111111111111111111111111111111111111";
     const TAG: &str = "2222222222222222222222222222222222222222";
-
-    fn packet(text: &str) -> String {
-        format!("{:04x}{text}", text.len() + 4)
-    }
 
     /// What is found, and what was asked, of a helper that says this.
     fn told_of(said: &str, question: Question) -> (io::Result<Refs>, String) {
@@ -178,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_server_of_version_two_is_asked_for_what_is_followed_and_nothing_else() {
-        let offered = format!("{}{}0000", packet("version 2\n"), packet("ls-refs=unborn\n"));
+        let offered = format!("{}{}0000", packet("version 2\n"), packet("ls-refs=unborn\n") + &packet("fetch\n"));
         let answer = format!("{}00000002", packet(&format!("{MAIN} refs/heads/main\n")));
         let (found, asked) = told(&format!("\n{offered}{answer}"));
         assert_eq!(found.unwrap(), Refs::from([("refs/heads/main".into(), MAIN.into())]));
@@ -218,22 +185,23 @@ mod tests {
             packet(&format!("{MAIN} refs/tags/v1^{{}}\n")),
             packet(&format!("shallow {MAIN}\n")),
         );
-        let lines = packets(&mut text.as_bytes()).unwrap();
+        let lines = packet::lines(&mut text.as_bytes()).unwrap();
         let both = [("refs/heads/main".into(), MAIN.into()), ("refs/tags/v1".into(), TAG.into())];
         assert_eq!(advertised(&lines), Refs::from(both));
         let none = packet(&format!("{} capabilities^{{}}\0multi_ack\n", "0".repeat(40)));
-        assert_eq!(advertised(&packets(&mut format!("{none}0000").as_bytes()).unwrap()), Refs::new());
-        assert!(packets(&mut none.as_bytes()).is_err(), "cut off");
+        assert_eq!(advertised(&packet::lines(&mut format!("{none}0000").as_bytes()).unwrap()), Refs::new());
+        assert!(packet::lines(&mut none.as_bytes()).is_err(), "cut off");
     }
 
     #[test]
     fn an_answer_that_is_cut_off_or_none_at_all_is_no_list() {
-        let offered = format!("\n{}0000", packet("version 2\n"));
+        let can = packet("ls-refs\n") + &packet("fetch\n");
+        let offered = format!("\n{}{can}0000", packet("version 2\n"));
         for said in [
             String::new(),
             "unsupported\n".into(),
             "\n".into(),
-            format!("\n{}0000", packet("version 3\n")),
+            format!("\n{}{can}0000", packet("version 3\n")),
             offered.clone(),
             format!("{offered}{}", packet(&format!("{MAIN} refs/heads/main\n"))),
             format!("{offered}{}0000", packet("ERR access denied\n")),

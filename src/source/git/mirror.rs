@@ -1,37 +1,34 @@
 //! The private mirror: a bare repository below our own state, its configuration written whole by us.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
 
 use git2::{ConfigLevel, Oid, Repository};
 
 use super::call::{explain, in_mirror, left_refs_out, text};
+use super::news::Wanted;
 use super::remote::{Remote, SOURCE};
-use super::{declared, locks, relay};
+use super::watch::converse;
+use super::{declared, locks, relay, take};
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{make_private, sync_directory, sync_filesystem, write_durably};
-use crate::host::process::{Command, Output, Running};
+use crate::host::process::Output;
 use crate::manifest::{Follow, GitSource};
-use crate::report::{Event, Reporter};
-
-/// How long a remote may take until git has anything to tell: the connection and its first answer.
-const FIRST_WORD: Duration = Duration::from_secs(30);
-/// How long git may then be silent: checking that a first fetch is complete says nothing.
-const SILENCE: Duration = Duration::from_secs(600);
+use crate::report::Reporter;
 
 /// Refs by full name.
 pub type Refs = BTreeMap<String, String>;
 
 /// The whole configuration of the mirror: no remote, no hooks, received objects checked, none of them unpacked into memory
-/// beyond 16 MiB.
+/// beyond 16 MiB, and each pack kept as one, since of one that is unpacked some stays when the last check refuses it.
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tfilemode = true\n\thooksPath = /dev/null\n\
-\tfsync = all\n\tbigFileThreshold = 16m\n\tdeltaBaseCacheLimit = 32m\n\tprotectHFS = true\n\tprotectNTFS = true\n\tlogAllRefUpdates = false\n[fetch]\n\tfsckObjects = true\n\trecurseSubmodules = false\n\
+\tfsync = all\n\tbigFileThreshold = 16m\n\tdeltaBaseCacheLimit = 32m\n\tprotectHFS = true\n\tprotectNTFS = true\n\tlogAllRefUpdates = false\n[fetch]\n\tfsckObjects = true\n\tunpackLimit = 1\n\trecurseSubmodules = false\n\
 [transfer]\n\tfsckObjects = true\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[submodule]\n\trecurse = false\n";
+
+/// Says that the mirror may hold commits without their history: git keeps what it took of a shallow remote, though no ref leads there.
+const UNPROVEN: &str = "relift-unproven";
 
 /// A release is staged whole: what .gitattributes leaves out of archives is part of it.
 const ATTRIBUTES: &str = "* -export-ignore -export-subst\n";
@@ -123,12 +120,13 @@ impl Mirror {
     /// Fetches into `repository`, a mirror of this remote.
     pub(super) fn ask(&self, repository: &Path, follow: &Follow, reporter: &dyn Reporter) -> Result<Output> {
         let remote = self.remote()?;
-        let mut refspecs = vec!["+refs/tags/*:refs/tags/*".to_owned()];
-        match follow {
-            Follow::Branch(branch) => refspecs.push(format!("+refs/heads/{branch}:refs/heads/{branch}")),
-            Follow::Tags(_) => refspecs.push("+HEAD:refs/relift/remote-head".to_owned()),
+        let (wanted, lent) = (Wanted::of(follow), remote.lend()?);
+        let is_whole = !repository.join(UNPROVEN).exists();
+        let taken = is_whole.then(|| take::take(remote, lent.as_ref(), repository, &wanted, reporter)).transpose()?;
+        if let Some(output) = taken.flatten() {
+            return Ok(output);
         }
-        let lent = remote.lend()?;
+        let refspecs = wanted.refspecs();
         let command = remote.git(repository, lent.as_ref()).args(FETCH).args([SOURCE]).args(&refspecs);
         let mut output = converse(command, reporter)?;
         if remote.is_http() && relay::is_needed(&output) {
@@ -141,6 +139,9 @@ impl Mirror {
             };
             write_if_other(&near.config, &near.config_text())?;
             output = converse(near.git(repository, None).args(FETCH).args([SOURCE]).args(&refspecs), reporter)?;
+        }
+        if left_refs_out(&output) {
+            write_if_other(&repository.join(UNPROVEN), "")?;
         }
         Ok(output)
     }
@@ -194,13 +195,6 @@ pub fn configured_by_us_alone() {
 pub(super) const FETCH: [&str; 7] =
     ["fetch", "--progress", "--no-auto-maintenance", "--no-write-fetch-head", "--no-tags", "--prune", "--"];
 
-/// Runs a git that talks to a remote, telling how far it is.
-pub(super) fn converse(command: Command, reporter: &dyn Reporter) -> Result<Output> {
-    let mut running = command.spawn()?;
-    let stderr = running.child.stderr.take().map(|pipe| watch(pipe, &mut running, reporter)).unwrap_or_default();
-    Ok(Output { status: running.wait("git")?, stdout: Vec::new(), stderr })
-}
-
 /// Makes an empty mirror at `path`: whole and durable, or not there. git syncs nothing of a repository that it makes.
 fn create(state: &Path, path: &Path) -> Result<()> {
     let place = tempfile::Builder::new().prefix(".mirror-").tempdir_in(state).context("the mirror cannot be made")?;
@@ -247,74 +241,10 @@ fn write_if_other(path: &Path, text: &str) -> Result<()> {
     }
 }
 
-/// Passes git's progress on and keeps the lines that are none, until git ends or falls silent for too long.
-fn watch(pipe: impl Read + Send + 'static, running: &mut Running, reporter: &dyn Reporter) -> Vec<String> {
-    let (sender, lines) = mpsc::channel();
-    std::thread::spawn(move || read_lines(pipe, &sender));
-    let (mut kept, mut patience) = (Vec::new(), FIRST_WORD);
-    loop {
-        match lines.recv_timeout(patience.min(running.left())) {
-            Ok(line) => match progress(&line) {
-                Some(event) => reporter.tell(event),
-                None if kept.len() < 200 && !line.is_empty() => kept.push(line),
-                None => {}
-            },
-            Err(RecvTimeoutError::Timeout) => {
-                running.expire();
-                return kept;
-            }
-            Err(RecvTimeoutError::Disconnected) => return kept,
-        }
-        patience = SILENCE;
-    }
-}
-
-/// Sends what a line end or, as in a progress line, a carriage return ends.
-fn read_lines(pipe: impl Read, lines: &mpsc::Sender<String>) {
-    let mut line = Vec::new();
-    for byte in BufReader::new(pipe).bytes().map_while(std::result::Result::ok) {
-        if byte != b'\n' && byte != b'\r' {
-            line.push(byte);
-        } else if lines.send(String::from_utf8_lossy(&std::mem::take(&mut line)).into_owned()).is_err() {
-            return;
-        }
-    }
-    // Nobody listens any more where this fails.
-    lines.send(String::from_utf8_lossy(&line).into_owned()).unwrap_or_default();
-}
-
-/// `Receiving objects:  45% (9/20), 1.20 MiB | 3.00 MiB/s`: the bytes where git tells them, the objects before.
-fn progress(line: &str) -> Option<Event> {
-    let rest = line.strip_prefix("Receiving objects:")?;
-    let (counts, rest) = rest.split_once('(')?.1.split_once(')')?;
-    if let Some(done) = rest.strip_prefix(", ").and_then(bytes) {
-        return Some(Event::Progress { what: "fetch".into(), done, total: None, unit: "bytes" });
-    }
-    let (done, total) = counts.split_once('/')?;
-    Some(Event::Progress {
-        what: "fetch".into(),
-        done: done.parse().ok()?,
-        total: Some(total.parse().ok()?),
-        unit: "objects",
-    })
-}
-
-/// `1.20 MiB | ...`, as git writes sizes: powers of 1024.
-fn bytes(text: &str) -> Option<u64> {
-    let (number, unit) = text.split(" |").next()?.split_once(' ')?;
-    let factor = match unit.trim_end_matches([',', '.', ' ']) {
-        "bytes" | "byte" => 1.0,
-        "KiB" => 1024.0,
-        "MiB" => 1_048_576.0,
-        "GiB" => 1_073_741_824.0,
-        _ => return None,
-    };
-    Some((number.parse::<f64>().ok()? * factor) as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::process::Command;
 
     fn source() -> GitSource {
         GitSource::following("https://git.example.org/app.git", Follow::Branch("main".into()))
@@ -407,6 +337,7 @@ mod tests {
             ("core.protectHFS", "true"),
             ("core.protectNTFS", "true"),
             ("fetch.fsckObjects", "true"),
+            ("fetch.unpackLimit", "1"),
             ("transfer.fsckObjects", "true"),
             ("fetch.recurseSubmodules", "false"),
             ("submodule.recurse", "false"),
@@ -416,20 +347,5 @@ mod tests {
             let config = path.join("config").display().to_string();
             assert_eq!(git(&["config", "--file", &config, "--get", key]), value, "{key}");
         }
-    }
-
-    #[test]
-    fn progress_is_told_in_bytes_once_git_tells_them() {
-        let told = |line: &str| match progress(line) {
-            Some(Event::Progress { done, total, unit, .. }) => Some((done, total, unit)),
-            _ => None,
-        };
-        assert_eq!(told("Receiving objects:  45% (9/20)"), Some((9, Some(20), "objects")));
-        assert_eq!(told("Receiving objects:  45% (9/20), 1.50 MiB | 3.00 MiB/s"), Some((1_572_864, None, "bytes")));
-        assert_eq!(
-            told("Receiving objects: 100% (20/20), 512 bytes | 512.00 KiB/s, done."),
-            Some((512, None, "bytes"))
-        );
-        assert_eq!(progress("remote: Counting objects: 5"), None);
     }
 }

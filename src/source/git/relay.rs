@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::call::{LOCAL, explain, in_checkout};
 use super::credential::Lent;
-use super::mirror::{FETCH, converse};
+use super::mirror::FETCH;
 use super::remote::Remote;
+use super::watch::converse;
 use crate::error::{Context, Result};
 use crate::host::fs::make_private;
 use crate::host::process::Output;

@@ -124,10 +124,24 @@ impl Remote {
     /// git that serves a local repository, as whoever that belongs to, and lists its refs, in no conversation. `None`: it is on no
     /// path that is known for sure.
     pub fn serves(&self) -> Option<Command> {
-        // git decodes a URL, and takes the host of one for a part of the path.
-        let (path, account) = self.local().filter(|(path, _)| path.starts_with('/') && !path.contains('%'))?;
+        let (path, account) = self.known()?;
         let words = ["git", "-C", "/", "upload-pack", "--advertise-refs", &path];
         Some(in_place_of(&account, words, ALONE))
+    }
+
+    /// Whoever opens the connection, for a conversation of ours in protocol version 2: git's helper for HTTP, or git that serves a
+    /// local repository on a path that is known for sure. `None`: git is to hold it. Of sshd many let no version through. What one who
+    /// `has_some` is sent, git finds by the commits between: its bitmaps, which tell at once what all of a repository is, make it
+    /// read every tree of a commit that they do not have.
+    pub fn speaks(&self, lent: Option<&Lent>, has_some: bool) -> Option<Command> {
+        if self.is_http() {
+            return Some(self.helps(lent, "protocol.version=2"));
+        }
+        let (path, account) = self.known()?;
+        let bitmaps: &[&str] = if has_some { &["-c", "pack.useBitmaps=false"] } else { &[] };
+        let words = [&["git", "-C", "/"], bitmaps, &["upload-pack", &path]].concat();
+        let command = in_place_of(&account, words, [("GIT_PROTOCOL", "version=2")]);
+        Some(command.timeout(NETWORK).largest_file(self.max_fetch))
     }
 
     /// Looks up what starting whoever opens the connection will ask of the host's accounts.
@@ -235,6 +249,11 @@ impl Remote {
     /// Whose a local repository is; the owner where that cannot be told.
     fn server(&self) -> Account {
         self.local().map_or_else(|| self.owner.clone(), |(_, account)| account)
+    }
+
+    /// The same where git takes the path for no other one: it decodes a URL, and takes the host of one for a part of the path.
+    fn known(&self) -> Option<(String, Account)> {
+        self.local().filter(|(path, _)| path.starts_with('/') && !path.contains('%'))
     }
 
     /// The path of a local repository, and whose it is; `None` where that cannot be told.

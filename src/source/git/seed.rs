@@ -11,8 +11,9 @@ use git2::{Oid, Repository};
 
 use super::call::{in_mirror, may_be_ours, text};
 use super::checkout::open;
-use super::mirror::{Mirror, configure, converse, init};
+use super::mirror::{Mirror, configure, init};
 use super::remote::upload_pack_of;
+use super::watch::converse;
 use crate::error::{Context, Error, Result, ended};
 use crate::host::fs::{make_private, sync_directory, sync_filesystem};
 use crate::manifest::Follow;
@@ -22,7 +23,7 @@ use crate::report::Reporter;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What is offered to the remote as had, until it answered.
-const SEED: &str = "refs/relift/seed";
+pub(super) const SEED: &str = "refs/relift/seed";
 
 impl Mirror {
     /// Fills a new mirror with the help of a checkout. `None`: nothing came of it, and the mirror is as it was.

@@ -3,7 +3,7 @@
 use crate::Effort;
 use crate::clock::{Task, duel, host_on};
 use crate::harness::Host;
-use crate::monorepo::{self, INSTALLED};
+use crate::monorepo::{self, COMPONENTS, INSTALLED};
 use crate::server::serve_http;
 use crate::table::{Row, Target};
 
@@ -13,7 +13,8 @@ const COUNTED: &str = "#!/bin/sh\ncase $PWD in /srv/git/*) \"$@\" | tee /srv/sen
 pub fn measure(effort: Effort) -> Vec<Row> {
     let disk = tempfile::tempdir_in("/var/tmp").unwrap();
     let host = host_on(disk.path());
-    monorepo::create(&host, "large", effort.files);
+    monorepo::create(&host, "large", COMPONENTS, effort.files / COMPONENTS);
+    monorepo::publish(&host, "large");
     let name = format!("first mirror and plan, 1 of 50 components, {} files", effort.files);
     let against = "`git clone --sparse`, `sparse-checkout set`";
     let near = times(effort, &host, "file:///srv/git");
