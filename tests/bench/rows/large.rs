@@ -42,29 +42,10 @@ pub fn measure(effort: Effort) -> Vec<Row> {
         ],
     );
     let growth = duel(effort.rounds, [&mut || plan("large").cpu, &mut || plan("small").cpu]);
-    // git proves that what it fetched is whole by reading every tree of what was there before.
-    let fetch = |name: &str| -> Sample {
-        monorepo::forget(&host, name);
-        Task::sh(&format!(
-            "git --git-dir=/var/lib/relift/{name}/mirror.git fetch --quiet --no-write-fetch-head file:///srv/git/{name}.git \
-             +refs/heads/main:refs/heads/main",
-        ))
-        .exits(0, &host)
-    };
-    let fetches = |figure: fn(&Sample) -> f64| {
-        duel(effort.rounds, [&mut || figure(&plan("large")), &mut || figure(&fetch("large"))])
-    };
-    let growths = duel(
-        effort.rounds,
-        [&mut || plan("large").cpu - plan("small").cpu, &mut || fetch("large").cpu - fetch("small").cpu],
-    );
-    let (fetch_times, fetch_cpu) = (fetches(|sample| sample.wall), fetches(|sample| sample.cpu));
     let files = effort.files;
-    let alone = "`git fetch` of the branch into the mirror, and nothing else";
     let hand = "`git fetch`, `git diff --stat`, `diff` of `.env` and unit";
     vec![
         Row::new(&format!("`plan`, 200 commits, {files} files"), hand, "ms", Target::Ratio(0.8), times),
-        Row::new(&format!("`plan`, 200 commits, {files} files"), alone, "ms", Target::Limit, fetch_times),
         Row::new(
             &format!("memory of `plan`, peak, {files} files"),
             hand,
@@ -78,14 +59,6 @@ pub fn measure(effort: Effort) -> Vec<Row> {
             "ms",
             Target::Ratio(1.2),
             growth,
-        ),
-        Row::new(&format!("processor time of `plan`, {files} files"), alone, "ms", Target::Limit, fetch_cpu),
-        Row::new(
-            "what ten times the components add to the processor time of `plan`",
-            "what they add to that of `git fetch` of the branch, and nothing else",
-            "ms",
-            Target::Limit,
-            growths,
         ),
     ]
 }
