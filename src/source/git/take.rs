@@ -148,7 +148,10 @@ fn index(line: &mut Line, remote: &Remote, mirror: &Path, reporter: &dyn Reporte
     let stderr = said.until_the_end(&mut git, SILENCE, reporter);
     let status = git.wait("git")?;
     match (lost, status) {
-        (Some(error), _) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        (Some(error), _) if error.kind() != ErrorKind::BrokenPipe => {
+            line.heard = stderr.into_iter().filter(|text| text.starts_with(REMOTE)).collect();
+            Err(error.into())
+        }
         (None, Some(status)) if status.success() => Ok(()),
         (Some(_), Some(status)) if status.success() => Err(io::Error::other("more came than a pack").into()),
         (_, status) => {
@@ -158,6 +161,9 @@ fn index(line: &mut Line, remote: &Remote, mirror: &Path, reporter: &dyn Reporte
         }
     }
 }
+
+/// With what a line that the server says beside the pack begins, as git has it.
+const REMOTE: &str = "remote: ";
 
 /// Passes a pack on to its end.
 fn feed(line: &mut Line, to: &mut dyn Write, most: u64, said: &mut Said, reporter: &dyn Reporter) -> io::Result<()> {
@@ -173,7 +179,7 @@ fn feed(line: &mut Line, to: &mut dyn Write, most: u64, said: &mut Said, reporte
             }
             Piece::Said(words) => {
                 for text in String::from_utf8_lossy(words).split(['\r', '\n']).filter(|text| !text.trim().is_empty()) {
-                    said.note(format!("remote: {text}"), reporter);
+                    said.note(format!("{REMOTE}{text}"), reporter);
                 }
             }
             Piece::End => return Ok(()),
@@ -188,6 +194,8 @@ struct Line {
     to: Option<Patient<ChildStdin>>,
     from: BufReader<Patient<ChildStdout>>,
     stderr: Option<Receiver<Vec<String>>>,
+    /// What the server said beside a pack that did not come to its end.
+    heard: Vec<String>,
 }
 
 impl Line {
@@ -198,7 +206,7 @@ impl Line {
         let (Some(stdin), Some(stdout)) = (stdin, stdout) else { return Err(Error::failed("git has no pipes")) };
         let pipes = Patient::new(stdin, &running).and_then(|to| Ok((to, Patient::new(stdout, &running)?)));
         let (to, from) = pipes.map_err(|error| Error::failed("git cannot be talked to").because(error))?;
-        Ok(Line { running, to: Some(to), from: BufReader::with_capacity(1 << 16, from), stderr })
+        Ok(Line { running, to: Some(to), from: BufReader::with_capacity(1 << 16, from), stderr, heard: Vec::new() })
     }
 
     /// What the server says of itself; `None`: it speaks no version 2.
@@ -235,17 +243,15 @@ impl Line {
         self.to = None;
     }
 
-    /// Ends it, in this time if it does not end by itself; how it ended, and what it said.
-    fn end(self, time: Duration) -> Result<(Option<ExitStatus>, Vec<String>)> {
-        let Line { mut running, to, from, stderr } = self;
-        drop((to, from));
-        running.ends_within(time);
-        let status = running.wait("git")?;
-        Ok((status, stderr.and_then(|said| said.recv_timeout(GOODBYE).ok()).unwrap_or_default()))
+    /// Ends it, in this time if it does not end by itself; how it ended.
+    fn end(&mut self, time: Duration) -> Result<Option<ExitStatus>> {
+        self.close();
+        self.running.ends_within(time);
+        self.running.wait("git")
     }
 
     /// What became of a conversation that this ended.
-    fn failed(self, error: &io::Error) -> Result<Output> {
+    fn failed(mut self, error: &io::Error) -> Result<Output> {
         let is_over = matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe);
         let words = match error.kind() {
             _ if is_over => "the remote end hung up unexpectedly".into(),
@@ -253,10 +259,11 @@ impl Line {
             _ => error.to_string(),
         };
         // One that could not go on says why before it ends.
-        let (status, said) = self.end(if is_over { GOODBYE } else { Duration::ZERO })?;
+        let status = self.end(if is_over { GOODBYE } else { Duration::ZERO })?;
+        let said = self.stderr.and_then(|said| said.recv_timeout(GOODBYE).ok()).unwrap_or_default();
         let is_told = is_over && !said.is_empty();
         let own = (!is_told).then(|| format!("fatal: {words}"));
-        let output = ended(128, said.into_iter().chain(own).collect());
+        let output = ended(128, self.heard.into_iter().chain(said).chain(own).collect());
         let status = match error.kind() {
             ErrorKind::TimedOut => None,
             _ => status.filter(|status| is_over && !status.success()).or(output.status),

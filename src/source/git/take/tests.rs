@@ -278,7 +278,9 @@ fn a_conversation_that_is_cut_anywhere_or_goes_wrong_changes_nothing() {
     other[at] ^= 1;
     lab.is_refused(lab.hear(&other, 1 << 20), "fatal:");
     let end = |more: &str| [&whole[..whole.len() - 4], more.as_bytes()].concat();
-    lab.is_refused(lab.hear(&end("0009\u{3}gone"), 1 << 20), "remote error: gone");
+    let told = lab.hear(&end("0009\u{2}full0009\u{3}gone"), 1 << 20);
+    assert_eq!(told.as_ref().unwrap().stderr, ["remote: full", "fatal: remote error: gone"]);
+    lab.is_refused(told, "remote error: gone");
     lab.is_refused(lab.hear(&end("0003"), 1 << 20), "bad line length");
     assert_eq!((lab.refs("state/mirror.git"), lab.packs().len()), (before, 1));
 }
