@@ -15,15 +15,14 @@ use crate::trust::Assessment;
 
 /// What the source offers, where exactly that is checked out and activated in every installed component, no run is open and
 /// the remote knows nothing else. `None` says nothing at all: then a plan has to be made. Nothing is written, and the remote is
-/// asked once at most; it is not asked where its answer would not matter.
+/// asked once at most; no other host is asked where its answer would not matter.
 pub fn settled(session: &Session, globals: &Globals) -> Result<Option<(Target, Assessment)>> {
     // What the others offer takes more than a list of refs to tell.
     let Some(source) = session.install.source.git() else { return Ok(None) };
     let remote = Remote::of(&session.state, source, &session.owner);
     std::thread::scope(|scope| {
-        // systemd is asked for groups, and takes its time: whether the remote is to be asked is found out meanwhile.
-        let talks = remote.clone();
-        scope.spawn(move || talks.get_ready());
+        // Whether the remote is to be asked is found out meanwhile.
+        let asking = remote.clone().get_ready(scope, source.follow.clone());
         let Some(mirror) = Mirror::as_it_is(&session.state, &session.cache, remote) else { return Ok(None) };
         let Ok(target) = choose(source, &mirror.known(&source.follow)) else { return Ok(None) };
         let session = &session.at(globals, &mirror, &target.revision)?;
@@ -31,7 +30,7 @@ pub fn settled(session: &Session, globals: &Globals) -> Result<Option<(Target, A
             return Ok(None);
         }
         let assess = || session.assess(&mirror, &target, Intent::Upgrade, (&target.revision, true));
-        let (is_up_to_date, trusted) = mirror.is_up_to_date(&source.follow, assess)?;
+        let (is_up_to_date, trusted) = mirror.is_up_to_date(&source.follow, asking, assess)?;
         Ok(if is_up_to_date { Some((target, trusted?)) } else { None })
     })
 }

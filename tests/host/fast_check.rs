@@ -69,6 +69,13 @@ fn a_check_without_news_writes_nothing_starts_one_child_and_connects_once() {
     server.release(|release| release.next("1.2.0"));
     host.relift(&["check", "app"]).exits(100);
     assert_eq!(server.requests()[asked], REFS);
+    // Where it is known that a plan has to be made, whoever got ready to ask is sent away: the fetch alone asks.
+    for agent in ["--unset http.userAgent || :", "http.userAgent mine"] {
+        host.must(&format!("runuser -u app -- git config --global {agent}"));
+        let asked = server.requests().len();
+        host.relift(&["check", "app"]).exits(100);
+        assert_eq!(server.requests().split_off(asked), [REFS, "POST /app.git/git-upload-pack"], "{agent}");
+    }
 }
 
 #[test]

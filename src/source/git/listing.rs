@@ -3,6 +3,7 @@
 //! them itself.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::sync::mpsc::Receiver;
 
 use super::call::explain;
 use super::mirror::Refs;
@@ -23,9 +24,17 @@ pub(super) enum Question {
     Refs(String),
 }
 
-/// What a server lists over HTTP.
-pub(super) fn of_http(remote: &Remote, command: Command, question: Question) -> Result<Option<Refs>> {
-    let (listed, output) = command.converse(move |stdin, stdout| ask(stdin, stdout, &question))?;
+/// What a server lists over HTTP, asked once it is `wanted`. One that is not any more is asked nothing.
+pub(super) fn of_http(
+    remote: &Remote,
+    command: Command,
+    question: Question,
+    wanted: Receiver<()>,
+) -> Result<Option<Refs>> {
+    let (listed, output) = command.converse(move |stdin, stdout| {
+        wanted.recv().map_err(io::Error::other)?;
+        ask(stdin, stdout, &question)
+    })?;
     match output.success() {
         // An answer that is none: a fetch tells what is wrong with it.
         true => Ok(listed.and_then(io::Result::ok)),

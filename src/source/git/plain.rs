@@ -4,10 +4,13 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ureq::http::Uri;
 
 use super::listing::offered;
@@ -30,14 +33,29 @@ const TELLING: [&str; 7] = ["http", "url", "include", "includeif", "remote", "pr
 /// Answers one `list` on standard input, or becomes this git.
 pub fn list(url: &str, git: &[OsString]) -> Result<()> {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let refs = if is_configured(&home, url) { None } else { refs(url) };
-    match refs {
+    let is_ours = !is_configured(&home, url);
+    if is_ours && !is_asked().context("standard input cannot be waited for")? {
+        return Ok(());
+    }
+    match is_ours.then(|| refs(url)).flatten() {
         Some(refs) => answer(&refs).context("the refs cannot be passed on"),
         None => {
             let Some((program, words)) = git.split_first() else { return Err(Error::usage("git is not named")) };
             Err(Error::failed("git cannot be started").because(std::process::Command::new(program).args(words).exec()))
         }
     }
+}
+
+/// Waits until something is to be read, which is left there for git; `false`: nothing will be.
+fn is_asked() -> nix::Result<bool> {
+    let stdin = io::stdin();
+    let mut polled = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    while let Err(errno) = poll(&mut polled, PollTimeout::NONE) {
+        if errno != Errno::EINTR {
+            return Err(errno);
+        }
+    }
+    Ok(polled[0].revents().is_some_and(|found| found.contains(PollFlags::POLLIN)))
 }
 
 /// Whether the owner's git may be told to ask this server in a way of its own. What cannot be read may say so.

@@ -145,13 +145,8 @@ impl Remote {
     }
 
     /// Looks up what starting whoever opens the connection will ask of the host's accounts.
-    pub fn get_ready(&self) {
-        match self.protocol() {
-            "file" => know_groups(&self.server()),
-            _ if self.secret.is_none() => know_groups(&self.owner),
-            // A shell of root's becomes the owner.
-            _ => {}
-        }
+    pub(super) fn know_who_opens(&self) {
+        know_groups(&if self.is_far() { self.owner.clone() } else { self.server() });
     }
 
     /// Reads the token that the manifest names, where it names one.

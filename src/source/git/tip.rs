@@ -1,6 +1,8 @@
 //! What the remote offers and what is checked out, each at a glance: one conversation, two small files, nothing written.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 use super::call::explain;
@@ -21,14 +23,17 @@ const MANY: usize = 500;
 impl Mirror {
     /// Whether the remote still offers exactly what the mirror knows of what is followed: the same refs, the same objects, tags
     /// not peeled. What is found out `meanwhile` costs no time of its own. The mirror is not written.
-    pub fn is_up_to_date<T>(&self, follow: &Follow, meanwhile: impl FnOnce() -> T) -> Result<(bool, T)> {
-        let remote = self.remote()?;
-        std::thread::scope(|scope| {
-            let asked = scope.spawn(|| remote.advertised(follow));
-            let (recorded, found) = (self.recorded(follow), meanwhile());
-            let advertised = ended(asked.join())?;
-            Ok((advertised.is_some_and(|refs| refs == recorded), found))
-        })
+    pub fn is_up_to_date<T>(
+        &self,
+        follow: &Follow,
+        asking: Asking,
+        meanwhile: impl FnOnce() -> T,
+    ) -> Result<(bool, T)> {
+        // One that could not get ready says so when it is waited for.
+        asking.go.send(()).unwrap_or_default();
+        let (recorded, found) = (self.recorded(follow), meanwhile());
+        let advertised = ended(asking.asked.join())?;
+        Ok((advertised.is_some_and(|refs| refs == recorded), found))
     }
 
     /// The same refs, as the mirror has them.
@@ -44,27 +49,46 @@ impl Mirror {
     }
 }
 
+/// Somebody who is ready to ask a remote what it offers; one that is dropped asks nobody.
+pub struct Asking<'s> {
+    go: Sender<()>,
+    asked: ScopedJoinHandle<'s, Result<Option<Refs>>>,
+}
+
 impl Remote {
-    /// The refs that are followed, as the remote lists them; `None` where what it says is no list.
-    fn advertised(&self, follow: &Follow) -> Result<Option<Refs>> {
+    /// Starts whoever opens the connection, in a thread, since systemd is asked for its groups and takes its time. No other host
+    /// hears of it until that is wanted; of a local repository the refs are read at once.
+    pub fn get_ready<'s>(self, scope: &'s Scope<'s, '_>, follow: Follow) -> Asking<'s> {
+        let (go, wanted) = channel();
+        Asking { go, asked: scope.spawn(move || self.advertised(&follow, wanted)) }
+    }
+
+    /// The refs that are followed, as the remote lists them once they are wanted; `None` where what it says is no list.
+    fn advertised(&self, follow: &Follow, wanted: Receiver<()>) -> Result<Option<Refs>> {
         let listed = match (self.is_http(), self.serves()) {
-            (true, _) => self.listed_over_http(follow)?,
+            (true, _) => self.listed_over_http(follow, wanted)?,
             (_, Some(upload_pack)) => listing::of_local(self, upload_pack.timeout(BOUND))?,
-            _ => Some(self.listed(follow)?),
+            _ => {
+                self.know_who_opens();
+                if wanted.recv().is_err() {
+                    return Ok(None);
+                }
+                Some(self.listed(follow)?)
+            }
         };
         Ok(listed.map(|refs| refs.into_iter().filter(|(name, _)| is_followed(name, follow)).collect()))
     }
 
     /// Protocol version 0 tells all refs in answer to one request; version 2 takes a second one, which names what is wanted. One
     /// that was seen to have many refs is asked for the few.
-    fn listed_over_http(&self, follow: &Follow) -> Result<Option<Refs>> {
+    fn listed_over_http(&self, follow: &Follow, wanted: Receiver<()>) -> Result<Option<Refs>> {
         let lent = self.lend()?;
         if self.has_many_refs() {
             let command = self.helps(lent.as_ref(), "protocol.version=2").timeout(BOUND);
-            return listing::of_http(self, command, Question::Refs(prefix(follow)));
+            return listing::of_http(self, command, Question::Refs(prefix(follow)), wanted);
         }
         let command = self.lists_over_http(lent.as_ref()).timeout(BOUND);
-        let listed = listing::of_http(self, command, Question::All)?;
+        let listed = listing::of_http(self, command, Question::All, wanted)?;
         if listed.as_ref().is_some_and(|refs| refs.len() > MANY) {
             self.remember_many_refs();
         }

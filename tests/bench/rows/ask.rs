@@ -89,9 +89,13 @@ fn beside_ls_remote(protocol: &str, effort: Effort, host: &Host, ls_remote: &Tas
 }
 
 /// The least that asking takes: a program, a connection, a request.
-fn beside_one_request(effort: Effort, host: &Host, url: &str) -> Row {
+fn one_request(url: &str) -> Task {
     let refs = format!("{url}/info/refs?service=git-upload-pack");
-    let request = Task::new(&["curl", "--silent", "--fail", "--output", "/dev/null", &refs]);
+    Task::new(&["curl", "--silent", "--fail", "--output", "/dev/null", &refs])
+}
+
+fn beside_one_request(effort: Effort, host: &Host, url: &str) -> Row {
+    let request = one_request(url);
     let times = duel(effort.rounds, [&mut || check(host), &mut || request.exits(0, host).wall]);
     Row::new("`check`, nothing new, over smart HTTP", "one request by curl", "ms", Target::Limit, times)
 }
@@ -106,9 +110,12 @@ fn beside_scripts(effort: Effort, host: &Host, url: &str) -> Vec<Row> {
     if !effort.is_short {
         pull.exits(0, host);
     }
-    let [ours, fetch, script] = duel(
+    let request = one_request(url);
+    let [ours, fetch, script, least] = duel(
         effort.rounds,
-        [&mut || check(host), &mut || fetch.exits(0, host).wall, &mut || script.exits(0, host).wall],
+        [&mut || check(host), &mut || fetch.exits(0, host).wall, &mut || script.exits(0, host).wall, &mut || {
+            request.exits(0, host).wall
+        }],
     );
     // By itself: what runs next finds nothing of its own in the processor's caches.
     let beside_pull = duel(effort.rounds, [&mut || check(host), &mut || pull.exits(0, host).wall]);
@@ -117,7 +124,8 @@ fn beside_scripts(effort: Effort, host: &Host, url: &str) -> Vec<Row> {
     };
     vec![
         row("`git fetch; git status`", 0.5, [ours.clone(), fetch]),
-        row("a script that compares commits, versions, keys and units", 0.25, [ours, script]),
+        row("a script that compares commits, versions, keys and units", 0.25, [ours.clone(), script]),
+        Row::new("`check`, nothing new", "one request by curl", "ms", Target::Limit, [ours, least]),
         row("`ansible-pull --check`", 0.05, beside_pull),
     ]
 }
