@@ -109,11 +109,9 @@ fn keep_all(
     known_good: &[KnownGood],
     dropped: &[KnownGood],
 ) -> Result<()> {
-    let revisions =
-        |entries: &[KnownGood]| -> BTreeSet<String> { entries.iter().map(|entry| entry.revision.clone()).collect() };
     let (kept, gone) = (revisions(known_good), revisions(dropped));
-    let revisions: Vec<&str> = kept.iter().map(String::as_str).collect();
-    let let_go: Vec<&str> = gone.difference(&kept).map(String::as_str).collect();
+    let let_go: Vec<&str> = gone.difference(&kept).copied().collect();
+    let revisions: Vec<&str> = kept.into_iter().collect();
     if !begin.plan.has_checkout() {
         return git::pin_all(state, &revisions, &let_go);
     }
@@ -127,6 +125,10 @@ fn keep_all(
         (ended(pinned.join()), tagged)
     });
     pinned.and(tagged)
+}
+
+fn revisions(entries: &[KnownGood]) -> BTreeSet<&str> {
+    entries.iter().map(|entry| entry.revision.as_str()).collect()
 }
 
 /// What an operator went back from is not for a timer to install again.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::{Captures, Regex};
 
-/// A name that speaks of a secret. Of bytes: to tell which of all letters there are belong to a word takes longer than a plan's rest.
+/// A name that speaks of a secret. Of bytes: a pattern that knows which of all letters belong to a word takes long to compile.
 const NAME: &str = r"[\w.\x80-\xff-]*(?:pass(?:word|wd|phrase)|passwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|authorization|(?:^|[-_])auth(?:$|[=:\s]))[\w.\x80-\xff-]*";
 
 /// What is behind a name: quoted, or up to the next blank. A path, a variable, a specifier and an option are no secret.
