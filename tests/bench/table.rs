@@ -115,7 +115,7 @@ fn short(figure: f64) -> String {
 
 const HEAD: &str = "# Performance
 
-Written by `tests/bench/run`. Each row does the same thing twice, by Relift and by what would be run instead, in turn within one run (but for what is beside *the limit* of an upgrade and of a rollback, which comes right after), on
+Written by `tests/bench/run`. Each row does the same thing twice, by Relift and by what would be run instead, in turn within one run, on
 throw-away hosts whose disk is this machine's: the figures are medians, with the median distance from them. *Ratio* is ours by theirs;
 *target* is the ratio, or the figure, that we want to stay below; beside *the limit*, the other is what could not be left out; a target below that is no target, and the row says so. Which commands a
 row runs stands in `tests/bench/rows/`; its plot in `tests/bench/plots/`.

@@ -1,5 +1,6 @@
 //! A whole upgrade and a rollback beside the same by hand, and the time without service.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use relift::sample::{Release, Site};
@@ -132,67 +133,52 @@ fn own(sample: &Sample) -> f64 {
 
 fn whole(effort: Effort) -> Vec<Row> {
     let disks = [tempfile::tempdir_in("/var/tmp").unwrap(), tempfile::tempdir_in("/var/tmp").unwrap()];
-    let [mut with, mut without] = [host(disks[0].path(), |first| first), host(disks[1].path(), |first| first)];
-    without.must("git config --system --add safe.directory '*'");
+    let [with, without] = disks.each_ref().map(|disk| RefCell::new(host(disk.path(), |first| first)));
+    without.borrow().must("git config --system --add safe.directory '*'");
     let upgrade = Task::new(&["relift", "upgrade", "app", "--yes", "--json"]).probing(PORT);
-    let by_hand = Task::sh(BY_HAND).probing(PORT);
-    let with_care = Task::sh(WITH_CARE);
+    let restart = Task::sh("systemctl restart sample-manager.service").probing(PORT);
     // The first run of an install makes its mirror and its deadman; it is not what is repeated every week.
-    if !effort.is_short {
-        with.release(next);
-        upgrade.exits(0, &with);
-    }
-    let (mut gaps, mut bare) = (Vec::new(), Vec::new());
-    let times = duel(
+    let writes = durable_writes(&mut with.borrow_mut());
+    let by_script = |task: &Task| {
+        let mut without = without.borrow_mut();
+        without.release(next);
+        let sample = task.exits(0, &without);
+        calm(&without);
+        without_steps(&sample)
+    };
+    let (by_hand, with_care) = (Task::sh(BY_HAND).probing(PORT), Task::sh(WITH_CARE));
+    let mut gaps = Vec::new();
+    let [ours, script, careful, floor, bare] = duel(
         effort.rounds,
         [
             &mut || {
+                let mut with = with.borrow_mut();
                 with.release(next);
                 let sample = upgrade.exits(0, &with);
                 gaps.push(sample.gap);
                 calm(&with);
                 own(&sample)
             },
+            &mut || by_script(&by_hand),
+            &mut || by_script(&with_care),
+            &mut || writes.exits(0, &with.borrow()).wall,
             &mut || {
-                without.release(next);
-                let sample = by_hand.exits(0, &without);
+                let without = without.borrow();
+                let gap = restart.exits(0, &without).gap;
                 calm(&without);
-                without_steps(&sample)
+                gap
             },
         ],
     );
-    let careful = (0..effort.rounds).map(|_| {
-        without.release(next);
-        let sample = with_care.exits(0, &without);
-        calm(&without);
-        without_steps(&sample)
-    });
-    let careful: Vec<f64> = careful.collect();
-    let floor = syncs(effort, &mut with);
-    let restart = Task::sh("systemctl restart sample-manager.service").probing(PORT);
-    for _ in 0..effort.rounds {
-        bare.push(restart.exits(0, &without).gap);
-        calm(&without);
-    }
-    let script = "`git pull`, `cp`, `daemon-reload`, `restart` in a script";
+    let scripted = "`git pull`, `cp`, `daemon-reload`, `restart` in a script";
+    let taken_care = "that script with a timer that undoes, `systemd-analyze verify`, a saved build, tags and `sync -f`";
     let name = "upgrade without steps, restart and gate";
+    let row = |against, target, theirs| Row::new(name, against, "ms", target, [ours.clone(), theirs]);
     vec![
-        Row::new(name, script, "ms", Target::Ratio(1.3), times.clone()),
-        Row::new(&format!("{name}, alone"), script, "ms", Target::AtMost(300.0), times.clone()),
-        Row::new(
-            name,
-            "that script with a timer that undoes, `systemd-analyze verify`, a saved build, tags and `sync -f`",
-            "ms",
-            Target::Limit,
-            [times[0].clone(), careful],
-        ),
-        Row::new(
-            name,
-            "as many durable writes to this disk, and nothing else",
-            "ms",
-            Target::Limit,
-            [times[0].clone(), floor],
-        ),
+        row(scripted, Target::Ratio(1.3), script.clone()),
+        row(taken_care, Target::Limit, careful),
+        Row::new(&format!("{name}, alone"), scripted, "ms", Target::AtMost(300.0), [ours.clone(), script]),
+        row("as many durable writes to this disk, and nothing else", Target::Limit, floor),
         Row::new("time without service in an upgrade", "`systemctl restart`", "ms", Target::Ratio(1.05), [gaps, bare]),
     ]
 }
@@ -204,15 +190,18 @@ fn without_steps(sample: &Sample) -> f64 {
 
 /// What the durability of an upgrade costs by itself: as many writes of a block as it and its children make something durable,
 /// each waited for.
-fn syncs(effort: Effort, host: &mut Host) -> Vec<f64> {
+fn durable_writes(host: &mut Host) -> Task {
+    host.release(next);
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    calm(host);
     host.release(next);
     host.must("strace -f -qq -o /tmp/syncs -e trace=fsync,fdatasync,syncfs relift upgrade app --yes >/dev/null");
     calm(host);
     let count = host.must("grep -Ec '(fsync|fdatasync|syncfs)\\(' /tmp/syncs");
     eprintln!("-- an upgrade makes something durable {count} times");
-    let writes =
-        format!("cd /var/lib/relift; dd if=/dev/zero of=floor bs=4k count={count} oflag=dsync 2>/dev/null; rm floor");
-    (0..effort.rounds).map(|_| Task::sh(&writes).exits(0, host).wall).collect()
+    Task::sh(&format!(
+        "cd /var/lib/relift; dd if=/dev/zero of=floor bs=4k count={count} oflag=dsync 2>/dev/null; rm floor"
+    ))
 }
 
 fn calm(host: &Host) {
@@ -269,9 +258,10 @@ fn back(effort: Effort) -> [Row; 2] {
     let new = without.release(next);
     with.release(next);
     let there = format!("cd /opt/app; git fetch --quiet; git checkout --quiet {new}; cd manager; sh scripts/build.sh");
-    let (there, by_hand) = (Task::sh(&there).of("app"), Task::sh(BACK_BY_HAND));
+    let (there, by_hand, at_least) = (Task::sh(&there).of("app"), Task::sh(BACK_BY_HAND), Task::sh(BACK_AT_LEAST));
     let rollback = Task::new(&["relift", "rollback", "app", "--yes"]);
-    let times = duel(
+    let without = RefCell::new(without);
+    let [ours, theirs, at_least] = duel(
         effort.rounds,
         [
             &mut || {
@@ -282,25 +272,25 @@ fn back(effort: Effort) -> [Row; 2] {
                 time
             },
             &mut || {
+                let without = without.borrow();
                 there.exits(0, &without);
                 without.must("systemctl restart sample-manager.service");
                 let time = by_hand.exits(0, &without).wall;
                 calm(&without);
                 time
             },
+            &mut || {
+                let without = without.borrow();
+                let time = at_least.exits(0, &without).wall;
+                calm(&without);
+                time
+            },
         ],
     );
-    let at_least: Vec<f64> = (0..effort.rounds)
-        .map(|_| {
-            let time = Task::sh(BACK_AT_LEAST).exits(0, &without).wall;
-            calm(&without);
-            time
-        })
-        .collect();
     let name = "rollback, gate included";
     let limit = "`daemon-reload`, `restart`, and 0.25 s of watching alone";
     [
-        Row::new(name, "stop, checkout, sync, start by hand", "ms", Target::Ratio(0.5), times.clone()),
-        Row::new(name, limit, "ms", Target::Limit, [times[0].clone(), at_least]),
+        Row::new(name, "stop, checkout, sync, start by hand", "ms", Target::Ratio(0.5), [ours.clone(), theirs]),
+        Row::new(name, limit, "ms", Target::Limit, [ours, at_least]),
     ]
 }
