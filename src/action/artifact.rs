@@ -64,7 +64,17 @@ impl Act for Artifact {
     fn undo(&self, site: &mut Site, _: &Seen) -> Result<Vec<String>> {
         let archive = self.saved.as_ref().map(|name| site.directory.join("artifacts").join(name));
         unpack(site, &self.path, archive.as_deref())?;
+        self.clear(&site.checkout()?)?;
+        sync_filesystem(&site.root)?;
         Ok(Vec::new())
+    }
+}
+
+impl Artifact {
+    /// Removes what its change set aside: that takes as long as there are files, and nothing waits for it.
+    pub fn clear(&self, checkout: &Rooted) -> Result<()> {
+        // What a step of root's left in it (`__pycache__`), the owner cannot remove.
+        aside(&self.path).iter().try_for_each(|path| checkout.remove_tree(path))
     }
 }
 
@@ -101,24 +111,26 @@ fn holds(site: &Site, path: &Path, archive: Option<&Path>) -> Result<bool> {
     Ok(compared.success() && listed.iter().filter(|byte| **byte == b'\n').count() == there.len())
 }
 
-/// Puts the packed directory in the place of what is there: unpacked beside it, then renamed.
-fn unpack(site: &Site, path: &Path, archive: Option<&Path>) -> Result<()> {
+/// Where what comes and what goes lie, beside their place.
+fn aside(path: &Path) -> [PathBuf; 2] {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let parent = site.root.join(path.parent().unwrap_or(Path::new("")));
-    let (fresh, stale) = (format!(".{name}.relift-new"), format!(".{name}.relift-old"));
-    let [new, old] = [&fresh, &stale].map(|name| path.with_file_name(name));
+    ["new", "old"].map(|which| path.with_file_name(format!(".{name}.relift-{which}")))
+}
+
+/// Puts the packed directory in the place of what is there: unpacked beside it, then renamed. What was there stays aside.
+fn unpack(site: &Site, path: &Path, archive: Option<&Path>) -> Result<()> {
+    let [new, old] = aside(path);
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
     let checkout = site.checkout()?;
-    // What a step of root's left in it (`__pycache__`), the owner cannot remove.
-    let clear = || [&new, &old].iter().try_for_each(|path| checkout.remove_tree(path));
-    clear()?;
+    [&new, &old].iter().try_for_each(|path| checkout.remove_tree(path))?;
     if let Some(archive) = archive {
         checkout.make_directories(&new, site.owner.uid, site.owner.gid)?;
         let file = File::open(archive).with_context(|| format!("the archive {} cannot be read", archive.display()))?;
         let depth = path.components().count();
         Command::new(["tar", "--extract", "--xattrs", "--acls", "--same-permissions", "--file=-"])
-            .args([format!("--strip-components={}", depth - 1), format!("--directory={fresh}")])
+            .args([format!("--strip-components={}", depth - 1), format!("--directory={}", name(&new).display())])
             .account(&site.owner)
-            .cwd(&parent)
+            .cwd(site.root.join(path.parent().unwrap_or(Path::new(""))))
             .stdin(Input::File(file))
             .timeout(BOUND)
             .succeed()?;
@@ -127,8 +139,7 @@ fn unpack(site: &Site, path: &Path, archive: Option<&Path>) -> Result<()> {
         checkout.move_to(path, &old)?;
     }
     if archive.is_some() {
-        checkout.move_to(&new.join(&name), path)?;
+        checkout.move_to(&new.join(name(path)), path)?;
     }
-    clear()?;
     sync_filesystem(&site.root)
 }

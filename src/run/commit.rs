@@ -54,6 +54,9 @@ pub(super) fn finish(journal: &mut Journal, state: &Path, site: &Site) -> Result
     if let Some((remote, branch)) = begin.track.as_ref().filter(|_| together.is_err()) {
         switch::track(&site.owner, &site.root, remote, branch, &plan.to.revision)?;
     }
+    if let Err(error) = super::aside::remove(plan) {
+        site.reporter.tell(Event::Warning { text: format!("what was put back left something beside it: {error}") });
+    }
     // git renames its refs into place and syncs no directory: the ledger may lie on another disk.
     sync_filesystem(&site.root)?;
     ledger.set_known_good(&known_good)?;

@@ -7,7 +7,7 @@ use super::journal::Journal;
 use super::prepare::{Prepared, Stop, has_room, is_writable, prepare};
 use super::record::{Begin, Body, End, Outcome};
 use super::recover::{goes_on, stuck, with_account};
-use super::{commit, gates, prove, reserve, restore, undo};
+use super::{aside, commit, gates, prove, reserve, restore, undo};
 use crate::action::{Action, Artifact, ComposeHold, SCRATCH, Site, remove_exports, remove_scratch};
 use crate::error::{Error, Kind, Result, ended};
 use crate::health;
@@ -136,7 +136,7 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
     journal.append(Body::Prepared { healthy })?;
     let mark = health::Mark::now(engine.install);
     let proven = switch(&plan, &mut journal, &mut site)
-        .and_then(|()| prove::new(engine.install, &plan, &journal, mark, &mut site))
+        .and_then(|()| prove_new(engine.install, &plan, &journal, mark, &mut site))
         .and_then(|()| journal.append(Body::Gate));
     interrupt::shield();
     if let Err(error) = proven {
@@ -157,6 +157,15 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
     journal.append(Body::Commit).map_err(|error| unfinished(&plan, &journal, error))?;
     engine.reporter.tell(Event::Phase { phase: Phase::Commit });
     commit::finish(&mut journal, engine.state, &site).map_err(|error| unfinished(&plan, &journal, error))
+}
+
+/// Proves that the new release runs, and removes meanwhile what was set aside for it: the gate mostly waits. What stays, the
+/// commit removes, or says why not.
+fn prove_new(install: &Install, plan: &Plan, journal: &Journal, mark: health::Mark, site: &mut Site) -> Result<()> {
+    std::thread::scope(|scope| {
+        scope.spawn(|| aside::remove(plan));
+        prove::new(install, plan, journal, mark, site)
+    })
 }
 
 /// The end of a run that stopped in *prepare*.

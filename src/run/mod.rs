@@ -1,5 +1,6 @@
 //! Runs: the state machine that executes a plan, its journal, its undo, and recovery from any kill.
 
+mod aside;
 mod commit;
 pub mod decide;
 mod execute;

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use crate::action::{Link, Links};
 use crate::backup::Outlook;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ended};
 use crate::host::account::Account;
 use crate::host::fs::{Content, NodeKind, Rooted, Times, sha256};
-use crate::host::systemd::{Manager, UnitState};
+use crate::host::systemd::{self, Manager, UnitState};
 use crate::ledger::{Activated, Activation, FailedRelease, KnownGood, Ledger, MigrationRan};
 use crate::manifest::{Component, GitSource, Install, Layout, Scope, Unit};
 use crate::plan::Blocker;
@@ -116,7 +116,12 @@ impl Survey {
     pub fn take(place: &Place) -> Result<Survey> {
         let Place { install, owner, state, .. } = *place;
         let upstream = source::of(&install.source);
-        let checkout = upstream.observe(place)?;
+        // While git is asked, so is the bus; whoever needs it next finds it open.
+        let (checkout, lingers) = std::thread::scope(|scope| {
+            let lingers = scope.spawn(|| systemd::lingering(owner).ok());
+            (upstream.observe(place), ended(lingers.join()))
+        });
+        let checkout = checkout?;
         let ledger = Ledger::below(state);
         let activated = ledger.activated()?;
         let mut managers = Managers { owner, system: None, user: None };
@@ -145,7 +150,7 @@ impl Survey {
             migrations: ledger.migrations()?,
             scratch: place.cache.join(crate::action::SCRATCH),
             configuration: configuration(install, &components),
-            lingers: crate::host::systemd::lingering(owner).ok(),
+            lingers,
             backup: None,
             checkout,
             components,
@@ -209,7 +214,7 @@ struct Managers<'a> {
 impl Managers<'_> {
     /// Whether the scope has a manager that can be asked.
     fn are_there(&self, scope: Scope) -> bool {
-        scope == Scope::System || crate::host::systemd::has_user_manager(self.owner)
+        scope == Scope::System || systemd::has_user_manager(self.owner)
     }
 
     fn unit(&mut self, scope: Scope, name: &str) -> Result<UnitState> {

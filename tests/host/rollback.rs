@@ -219,3 +219,24 @@ fn a_unit_that_came_with_the_release_goes_with_it_and_comes_back_with_it() {
     second.assert_same(&host.snapshot());
     assert_eq!(host.sh(active).stdout.lines().take(2).collect::<Vec<_>>(), ["active", "enabled"]);
 }
+
+#[test]
+fn what_a_rollback_puts_in_another_s_place_leaves_nothing_beside_it_whenever_it_is_killed() {
+    let host = upgraded(&["1.1.0"]);
+    let beside = || host.must("find /opt/app -name '*.relift-*'");
+    let aside = "/opt/app/manager/.build.relift-old";
+    // The switch keeps what was there, for who waits for the service is not to wait for a removal: killed between, it is gone.
+    for (point, version) in [("before-gate", "1.1.0"), ("after-commit", "1.0.0")] {
+        host.must("systemctl reset-failed");
+        host.sh(&format!("RELIFT_KILL_AT={point} exec relift rollback app --yes")).exits(137);
+        host.must(&format!("install -d {aside}/deep && touch {aside}/deep/file"));
+        host.relift(&["recover", "app"]).exits(0);
+        assert_eq!(host.answers("manager").as_deref(), Some(version), "{point}");
+        assert_eq!(host.must("cat /opt/app/manager/build/version"), version, "{point}");
+        assert_eq!(beside(), "", "{point}");
+    }
+    host.must("systemctl reset-failed");
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    goes_back(&host, &[], "1.0.0");
+    assert_eq!(beside(), "");
+}

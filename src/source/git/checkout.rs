@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use git2::Oid;
 
 use super::call::{in_checkout, text};
+use super::glance::head_of;
 use super::settings::{Settings, Shape, configuration, known_shape};
-use super::tip::head_of;
 use super::untouched::is_untouched;
 use crate::error::{Error, Result, ended};
 use crate::host::account::Account;

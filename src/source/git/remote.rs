@@ -247,7 +247,7 @@ impl Remote {
     }
 
     /// The same where git takes the path for no other one: it decodes a URL, and takes the host of one for a part of the path.
-    fn known(&self) -> Option<(String, Account)> {
+    pub(super) fn known(&self) -> Option<(String, Account)> {
         self.local().filter(|(path, _)| path.starts_with('/') && !path.contains('%'))
     }
 

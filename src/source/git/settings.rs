@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::call::{in_checkout, text};
-use crate::error::Result;
+use crate::error::{Result, ended};
 use crate::host::account::Account;
 
 /// What it says that a source must know.
@@ -71,7 +71,12 @@ pub(super) fn configuration(owner: &Account, root: &Path) -> Result<String> {
 impl Settings {
     /// Asks git.
     pub fn read(owner: &Account, root: &Path) -> Result<Settings> {
-        let config = configuration(owner, root)?;
+        // What git holds for the cone is asked for beside the configuration that says whether it counts.
+        let (config, listed) = std::thread::scope(|scope| {
+            let listed = root.join(SPARSE).exists().then(|| scope.spawn(|| cone(owner, root)));
+            (configuration(owner, root), listed.map(|listed| ended(listed.join())))
+        });
+        let config = config?;
         let shape = Shape::of(&config);
         let remotes = match remotes(&config) {
             Some(remotes) => remotes,
@@ -83,16 +88,19 @@ impl Settings {
                 fetched.map(|(name, url)| (name.to_owned(), url.to_owned())).collect()
             }
         };
-        let mut cone = None;
-        if shape.is_sparse && shape.is_cone {
-            let list = text(
-                in_checkout(owner, root).args(["sparse-checkout", "list"]),
-                "the sparse-checkout cone cannot be read",
-            )?;
-            cone = Some(list.lines().map(str::to_owned).collect());
-        }
+        let has_cone = shape.is_sparse && shape.is_cone;
+        let cone = has_cone.then(|| listed.unwrap_or_else(|| cone(owner, root))).transpose()?;
         Ok(Settings { remotes, cone, shape })
     }
+}
+
+/// Where git keeps the patterns of a sparse checkout, gitrepository-layout(5).
+const SPARSE: &str = ".git/info/sparse-checkout";
+
+fn cone(owner: &Account, root: &Path) -> Result<Vec<String>> {
+    let list = in_checkout(owner, root).args(["sparse-checkout", "list"]);
+    let list = text(list, "the sparse-checkout cone cannot be read")?;
+    Ok(list.lines().map(str::to_owned).collect())
 }
 
 /// The remotes that a configuration (git-config(1) `--null --list`) names, with what is fetched from; `None` where git must

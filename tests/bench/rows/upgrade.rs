@@ -171,7 +171,8 @@ fn whole(effort: Effort) -> Vec<Row> {
         ],
     );
     let scripted = "`git pull`, `cp`, `daemon-reload`, `restart` in a script";
-    let taken_care = "that script with a timer that undoes, `systemd-analyze verify`, a saved build, tags and `sync -f`";
+    let taken_care =
+        "that script with a timer that undoes, `systemd-analyze verify`, a saved build, tags and `sync -f`";
     let name = "upgrade without steps, restart and gate";
     let row = |against, target, theirs| Row::new(name, against, "ms", target, [ours.clone(), theirs]);
     vec![

@@ -12,8 +12,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::call::{in_checkout, text};
+use super::glance::head_at_a_glance;
 use super::offer::is_within;
-use super::tip::head_at_a_glance;
 use crate::error::{Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::sync_filesystem;
