@@ -164,23 +164,43 @@ fn times_are_told_in_the_hosts_own_zone_and_no_other_zone_is_looked_at() {
 }
 
 #[test]
-fn over_ssh_and_from_a_local_repository_git_is_the_only_child_and_runs_as_who_may_read_it() {
+fn over_ssh_git_is_the_only_child_and_runs_as_who_may_read_it() {
     let mut server = GitServer::ssh();
-    let over_ssh = server.host_with_sample();
+    let host = server.host_with_sample();
     server.release(|release| release.next("1.1.0"));
-    let mut local = Host::with_sample();
-    local.release(|release| release.next("1.1.0"));
-    // The upstream is of the account `git`, the checkout and the keys are of `app`.
-    for (host, account) in [(&over_ssh, "app"), (&local, "git")] {
-        host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    let (programs, becomes) = started(&host);
+    assert_eq!(programs.iter().filter(|program| *program == "git").count(), 1, "{programs:?}");
+    assert!(!programs.iter().any(|program| program == "setpriv" || program == "env"), "{programs:?}");
+    assert_eq!(becomes.first(), Some(&host.must("id -u app")), "{programs:?}");
+}
+
+#[test]
+fn of_a_local_repository_the_branch_is_read_and_who_serves_it_is_asked_only_where_that_does_not_tell() {
+    let mut host = Host::with_sample();
+    host.release(|release| release.next("1.1.0"));
+    host.relift(&["upgrade", "app", "--yes"]).exits(0);
+    let alone = |host: &Host| {
         let (programs, becomes) = started(host);
-        let gits = programs.iter().filter(|program| *program == "git").count();
-        assert_eq!(gits, 1, "{programs:?}");
-        // What serves a local repository is started as it is, by nobody between.
-        assert!(account != "git" || programs == ["relift", "git"], "{programs:?}");
-        assert!(!programs.iter().any(|program| program == "setpriv" || program == "env"), "{programs:?}");
-        assert_eq!(becomes.first(), Some(&host.must(&format!("id -u {account}"))), "{programs:?}");
-    }
+        assert_eq!((programs.as_slice(), becomes.as_slice()), (&["relift".to_owned()][..], &[][..]));
+    };
+    alone(&host);
+    host.must("runuser -u git -- git -C /srv/git/app.git pack-refs --all");
+    alone(&host);
+
+    // A ref by another name tells no commit; whoever the upstream belongs to, the account `git`, serves it and is started as it is.
+    let refs = "/srv/git/app.git/refs/heads";
+    host.must(&format!(
+        "runuser -u git -- sh -c 'cd {refs} && git rev-parse main >other && echo ref: refs/heads/other >main'"
+    ));
+    let (programs, becomes) = started(&host);
+    assert_eq!((programs, becomes), (vec!["relift".to_owned(), "git".into()], vec![host.must("id -u git")]));
+    assert_eq!(host.relift(&["check"]).exits(0).stdout.lines().count(), 1);
+
+    // What its owner put in the place of a branch is no way to read anything else as root.
+    host.must(&format!("runuser -u git -- sh -c 'cd {refs} && rm main && ln -s ../../../../../../etc/shadow main'"));
+    let out = host.relift(&["check"]).exits(1);
+    assert!(out.stderr.contains("not our ref") && !format!("{out}").contains("root:"), "{out}");
 }
 
 #[test]

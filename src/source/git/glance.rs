@@ -136,6 +136,11 @@ mod tests {
             std::os::unix::fs::symlink("../../elsewhere", git.join("refs/heads/main")).unwrap();
         };
         assert_eq!(served("app", link), None, "no link is followed");
+        let pipe = |git: &Path| {
+            fs::remove_file(git.join("refs/heads/main")).unwrap();
+            nix::unistd::mkfifo(&git.join("refs/heads/main"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        };
+        assert_eq!(served("app", pipe), None, "nobody waits for one who writes");
         let apart = |git: &Path| fs::write(git.join(".git"), "gitdir: /elsewhere\n").unwrap();
         assert_eq!(served("app", apart), None, "a repository elsewhere");
     }
