@@ -10,13 +10,13 @@ use super::call::{explain, in_mirror, left_refs_out, text};
 use super::news::Wanted;
 use super::remote::{Remote, SOURCE};
 use super::watch::converse;
-use super::{declared, locks, relay, take};
+use super::{declared, locks, packs, relay, take};
 use crate::error::{Context, Error, Result};
 use crate::host::account::Account;
 use crate::host::fs::{make_private, sync_directory, sync_filesystem, write_durably};
 use crate::host::process::Output;
 use crate::manifest::{Follow, GitSource};
-use crate::report::Reporter;
+use crate::report::{Event, Reporter};
 
 /// Refs by full name.
 pub type Refs = BTreeMap<String, String>;
@@ -114,7 +114,13 @@ impl Mirror {
             // Half a pack may be gigabytes.
             locks::after_fetch(&self.path)?;
         }
-        self.judge(follow, &output)
+        self.judge(follow, &output)?;
+        if let Err(error) = packs::join(&self.path) {
+            // What was fetched is there: it is looked for in more places than it need be.
+            locks::after_fetch(&self.path)?;
+            reporter.tell(Event::Warning { text: error.to_string() });
+        }
+        Ok(())
     }
 
     /// Fetches into `repository`, a mirror of this remote.

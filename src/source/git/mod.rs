@@ -17,6 +17,7 @@ mod mirror;
 mod news;
 mod offer;
 mod packet;
+mod packs;
 mod pins;
 mod plain;
 mod preflight;
