@@ -33,7 +33,7 @@ const PLAYBOOK: &str = "- hosts: localhost
 ";
 
 pub fn measure(effort: Effort) -> Vec<Row> {
-    let mut rows = over_file(effort);
+    let mut rows = vec![over_file(effort)];
     let mut server = GitServer::ssh();
     let host = settled(&mut server);
     let asked = format!("GIT_SSH_COMMAND='ssh -oBatchMode=yes' git ls-remote {} refs/heads/main", server.url());
@@ -48,26 +48,13 @@ pub fn measure(effort: Effort) -> Vec<Row> {
     rows
 }
 
-fn over_file(effort: Effort) -> Vec<Row> {
+fn over_file(effort: Effort) -> Row {
     let mut host = Host::with_sample();
     host.release(|release| release.next("1.1.0"));
     host.relift(&["upgrade", "app", "--yes"]).exits(0);
     host.must("git config --global --add safe.directory '*'");
     let asked = "HOME=/root git ls-remote file:///srv/git/app.git refs/heads/main";
-    let row = beside_ls_remote("file", effort, &host, &Task::sh(&format!("exec env {asked}")));
-    vec![row, beside_two_programs(effort, &host)]
-}
-
-/// The least that asking a local repository takes: a program of ours, and the one that reads the repository as its owner.
-fn beside_two_programs(effort: Effort, host: &Host) -> Row {
-    let (start, lists) = (
-        Task::new(&["relift", "--version"]),
-        Task::new(&["git", "upload-pack", "--advertise-refs", "/srv/git/app.git"]).of("git"),
-    );
-    let least = || start.exits(0, host).wall + lists.exits(0, host).wall;
-    let times = duel(effort.rounds, [&mut || check(host), &mut || least()]);
-    let against = "`relift --version`, and git that lists the refs as their owner";
-    Row::new("`check`, nothing new, over file", against, "ms", Target::Limit, times)
+    beside_ls_remote("file", effort, &host, &Task::sh(&format!("exec env {asked}")))
 }
 
 /// A host that runs the newest release of a server.

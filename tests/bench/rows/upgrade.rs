@@ -148,8 +148,10 @@ fn whole(effort: Effort) -> Vec<Row> {
     };
     let (by_hand, with_care) = (Task::sh(BY_HAND).probing(PORT), Task::sh(WITH_CARE));
     let mut gaps = Vec::new();
+    // A gap is as long as two or three slices of the scheduler: its median takes more of them.
+    let rounds = if effort.is_short { effort.rounds } else { 2 * effort.rounds };
     let [ours, script, careful, floor, bare] = duel(
-        effort.rounds,
+        rounds,
         [
             &mut || {
                 let mut with = with.borrow_mut();
