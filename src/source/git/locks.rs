@@ -21,7 +21,13 @@ pub(super) fn after_fetch(mirror: &Path) -> Result<()> {
     below(&mirror.join("refs/heads"), &is_lock)?;
     below(&mirror.join("refs/tags"), &is_lock)?;
     // git-index-pack(1), git-unpack-objects(1): `tmp_pack_XXXXXX`, `tmp_idx_XXXXXX`, `tmp_obj_XXXXXX`.
-    let is_begun = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"tmp_"));
+    let is_begun = |path: &Path| {
+        let starts_with =
+            |begin: &[u8]| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(begin));
+        let is_part = path.extension().is_some_and(|end| end == "pack" || end == "rev");
+        // Of a pack the index gets its name last: without it, nobody finds the rest.
+        starts_with(b"tmp_") || (starts_with(b"pack-") && is_part && !path.with_extension("idx").exists())
+    };
     below(&mirror.join("objects"), &is_begun)?;
     packed(mirror)
 }
@@ -85,11 +91,14 @@ mod tests {
         }
         let packs = place.path().join("objects/pack");
         fs::create_dir_all(&packs).unwrap();
-        for name in ["tmp_pack_abc", "pack-1.pack"] {
+        let whole = ["pack-1.pack", "pack-1.rev", "pack-1.idx"];
+        for name in whole.into_iter().chain(["tmp_pack_abc", "pack-2.pack", "pack-2.rev"]) {
             fs::write(packs.join(name), "x").unwrap();
         }
         after_fetch(place.path()).unwrap();
-        assert!(!packs.join("tmp_pack_abc").exists() && packs.join("pack-1.pack").exists());
+        let mut left: Vec<_> = fs::read_dir(&packs).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["pack-1.idx", "pack-1.pack", "pack-1.rev"], "of two packs that a kill left, the whole one");
         let is_locked = |file: &&str| place.path().join(format!("{file}.lock")).exists();
         assert_eq!(files.iter().filter(|file| is_locked(file)).collect::<Vec<_>>(), [&"refs/relift/known-good/abc"]);
         assert!(files.iter().all(|file| place.path().join(file).exists()));

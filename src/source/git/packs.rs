@@ -74,8 +74,9 @@ fn packs(directory: &Path) -> Result<BTreeMap<String, u64>> {
     for entry in fs::read_dir(directory).with_context(doing)? {
         let path = entry.with_context(doing)?.path();
         let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if name.starts_with("pack-") && path.extension().is_some_and(|end| end == "pack") {
-            packs.insert(name, fs::metadata(&path).with_context(doing)?.len());
+        // The index comes last.
+        if name.starts_with("pack-") && path.extension().is_some_and(|end| end == "idx") {
+            packs.insert(name, fs::metadata(path.with_extension("pack")).with_context(doing)?.len());
         }
     }
     Ok(packs)
