@@ -7,9 +7,10 @@ use crate::plan::Plan;
 
 /// Removes it. Nothing to remove is no error, so that it may be begun again.
 pub(super) fn remove(plan: &Plan) -> Result<()> {
-    let mut artifacts = plan.actions.iter().filter_map(|action| match action {
+    let artifacts = plan.actions.iter().filter_map(|action| match action {
         Action::Artifact(artifact) if artifact.install.is_some() => Some(artifact),
         _ => None,
     });
-    artifacts.try_for_each(|artifact| artifact.clear(&Rooted::open(&plan.root)?))
+    // One that stays keeps no other.
+    artifacts.map(|artifact| artifact.clear(&Rooted::open(&plan.root)?)).fold(Ok(()), Result::and)
 }

@@ -159,11 +159,14 @@ fn watched(engine: &Engine, begin: Begin, contents: &Contents) -> Result<()> {
     commit::finish(&mut journal, engine.state, &site).map_err(|error| unfinished(&plan, &journal, error))
 }
 
-/// Proves that the new release runs, and removes meanwhile what was set aside for it: the gate mostly waits. What stays, the
-/// commit removes, or says why not.
+/// Proves that the new release runs, and removes meanwhile what was set aside for it: the gate mostly waits. Not beside hooks, which
+/// may look at the checkout. What stays, the commit removes, or says why not.
 fn prove_new(install: &Install, plan: &Plan, journal: &Journal, mark: health::Mark, site: &mut Site) -> Result<()> {
     std::thread::scope(|scope| {
-        scope.spawn(|| aside::remove(plan));
+        if plan.verify.is_empty() {
+            // That no thread can be had is no reason to end a run.
+            drop(std::thread::Builder::new().spawn_scoped(scope, || aside::remove(plan)));
+        }
         prove::new(install, plan, journal, mark, site)
     })
 }

@@ -1,5 +1,6 @@
 //! Refs at a glance, from a repository's own files, gitrepository-layout(5): where those do not tell plainly, git must.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::host::fs::Rooted;
@@ -20,12 +21,13 @@ pub fn head_of(checkout: &Rooted) -> Option<(String, Option<String>)> {
 /// The commit of a branch (`refs/heads/main`) of a repository that git would serve by this path; `None` where its files do not tell
 /// it plainly, or it is no such repository.
 pub(super) fn served_branch(path: &Path, name: &str) -> Option<String> {
-    // In git's order: upload-pack takes a work tree's repository before the directory itself.
-    let place = ["", ".git"].into_iter().find_map(|end| {
-        let mut place = path.as_os_str().to_owned();
-        place.push(end);
-        Rooted::open(Path::new(&place)).ok()
-    })?;
+    // In git's order: what is there by this name, of whatever kind, comes before one that ends in `.git`; and a work tree's
+    // repository before the directory itself.
+    let mut named = path.as_os_str().to_owned();
+    if path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        named.push(".git");
+    }
+    let place = Rooted::open(Path::new(&named)).ok()?;
     let has = |git: &str, name: &str| place.is_directory(&Path::new(git).join(name));
     let git = if place.exists(Path::new(".git")).ok()? { ".git" } else { "" };
     let is_repository = has(git, "objects") && has(git, "refs") && place.exists(&Path::new(git).join("HEAD")).ok()?;
@@ -143,5 +145,7 @@ mod tests {
         assert_eq!(served("app", pipe), None, "nobody waits for one who writes");
         let apart = |git: &Path| fs::write(git.join(".git"), "gitdir: /elsewhere\n").unwrap();
         assert_eq!(served("app", apart), None, "a repository elsewhere");
+        let beside = |git: &Path| fs::write(git.with_file_name("app"), "gitdir: /elsewhere\n").unwrap();
+        assert_eq!(served("app.git", beside), None, "what is named comes before what it is completed to");
     }
 }

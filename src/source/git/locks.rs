@@ -26,7 +26,8 @@ pub(super) fn after_fetch(mirror: &Path) -> Result<()> {
             |begin: &[u8]| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(begin));
         let is_part = path.extension().is_some_and(|end| end == "pack" || end == "rev");
         // Of a pack the index gets its name last: without it, nobody finds the rest.
-        starts_with(b"tmp_") || (starts_with(b"pack-") && is_part && !path.with_extension("idx").exists())
+        starts_with(b"tmp_")
+            || (starts_with(b"pack-") && is_part && matches!(path.with_extension("idx").try_exists(), Ok(false)))
     };
     below(&mirror.join("objects"), &is_begun)?;
     packed(mirror)

@@ -37,7 +37,8 @@ pub(super) fn join(mirror: &Path) -> Result<()> {
     }
     let made = pack(mirror, &packs, &small)?;
     sync_directory(&directory)?;
-    joined.names.extend(small.into_iter().filter(|name| *name != made).map(|name| (name.to_owned(), now)));
+    joined.names.extend(small.into_iter().map(|name| (name.to_owned(), (now, made.clone()))));
+    joined.names.remove(&made);
     joined.write()
 }
 
@@ -76,16 +77,20 @@ fn packs(directory: &Path) -> Result<BTreeMap<String, u64>> {
         let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         // The index comes last.
         if name.starts_with("pack-") && path.extension().is_some_and(|end| end == "idx") {
-            packs.insert(name, fs::metadata(path.with_extension("pack")).with_context(doing)?.len());
+            match fs::metadata(path.with_extension("pack")) {
+                // Nothing is found by an index alone.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                meta => drop(packs.insert(name, meta.with_context(doing)?.len())),
+            }
         }
     }
     Ok(packs)
 }
 
-/// Which packs another one holds, and since when, seconds since the epoch.
+/// Which packs another one holds, since when, seconds since the epoch, and which one.
 struct Joined {
     file: PathBuf,
-    names: BTreeMap<String, i64>,
+    names: BTreeMap<String, (i64, String)>,
 }
 
 impl Joined {
@@ -94,23 +99,31 @@ impl Joined {
         let file = mirror.join("relift-joined");
         let text = fs::read_to_string(&file).unwrap_or_default();
         let entry = |line: &str| {
-            let (since, name) = line.split_once(' ')?;
-            name.starts_with("pack-").then_some((name.to_owned(), since.parse().ok()?))
+            let mut words = line.split(' ');
+            let (since, name, holder) = (words.next()?, words.next()?, words.next()?);
+            let is_whole = [name, holder].iter().all(|name| name.starts_with("pack-"));
+            is_whole.then_some((name.to_owned(), (since.parse().ok()?, holder.to_owned())))
         };
         Joined { names: text.lines().filter_map(entry).collect(), file }
     }
 
     fn write(&self) -> Result<()> {
-        let text: String = self.names.iter().map(|(name, since)| format!("{since} {name}\n")).collect();
+        let line = |(name, (since, holder)): (&String, &(i64, String))| format!("{since} {name} {holder}\n");
+        let text: String = self.names.iter().map(line).collect();
         write_durably(&self.file, text.as_bytes(), 0o600)
     }
 
-    /// Removes the packs that were joined long ago; whether there were any.
+    /// Removes the packs that were joined long ago; whether there were any. One whose objects are not seen to be where they were
+    /// put (a copy of the mirror that was made meanwhile may lack that) is no joined one any more, and stays.
     fn forget(&mut self, directory: &Path, now: i64) -> Result<bool> {
         // Of a clock that was set, neither direction keeps them for good.
         let is_old = |since: &i64| now.abs_diff(*since) > KEPT.unsigned_abs();
+        let is_there =
+            |name: &str| ["idx", "pack"].iter().all(|part| directory.join(format!("{name}.{part}")).exists());
+        let count = self.names.len();
+        self.names.retain(|_, (_, holder)| is_there(holder));
         let old: Vec<String> =
-            self.names.iter().filter(|(_, since)| is_old(since)).map(|(name, _)| name.clone()).collect();
+            self.names.iter().filter(|(_, (since, _))| is_old(since)).map(|(name, _)| name.clone()).collect();
         for name in &old {
             for path in PARTS.map(|part| directory.join(format!("{name}.{part}"))) {
                 match fs::remove_file(&path) {
@@ -122,7 +135,7 @@ impl Joined {
             }
             self.names.remove(name);
         }
-        Ok(!old.is_empty())
+        Ok(self.names.len() != count)
     }
 }
 
@@ -183,11 +196,20 @@ mod tests {
 
         let list = fs::read_to_string(path.join("relift-joined")).unwrap();
         let long_ago = |line: &str| {
-            let (since, name) = line.split_once(' ').unwrap();
-            format!("{} {name}\n", since.parse::<i64>().unwrap() - KEPT - 1)
+            let (since, names) = line.split_once(' ').unwrap();
+            format!("{} {names}\n", since.parse::<i64>().unwrap() - KEPT - 1)
         };
         let aged: String = list.lines().map(long_ago).collect();
-        fs::write(path.join("relift-joined"), aged).unwrap();
+        fs::write(path.join("relift-joined"), &aged).unwrap();
+
+        // In a copy that lacks what they were joined into, they are all that there is.
+        let (copy, holder) = (place.path().join("copy"), list.lines().next().unwrap().rsplit(' ').next().unwrap());
+        let copied = std::process::Command::new("cp").arg("-a").args([&path, &copy]).status().unwrap();
+        assert!(copied.success());
+        PARTS.iter().for_each(|part| drop(fs::remove_file(copy.join(format!("objects/pack/{holder}.{part}")))));
+        join(&copy).unwrap();
+        git(&copy, &["fsck", "--full", "--strict", "--no-dangling"]);
+
         fetch(MANY + 1);
         let left = fs::read_dir(&directory).unwrap().count();
         assert_eq!((packs(&directory).unwrap().len(), left), (3, 9), "nothing of one that went stays");
@@ -199,7 +221,10 @@ mod tests {
     #[test]
     fn a_list_of_joined_packs_that_is_torn_costs_a_second_joining_and_no_pack() {
         let place = tempfile::tempdir().unwrap();
-        fs::write(place.path().join("relift-joined"), "12 pack-a\n13 pa\nx pack-b\n\n99").unwrap();
-        assert_eq!(Joined::read(place.path()).names, BTreeMap::from([("pack-a".to_owned(), 12)]));
+        fs::write(place.path().join("relift-joined"), "12 pack-a pack-c\n13 pack-b\nx pack-b pack-c\n\n99").unwrap();
+        assert_eq!(
+            Joined::read(place.path()).names,
+            BTreeMap::from([("pack-a".to_owned(), (12, "pack-c".to_owned()))])
+        );
     }
 }
