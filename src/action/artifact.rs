@@ -73,8 +73,7 @@ impl Act for Artifact {
 impl Artifact {
     /// Removes what its change set aside: that takes as long as there are files, and nothing waits for it.
     pub fn clear(&self, checkout: &Rooted) -> Result<()> {
-        // What a step of root's left in it (`__pycache__`), the owner cannot remove.
-        aside(&self.path).iter().try_for_each(|path| checkout.remove_tree(path))
+        clear(checkout, &self.path)
     }
 }
 
@@ -117,12 +116,17 @@ fn aside(path: &Path) -> [PathBuf; 2] {
     ["new", "old"].map(|which| path.with_file_name(format!(".{name}.relift-{which}")))
 }
 
+fn clear(checkout: &Rooted, path: &Path) -> Result<()> {
+    // What a step of root's left in it (`__pycache__`), the owner cannot remove.
+    aside(path).iter().try_for_each(|path| checkout.remove_tree(path))
+}
+
 /// Puts the packed directory in the place of what is there: unpacked beside it, then renamed. What was there stays aside.
 fn unpack(site: &Site, path: &Path, archive: Option<&Path>) -> Result<()> {
     let [new, old] = aside(path);
     let name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
     let checkout = site.checkout()?;
-    [&new, &old].iter().try_for_each(|path| checkout.remove_tree(path))?;
+    clear(&checkout, path)?;
     if let Some(archive) = archive {
         checkout.make_directories(&new, site.owner.uid, site.owner.gid)?;
         let file = File::open(archive).with_context(|| format!("the archive {} cannot be read", archive.display()))?;

@@ -225,10 +225,11 @@ fn what_a_rollback_puts_in_another_s_place_leaves_nothing_beside_it_whenever_it_
     let host = upgraded(&["1.1.0"]);
     let beside = || host.must("find /opt/app -name '*.relift-*'");
     let aside = "/opt/app/manager/.build.relift-old";
-    // The switch keeps what was there, for who waits for the service is not to wait for a removal: killed between, it is gone.
+    // The gate removes what the switch set aside; what a kill left of it, undo and commit do.
     for (point, version) in [("before-gate", "1.1.0"), ("after-commit", "1.0.0")] {
         host.must("systemctl reset-failed");
         host.sh(&format!("RELIFT_KILL_AT={point} exec relift rollback app --yes")).exits(137);
+        assert_eq!(beside(), "", "{point}: the gate is proven, and nothing is left for the commit");
         host.must(&format!("install -d {aside}/deep && touch {aside}/deep/file"));
         host.relift(&["recover", "app"]).exits(0);
         assert_eq!(host.answers("manager").as_deref(), Some(version), "{point}");

@@ -247,16 +247,24 @@ impl Remote {
     }
 
     /// The same where git takes the path for no other one: it decodes a URL, and takes the host of one for a part of the path.
-    pub(super) fn known(&self) -> Option<(String, Account)> {
-        self.local().filter(|(path, _)| path.starts_with('/') && !path.contains('%'))
+    fn known(&self) -> Option<(String, Account)> {
+        Some((self.known_path()?.to_owned(), self.local()?.1))
+    }
+
+    /// That path, whether or not anything is there.
+    pub(super) fn known_path(&self) -> Option<&str> {
+        self.path().filter(|path| path.starts_with('/') && !path.contains('%'))
+    }
+
+    /// The path of a local repository, as it is written.
+    fn path(&self) -> Option<&str> {
+        let is_local = self.protocol() == "file";
+        is_local.then(|| self.url.strip_prefix("file://").unwrap_or(&self.url).trim_end_matches('/'))
     }
 
     /// The path of a local repository, and whose it is; `None` where that cannot be told.
     fn local(&self) -> Option<(String, Account)> {
-        if self.protocol() != "file" {
-            return None;
-        }
-        let path = self.url.strip_prefix("file://").unwrap_or(&self.url).trim_end_matches('/');
+        let path = self.path()?;
         let owner = |path: String| Account::of(Rooted::open(Path::new(&path)).ok()?.owner()?);
         // As git completes a path, gitrepository-layout(5).
         let account = ["", ".git"].iter().find_map(|end| owner(format!("{path}{end}")))?;

@@ -65,12 +65,12 @@ impl Remote {
 
     /// The refs that are followed, as the remote lists them once they are wanted; `None` where what it says is no list.
     fn advertised(&self, follow: &Follow, wanted: Receiver<()>) -> Result<Option<Refs>> {
+        if let Some(refs) = self.seen(follow) {
+            return Ok(Some(refs));
+        }
         let listed = match (self.is_http(), self.serves()) {
             (true, _) => self.listed_over_http(follow, wanted)?,
-            (_, Some(upload_pack)) => match self.seen(follow) {
-                Some(refs) => Some(refs),
-                None => listing::of_local(self, upload_pack.timeout(BOUND))?,
-            },
+            (_, Some(upload_pack)) => listing::of_local(self, upload_pack.timeout(BOUND))?,
             _ => {
                 self.know_who_opens();
                 if wanted.recv().is_err() {
@@ -82,12 +82,12 @@ impl Remote {
         Ok(listed.map(|refs| refs.into_iter().filter(|(name, _)| is_followed(name, follow)).collect()))
     }
 
-    /// The branch that is followed, read from a local repository's own files, which takes a tenth of starting who serves it. Where
-    /// it has moved, or anything there is not plain, nothing else is believed than what is served.
+    /// The branch that is followed, read from a local repository's own files: no program is started for it, and no account looked up.
+    /// Where it has moved, or anything there is not plain, nothing else is believed than what is served.
     fn seen(&self, follow: &Follow) -> Option<Refs> {
-        let (Follow::Branch(_), Some((path, _))) = (follow, self.known()) else { return None };
+        let (Follow::Branch(_), Some(path)) = (follow, self.known_path()) else { return None };
         let name = prefix(follow);
-        let commit = glance::served_branch(Path::new(&path), &name)?;
+        let commit = glance::served_branch(Path::new(path), &name)?;
         Some(Refs::from([(name, commit)]))
     }
 
